@@ -1,0 +1,81 @@
+"""What a store must do. The contract tests in `tests/integration/test_stores.py` say it in full."""
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clipfleet.errors import ObjectMissing
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """One object of a store: its key relative to the store's root, and its size in bytes."""
+
+    key: str
+    size_bytes: int
+
+
+class Store(abc.ABC):
+    """Whole objects under keys such as `metas/v0/x.json`, relative to one root.
+
+    Every write is atomic: a reader sees the old object, the new one, or none, never a part.
+    Safe to share between threads; not across a fork.
+
+    Every method raises `StoreUnavailable`, `StoreDenied` or `StoreFull` where they apply, with the
+    store's address in the message and never a secret.
+    """
+
+    uri: str
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Make the root where it is missing, and prove that it can be written to.
+
+        On S3: makes the bucket, and a lifecycle rule that expires `scratch/` objects.
+        """
+
+    @abc.abstractmethod
+    def put(
+        self,
+        key: str,
+        data: bytes | memoryview,
+        *,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+    ) -> bool:
+        """Write one object. Returns False, and writes nothing, if `if_absent` and it exists."""
+
+    @abc.abstractmethod
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """The object's bytes from `start`, at most `length` of them. Raises `ObjectMissing`."""
+
+    @abc.abstractmethod
+    def stat(self, key: str) -> ObjectInfo:
+        """The object's size. Raises `ObjectMissing`."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under `key`."""
+        try:
+            self.stat(key)
+        except ObjectMissing:
+            return False
+        return True
+
+    @abc.abstractmethod
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, streamed, in no promised order."""
+
+    @abc.abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove one object; none there is no error."""
+
+    @abc.abstractmethod
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object whose key starts with `prefix`; returns how many there were."""
+
+    @abc.abstractmethod
+    def presigned_get(self, key: str, *, expires_s: int = 3600) -> str:
+        """A URL that reads the object with no credentials, for `expires_s` seconds.
+
+        For a folder it is a `file:` URL, which does not expire.
+        """
