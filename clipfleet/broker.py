@@ -1,0 +1,154 @@
+"""The broker beside Celery: is it there, what waits in it, which workers live, what happened.
+
+Events are a capped Redis stream per run, a hint for whoever watches: losing one costs a glance
+at the store, never a clip. The store says what is true.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+
+from clipfleet.errors import BrokerError
+from clipfleet.queues import QUEUES
+
+EVENTS_KEPT = 100_000
+EVENTS_EXPIRE_S = 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One step of one clip done by a worker now; a step found done already sends none.
+
+    `step` is a queue's name; `status` a `records.Status` or, for trouble that passes, "waiting".
+    `windows` is how many the clip has, known from `prepare` on.
+    """
+
+    step: str
+    clip_uuid: str
+    status: str
+    start_frame: int = -1
+    windows: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerBeat:
+    """A live worker: its name, its queues, and how many messages it holds."""
+
+    name: str
+    queues: tuple[str, ...]
+    holds: int
+
+
+class Broker:
+    """A connection to the broker for everything but tasks. Safe between threads, not forks."""
+
+    def __init__(self, url: str) -> None:
+        self.address = redact(url)
+        try:
+            self._redis = redis.Redis.from_url(
+                url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
+            )
+        except ValueError as error:
+            raise BrokerError(f"broker {self.address}: {error}; give redis://HOST:PORT") from None
+
+    def check(self) -> None:
+        """Raises `BrokerError` unless the broker answers."""
+        try:
+            self._redis.ping()
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: redis.RedisError) -> BrokerError:
+        text = str(error)
+        if isinstance(error, redis.AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
+            return BrokerError(
+                f"broker {self.address} refuses the password; "
+                "put the right one in CLIPFLEET_BROKER or --broker (redis://:PASSWORD@HOST:PORT)"
+            )
+        return BrokerError(
+            f"broker {self.address} cannot be reached ({type(error).__name__}); "
+            "is it running, and is CLIPFLEET_BROKER or --broker right?"
+        )
+
+    def emit(self, run_id: str, event: Event) -> None:
+        """Tell whoever watches the run. A broker that is away just now is no error."""
+        key = _events_key(run_id)
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                fields: dict[Any, Any] = {"e": json.dumps(event.__dict__)}
+                pipe.xadd(key, fields, maxlen=EVENTS_KEPT, approximate=True)
+                pipe.expire(key, EVENTS_EXPIRE_S)
+                pipe.execute()
+        except redis.RedisError:
+            return
+
+    def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
+        """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`."""
+        try:
+            reply: Any = self._redis.xread(
+                {_events_key(run_id): after}, count=1000, block=max(1, int(wait_s * 1000))
+            )
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+        for _, entries in reply or []:
+            for entry_id, fields in entries:
+                yield entry_id, Event(**json.loads(fields["e"]))
+
+    def backlog(self) -> dict[str, int]:
+        """Messages waiting in each queue, those that workers hold left out."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for queue in QUEUES:
+                    pipe.llen(queue)
+                return dict(zip(QUEUES, pipe.execute(), strict=True))
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+
+    def beat(self, beat: WorkerBeat, *, expires_s: float) -> None:
+        """Say that a worker lives. Raises `redis.RedisError`."""
+        value = json.dumps({"queues": beat.queues, "holds": beat.holds})
+        self._redis.set(f"clipfleet:worker:{beat.name}", value, px=int(expires_s * 1000))
+
+    def workers(self) -> list[WorkerBeat]:
+        """The workers that said so within their lease."""
+        try:
+            found = []
+            for key in self._redis.scan_iter("clipfleet:worker:*", count=1000):
+                value = self._redis.get(key)
+                if value:
+                    beat = json.loads(str(value))
+                    name = str(key).removeprefix("clipfleet:worker:")
+                    found.append(
+                        WorkerBeat(name=name, queues=tuple(beat["queues"]), holds=beat["holds"])
+                    )
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+        return sorted(found, key=lambda b: b.name)
+
+    def deliveries(self, task_id: str) -> int:
+        """Count one more delivery of a task that came back, and say how many there were."""
+        key = f"clipfleet:deliveries:{task_id}"
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, EVENTS_EXPIRE_S)
+            return int(pipe.execute()[0])
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._redis.close()
+
+
+def redact(url: str) -> str:
+    """The broker's address without its password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else host or "(none)"
+
+
+def _events_key(run_id: str) -> str:
+    return f"clipfleet:events:{run_id}"

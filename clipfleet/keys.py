@@ -1,0 +1,78 @@
+"""Where everything lies in the store. `start` and `end` are frame numbers, both inclusive."""
+
+import uuid
+from urllib.parse import quote
+
+RECORDS = "metas/v0/"
+SCRATCH = "scratch/"
+
+
+def clip_uuid(source: str, span: tuple[float, float] | None = None) -> str:
+    """The clip's name: uuid5 of its source URI, and of its span in seconds where one is given."""
+    name = source if span is None else f"{source}#t={span[0]!r},{span[1]!r}"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def record(clip: str) -> str:
+    """The clip's record. Where it exists, the clip is done."""
+    return f"{RECORDS}{clip}.json"
+
+
+def preview(clip: str, start: int, end: int) -> str:
+    """A window's animated preview."""
+    return f"previews/{clip}/{start}_{end}.webp"
+
+
+def clip(clip: str) -> str:
+    """The clip itself, where it was asked for."""
+    return f"clips/{clip}.mp4"
+
+
+def run(run_id: str) -> str:
+    """Everything about a run."""
+    return f"runs/{quote(run_id, safe='')}/"
+
+
+def run_options(run_id: str) -> str:
+    """The options of a run."""
+    return run(run_id) + "options.json"
+
+
+def run_manifest(run_id: str, shard: int) -> str:
+    """One shard of the run's list of clips, JSON lines."""
+    return f"{run(run_id)}manifest/{shard:05d}.jsonl"
+
+
+def run_summary(run_id: str) -> str:
+    """What came of the run."""
+    return run(run_id) + "summary.json"
+
+
+def scratch(clip: str, options_hash: str) -> str:
+    """A clip's parts in flight, gone once it is done."""
+    return f"{SCRATCH}{clip}/{options_hash}/"
+
+
+def source(clip: str, options_hash: str) -> str:
+    """The clip's bytes, where workers cannot read the producer's paths."""
+    return scratch(clip, options_hash) + "source"
+
+
+def plan(clip: str, options_hash: str) -> str:
+    """What `prepare` found, written after every pack."""
+    return scratch(clip, options_hash) + "plan.json"
+
+
+def frames(clip: str, options_hash: str, start: int, end: int) -> str:
+    """The frames of a window that the model sees."""
+    return scratch(clip, options_hash) + f"{start}_{end}.frames"
+
+
+def preview_frames(clip: str, options_hash: str, start: int, end: int) -> str:
+    """The frames of a window that its preview shows."""
+    return scratch(clip, options_hash) + f"{start}_{end}.preview-frames"
+
+
+def part(clip: str, options_hash: str, start: int, end: int, queue: str) -> str:
+    """What one queue found for one window."""
+    return scratch(clip, options_hash) + f"{start}_{end}.{queue}.json"

@@ -1,0 +1,64 @@
+"""What travels through the broker: claims, checked on receipt, under 4 KiB as JSON.
+
+Options travel by hash (a prompt may be longer than a message); workers read them once a run from
+the store. Pixels never travel here, and keys are derived from ids, so that a forged message
+cannot name a foreign object.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clipfleet.errors import MessageInvalid
+
+MAX_MESSAGE_BYTES = 4096
+
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+OptionsHash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class Message(BaseModel):
+    """A claim on the clip `clip_uuid` within a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    run_id: RunId
+    clip_uuid: ClipUuid
+    options_hash: OptionsHash
+
+    @classmethod
+    def read(cls, payload: Any) -> "Any":
+        """The message in `payload`. Raises `MessageInvalid`, naming the fields that are wrong."""
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()
+            )
+            raise MessageInvalid(f"not a {cls.__name__}: {faults}") from None
+
+
+class ClipJob(Message):
+    """One clip to do: to `prepare` at the start, to `assemble` at the end.
+
+    `source` is the URI that names the clip. `staged` says that its bytes lie in the store's
+    scratch, because workers cannot read the producer's paths. `attempt` counts from 1.
+    """
+
+    source: Annotated[str, Field(min_length=1, max_length=2048)]
+    staged: bool = False
+    attempt: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class WindowJob(Message):
+    """One window of a clip, frames `start_frame` to `end_frame`, both inclusive."""
+
+    start_frame: Annotated[int, Field(ge=0)]
+    end_frame: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "WindowJob":
+        if self.end_frame < self.start_frame:
+            raise ValueError("end_frame is before start_frame")
+        return self

@@ -1,0 +1,112 @@
+"""The queues, the Celery app that speaks to them, and the chord that is one clip's work.
+
+    prepare ──┬─ caption ─ enhance ─┐  (per window)
+              └─ preview ───────────┴─ assemble
+
+Each task's name is its queue's name.
+"""
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from clipfleet.messages import ClipJob, WindowJob
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+PREPARE, PREVIEW, CAPTION, ENHANCE, ASSEMBLE = QUEUES = (
+    "prepare",
+    "preview",
+    "caption",
+    "enhance",
+    "assemble",
+)
+GPU_QUEUES = (CAPTION, ENHANCE)
+
+# Celery keeps a chord's parts in Redis this long: enough for the slowest clip's last window.
+RESULT_EXPIRES_S = 24 * 3600
+
+
+def make_app(broker_url: str, *, lease_s: float) -> "Celery":
+    """A Celery app on `broker_url`, for sending and, once tasks are added, for working.
+
+    The same lease goes to the transport, the result backend and the top level: kombu takes
+    whichever it meets first.
+    """
+    from celery import Celery
+
+    transport = {
+        "visibility_timeout": lease_s,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    app = Celery("clipfleet", broker=broker_url, backend=broker_url, set_as_current=False)
+    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_default_queue=PREPARE,
+        task_create_missing_queues=True,
+        task_routes={name: {"queue": name} for name in QUEUES},
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_ignore_result=True,
+        result_expires=RESULT_EXPIRES_S,
+        result_backend_always_retry=True,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=transport,
+        result_backend_transport_options=transport,
+        visibility_timeout=lease_s,
+        broker_use_ssl=tls,
+        redis_backend_use_ssl=tls,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        task_send_sent_event=False,
+    )
+    return app
+
+
+def send_clip(app: "Celery", job: ClipJob) -> None:
+    """Put one clip on the prepare queue."""
+    app.send_task(PREPARE, args=[job.model_dump()], queue=PREPARE)
+
+
+def send_windows(
+    app: "Celery",
+    job: ClipJob,
+    windows: list[tuple[int, int]],
+    *,
+    previews: bool,
+    enhance: bool,
+) -> None:
+    """Put a clip's windows on their queues, and `assemble` behind them all.
+
+    `windows` are (start_frame, end_frame), both inclusive. With none, only `assemble` is sent.
+    """
+    from celery import chain, chord
+
+    assemble = app.signature(ASSEMBLE, args=[job.model_dump()], immutable=True, queue=ASSEMBLE)
+
+    def step(queue: str, message: dict[str, Any]) -> Any:
+        return app.signature(queue, args=[message], immutable=True, queue=queue)
+
+    header = []
+    for start, end in windows:
+        window = WindowJob(
+            run_id=job.run_id,
+            clip_uuid=job.clip_uuid,
+            options_hash=job.options_hash,
+            start_frame=start,
+            end_frame=end,
+        ).model_dump()
+        caption = step(CAPTION, window)
+        header.append(chain(caption, step(ENHANCE, window), app=app) if enhance else caption)
+        if previews:
+            header.append(step(PREVIEW, window))
+    if header:
+        chord(header, app=app)(assemble)
+    else:
+        assemble.apply_async()

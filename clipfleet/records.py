@@ -1,0 +1,187 @@
+"""What lands in the store: the plan and parts of a clip in flight, and its record.
+
+The record keeps the reference system's field names, so that readers of its output work unchanged.
+"""
+
+import enum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+
+class Status(enum.StrEnum):
+    """What came of a step."""
+
+    OK = "ok"  # its output is there
+    ERROR = "error"  # it failed; the reason is in `errors`
+    SKIPPED = "skipped"  # not asked for, or nothing to do it on
+    CANCELLED = "cancelled"  # the run was cancelled first
+
+
+class Stored(BaseModel):
+    """Something that lies in the store as one JSON object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_bytes(self) -> bytes:
+        """The object's bytes: JSON, indented, UTF-8."""
+        return self.model_dump_json(indent=1).encode()
+
+
+class Failure(Stored):
+    """One thing that went wrong: in which step, the error's name, and what to read and do."""
+
+    step: Literal["prepare", "preview", "caption", "enhance", "assemble"]
+    error: str
+    message: str
+    start_frame: int | None = None
+    end_frame: int | None = None
+
+
+class SourceInfo(Stored):
+    """What the clip's stream holds. Sizes in pixels after rotation; times in seconds."""
+
+    width: int
+    height: int
+    framerate: float
+    num_frames: int
+    duration_s: float
+    video_codec: str
+    pixel_format: str
+    rotation_degrees: int
+    variable_frame_rate: bool
+    num_bytes: int
+
+
+class WindowPlan(Stored):
+    """One window: its frames, and those sampled from it, as numbers within the clip."""
+
+    start_frame: int
+    end_frame: int
+    frame_indices: list[int]
+    frame_times_s: list[float]
+    grid_width: int
+    grid_height: int
+
+
+class Plan(Stored):
+    """What `prepare` found out about a clip. `errors` without windows: it cannot be done."""
+
+    source: SourceInfo | None
+    windows: list[WindowPlan]
+    warnings: list[str] = []
+    errors: list[Failure] = []
+
+
+class Completion(Stored):
+    """A text that a model wrote, and how it came about."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    output_tokens: int
+    model: str
+    revision: str
+    engine: str
+    prompt: str
+    prompt_sha256: str
+
+
+class PreviewFile(Stored):
+    """A preview that lies in the store. Sizes in pixels and bytes."""
+
+    key: str
+    num_bytes: int
+    width: int
+    height: int
+    num_frames: int
+    duration_ms: int
+
+
+class Part(Stored):
+    """What one queue found for one window."""
+
+    status: Status
+    completion: Completion | None = None
+    preview: PreviewFile | None = None
+    error: Failure | None = None
+
+
+class WindowRecord(Stored):
+    """One window in the record."""
+
+    start_frame: int
+    end_frame: int
+    qwen_caption: str | None = None
+    qwen_lm_enhanced_caption: str | None = None
+    status: Status
+    caption_status: Status
+    enhance_status: Status
+    preview_status: Status
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    enhance_finish_reason: str | None = None
+    enhance_prompt_tokens: int | None = None
+    enhance_output_tokens: int | None = None
+    frame_indices: list[int]
+    frame_times_s: list[float]
+    preview_key: str | None = None
+    preview_bytes: int | None = None
+    errors: list[Failure] = []
+
+
+class ModelRecord(Stored):
+    """Which model wrote, and what it was told."""
+
+    repository: str
+    revision: str
+    engine: str
+    prompt: str
+    prompt_sha256: str
+
+
+class ClipRecord(Stored):
+    """All that is known of a clip once it is done; written last.
+
+    `duration_span` is [start, end] in seconds within `source_video`. `width_source`,
+    `height_source` and `framerate_source` describe the source video; a clip is its own source
+    here, so they equal `width`, `height` and `framerate`. `valid` is false where there is no
+    window to caption, or an error in any of them.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    span_uuid: str
+    source_video: str
+    duration_span: tuple[float, float]
+    width_source: int | None
+    height_source: int | None
+    framerate_source: float | None
+    clip_location: str
+    width: int | None
+    height: int | None
+    framerate: float | None
+    num_frames: int | None
+    video_codec: str | None
+    num_bytes: int | None
+    windows: list[WindowRecord]
+    valid: bool
+    errors: list[Failure]
+    warnings: list[str] = Field(default_factory=list)
+    source: SourceInfo | None = None
+    caption_model: ModelRecord | None = None
+    enhance_model: ModelRecord | None = None
+    options_hash: str
+    run_id: str
+    clipfleet_version: str
+    finished_at: str
+
+
+class ManifestLine(Stored):
+    """One clip of a run."""
+
+    clip_uuid: str
+    source: str
+    num_bytes: int | None = None

@@ -1,0 +1,87 @@
+"""Where things are and how they are run: read once, at the edge, into one object.
+
+What a run asks for is in `options.py`; this is about machines and services.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from clipfleet.errors import UsageError
+
+
+def default_cache() -> Path:
+    """The user's cache folder, by the XDG rule."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfleet"
+
+
+class Settings(BaseSettings):
+    """Settings of producers and workers: flags first, then CLIPFLEET_* variables, then TOML."""
+
+    model_config = SettingsConfigDict(env_prefix="CLIPFLEET_", extra="forbid", frozen=True)
+
+    broker: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Broker, as redis://[:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS.",
+    )
+    store: str = Field("", description="Output root: a folder, or s3://BUCKET[/PREFIX].")
+    s3_endpoint: str | None = Field(None, description="URL of the S3 or MinIO server.")
+    s3_access_key: str | None = Field(None, description="S3 access key.")
+    s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
+    s3_region: str | None = Field(None, description="S3 region.")
+    lease_s: Annotated[float, Field(ge=1)] = Field(
+        30.0, description="Seconds after which a dead worker's messages go to another."
+    )
+    cache_dir: Path = Field(
+        default_factory=default_cache, description="Folder that models are kept in."
+    )
+    max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
+        2 * 2**30, description="Largest clip that a worker reads, in bytes."
+    )
+    log_format: str | None = Field(
+        None, description="json or text; text on a terminal, json elsewhere, by default."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the TOML file."""
+        file = config_file()
+        toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+
+def config_file() -> Path | None:
+    """The TOML file in use: CLIPFLEET_CONFIG, else ./clipfleet.toml, else none."""
+    named = os.environ.get("CLIPFLEET_CONFIG")
+    if named and not Path(named).is_file():
+        raise UsageError(f"CLIPFLEET_CONFIG names {named}, which is not a file")
+    default = Path("clipfleet.toml")
+    return Path(named) if named else default if default.is_file() else None
+
+
+def read_settings(**flags: Any) -> Settings:
+    """The settings in force; `flags` that are None are not given. Raises `UsageError`."""
+    try:
+        return Settings(**{k: v for k, v in flags.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise UsageError(f"setting {name} (CLIPFLEET_{name.upper()}): {first['msg']}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{config_file()} is not valid TOML: {error}") from None

@@ -1,0 +1,33 @@
+"""Which keys a store takes. The rule is one for all stores, so that objects can move between them."""
+
+from clipfleet.errors import StoreError
+
+TEMP_FOLDER = ".tmp"
+"""Where a folder store keeps unfinished writes; no key may lie there."""
+
+
+class KeyRefused(StoreError, ValueError):
+    """The key cannot name an object."""
+
+
+def check_key(key: str) -> None:
+    """Raises `KeyRefused` unless `key` is a relative path of plain parts, such as `metas/v0/x.json`."""
+    _check_parts(key, key.split("/"))
+
+
+def check_prefix(prefix: str) -> None:
+    """Raises `KeyRefused` unless some key could start with `prefix`; its last part may be cut short."""
+    _check_parts(prefix, prefix.split("/")[:-1])
+
+
+def _check_parts(key: str, parts: list[str]) -> None:
+    if "\0" in key:
+        raise KeyRefused(f"{key!r} holds a NUL character; leave it out")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise KeyRefused(f"{key!r} is not valid Unicode; rename it") from error
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
+    if parts[:1] == [TEMP_FOLDER]:
+        raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")

@@ -1,0 +1,203 @@
+"""The default engine: vLLM's AsyncLLM, on a GPU where there is one, else on the CPU.
+
+One event loop in a thread of its own serves every caller, so that windows of all clips are batched
+continuously.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clipfleet.errors import EngineDead, ModelUnavailable, WindowTooLong
+from workers.engines.base import Answer, Engine, Prompt, Video
+from workers.models import Model
+
+T = TypeVar("T")
+
+REQUEST_TIMEOUT_S = 900.0
+
+_ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; vLLM's own default asks for half the machine
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def prepare_process() -> None:
+    """Set this process up, and through its environment those it starts, to import vLLM."""
+    from workers.engines.placeholders import install
+
+    install()
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    site = str(Path(__file__).parent / "site")
+    inherited = os.environ.get("PYTHONPATH", "")
+    if site not in inherited.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (site, inherited)))
+
+
+class VllmEngine(Engine):
+    """One model in one AsyncLLM."""
+
+    def __init__(
+        self,
+        model: Model,
+        weights: Path,
+        *,
+        batch_size: int,
+        fp8: bool = False,
+        disable_mmcache: bool = False,
+    ) -> None:
+        """Load the model; half a minute for a small one.
+
+        `batch_size` bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
+        Raises `ModelUnavailable` with the engine's own reason where it cannot.
+        """
+        prepare_process()
+        import torch
+        import vllm
+
+        self._model = model
+        self._on_gpu = bool(torch.cuda.is_available())
+        if fp8 and not self._on_gpu:
+            raise ModelUnavailable("fp8 needs a GPU, and this machine shows none; leave it out")
+        self.name = f"vllm {vllm.__version__}"
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
+        arguments: dict[str, Any] = {
+            "model": str(weights),
+            "dtype": model.dtype,
+            "max_model_len": model.max_model_tokens,
+            "max_num_seqs": batch_size,
+            "seed": 0,
+            "enforce_eager": not self._on_gpu,
+            "disable_log_stats": True,
+        }
+        if model.grid is not None:
+            arguments["limit_mm_per_prompt"] = {"image": 0, "video": 1}
+        if fp8:
+            arguments["quantization"] = "fp8"
+        if disable_mmcache:
+            arguments["mm_processor_cache_gb"] = 0
+        try:
+            self._llm = self._call(_start(arguments)).result()
+            self._template = _chat_template(weights)
+        except Exception as error:
+            raise ModelUnavailable(
+                f"vLLM cannot load {model.name} from {weights}: {type(error).__name__}: {error}"
+            ) from error
+
+    def _call(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def generate(self, prompt: Prompt) -> Answer:
+        """See `Engine.generate`."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        text = self._render(prompt)
+        self._check_budget(prompt, text)
+        request = self._call(asyncio.wait_for(self._answer(prompt, text), REQUEST_TIMEOUT_S))
+        try:
+            return request.result()
+        except EngineDeadError as error:
+            raise EngineDead(f"the engine of {self._model.name} died: {error}") from error
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self._model.name} gave no answer within {REQUEST_TIMEOUT_S:.0f} s"
+            ) from None
+
+    def _render(self, prompt: Prompt) -> str:
+        messages: list[dict[str, Any]] = []
+        if prompt.system is not None:
+            messages.append({"role": "system", "content": self._plain(prompt.system)})
+        user = self._plain(prompt.user)
+        content = [{"type": "video"}, {"type": "text", "text": user}] if prompt.video else user
+        messages.append({"role": "user", "content": content})
+        rendered: str = self._template.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return rendered
+
+    def _plain(self, text: str) -> str:
+        """`text` with the model's control tokens broken up, so that words stay words."""
+        tokenizer = getattr(self._template, "tokenizer", self._template)
+        for token in tokenizer.all_special_tokens:
+            text = text.replace(token, token[:1] + " " + token[1:])
+        return text
+
+    def _check_budget(self, prompt: Prompt, text: str) -> None:
+        tokenizer = getattr(self._template, "tokenizer", self._template)
+        tokens = len(tokenizer(text)["input_ids"]) + prompt.max_output_tokens
+        if prompt.video and self._model.grid and not prompt.video.resize:
+            frames, height, width = prompt.video.frames.shape[:3]
+            factor = self._model.grid.factor
+            tokens += -(-frames // 2) * (height // factor) * (width // factor)
+        if tokens > self._model.max_model_tokens:
+            raise WindowTooLong(
+                f"the window needs {tokens} tokens with its output, and {self._model.name} holds "
+                f"{self._model.max_model_tokens}; lower --captioning-window-size, "
+                "--captioning-sampling-fps or the output tokens"
+            )
+
+    async def _answer(self, prompt: Prompt, text: str) -> Answer:
+        from vllm import SamplingParams
+
+        request: dict[str, Any] = {"prompt": text}
+        if prompt.video is not None:
+            request["multi_modal_data"] = {"video": (prompt.video.frames, _metadata(prompt.video))}
+            request["mm_processor_kwargs"] = {
+                "do_resize": prompt.video.resize,
+                "do_sample_frames": False,
+            }
+        sampling = SamplingParams(
+            temperature=0.0, max_tokens=prompt.max_output_tokens, repetition_penalty=1.05, seed=0
+        )
+        last: Any = None
+        async for last in self._llm.generate(request, sampling, prompt.request_id):
+            pass
+        if last is None:
+            raise RuntimeError(f"{self._model.name} ended a request without an answer")
+        output = last.outputs[0]
+        return Answer(
+            text=output.text.strip(),
+            finish_reason=output.finish_reason or "unknown",
+            prompt_tokens=len(last.prompt_token_ids),
+            output_tokens=len(output.token_ids),
+        )
+
+    def close(self) -> None:
+        """Stop the engine's processes and the loop."""
+        with contextlib.suppress(Exception):  # it may be dead already
+            self._llm.shutdown()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+async def _start(arguments: dict[str, Any]) -> Any:
+    from vllm import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+
+def _chat_template(weights: Path) -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(weights)
+
+
+def _metadata(video: Video) -> dict[str, Any]:
+    """What the processor is told about time: the source's rate and the frames' true numbers."""
+    return {
+        "fps": video.fps,
+        "frames_indices": video.indices,
+        "total_num_frames": video.num_frames,
+        "duration": video.num_frames / video.fps,
+        "do_sample_frames": False,
+    }

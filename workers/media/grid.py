@@ -1,0 +1,67 @@
+"""The size in pixels that a model's frames have: whole patches, within the pixel budgets."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A model family's frame sizes. Budgets count pixels.
+
+    Sides are multiples of `factor`. A frame has at least `min_pixels` and at most `max_pixels`,
+    and all frames of a window together at most `max_total_pixels`.
+    """
+
+    factor: int
+    min_pixels: int
+    max_pixels: int
+    max_total_pixels: int
+
+    def fit(self, *, width: int, height: int, num_frames: int) -> tuple[int, int]:
+        """(width, height) nearest to the clip's shape within the budgets.
+
+        The rule is the one that Qwen2-VL's processor calls smart_resize; the budget of a frame
+        never falls below 1.05 times the minimum, however many frames there are.
+        """
+        most = min(self.max_pixels, self.max_total_pixels / num_frames)
+        most = max(most, int(self.min_pixels * 1.05))
+        wide = max(self.factor, round(width / self.factor) * self.factor)
+        high = max(self.factor, round(height / self.factor) * self.factor)
+        if wide * high > most:
+            shrink = math.sqrt(width * height / most)
+            wide = max(self.factor, self._down(width / shrink))
+            high = max(self.factor, self._down(height / shrink))
+            # A side held up at one patch leaves the other too long: cut it to the budget.
+            wide = min(wide, max(self.factor, self._down(most / high)))
+            high = min(high, max(self.factor, self._down(most / wide)))
+        elif wide * high < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (width * height))
+            wide = self._up(width * grow)
+            high = self._up(height * grow)
+            if wide * high > most:
+                wide = max(self.factor, min(wide, self._down(most / high)))
+        return wide, high
+
+    def _down(self, pixels: float) -> int:
+        return math.floor(pixels / self.factor) * self.factor
+
+    def _up(self, pixels: float) -> int:
+        return math.ceil(pixels / self.factor) * self.factor
+
+
+QWEN2_5_VL = Grid(
+    factor=28,
+    min_pixels=128 * 28 * 28,
+    max_pixels=768 * 28 * 28,
+    max_total_pixels=24576 * 28 * 28,
+)
+
+
+def preview_size(*, width: int, height: int, target_height: int) -> tuple[int, int]:
+    """(width, height) of a preview: the aspect ratio kept, sides even, never upscaled.
+
+    Even sides cost nothing and gain 1 to 2 dB, since WebP stores colour at half size.
+    """
+    high = min(height, target_height)
+    wide = width * high / height
+    return max(2, round(wide / 2) * 2) if width > 1 else 1, max(2, high // 2 * 2) if high > 1 else 1

@@ -1,0 +1,55 @@
+"""Animated WebP from frames, through the libwebp that PyAV carries."""
+
+import fractions
+import io
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+_MILLISECOND = fractions.Fraction(1, 1000)
+
+
+def encode(
+    frames: NDArray[np.uint8],
+    durations_ms: list[int],
+    *,
+    compression_level: int,
+    quality: int,
+    threads: int,
+) -> bytes:
+    """An animation that loops forever, each frame shown for its duration.
+
+    `frames` is uint8 RGB, time × height × width × 3. `compression_level` 0 is lossless; 1 (fast)
+    to 6 (small) are lossy at `quality` 0 to 100. Frames are encoded each for itself: at effort 6
+    the animation encoder takes 12 to 26 times its own time at effort 4, stills 1.02 to 1.09.
+    """
+    lossless = compression_level == 0
+    height, width = frames.shape[1:3]
+    out = io.BytesIO()
+    options = {
+        "lossless": str(int(lossless)),
+        "compression_level": str(4 if lossless else compression_level),
+        "quality": str(100 if lossless else quality),
+    }
+    with av.open(out, "w", format="webp", options={"loop": "0"}) as container:
+        stream = container.add_stream("libwebp", rate=1, options=options)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "bgra" if lossless else "yuv420p"
+        stream.codec_context.time_base = _MILLISECOND
+        stream.codec_context.thread_count = threads
+        shown_ms = 0
+        packets = []
+        for rgb, duration_ms in zip(frames, durations_ms, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            frame = frame.reformat(
+                format=stream.pix_fmt, **({} if lossless else {"dst_colorspace": "ITU601"})
+            )
+            frame.pts, frame.time_base = shown_ms, _MILLISECOND
+            shown_ms += duration_ms
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for packet, duration_ms in zip(packets, durations_ms, strict=True):
+            packet.duration = duration_ms
+            container.mux(packet)
+    return out.getvalue()
