@@ -109,6 +109,17 @@ class Broker:
         except redis.RedisError as error:
             raise self._refused(error) from None
 
+    def messages(self) -> int:
+        """All messages, waiting or held by a worker. Raises `BrokerError`."""
+        try:
+            with self._redis.pipeline(transaction=True) as pipe:
+                for queue in QUEUES:
+                    pipe.llen(queue)
+                pipe.hlen("unacked")  # kombu's hash of messages that workers hold
+                return sum(pipe.execute())
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+
     def beat(self, beat: WorkerBeat, *, expires_s: float) -> None:
         """Say that a worker lives. Raises `redis.RedisError`."""
         value = json.dumps({"queues": beat.queues, "holds": beat.holds})

@@ -6,7 +6,11 @@ The record keeps the reference system's field names, so that readers of its outp
 import enum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clipfleet import keys
+from clipfleet.errors import ObjectMissing
+from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
 
@@ -79,6 +83,7 @@ class Completion(Stored):
     """A text that a model wrote, and how it came about."""
 
     text: str
+    first_text: str | None = None  # of the first pass, where a second was asked for
     finish_reason: str
     prompt_tokens: int
     output_tokens: int
@@ -115,6 +120,7 @@ class WindowRecord(Stored):
     start_frame: int
     end_frame: int
     qwen_caption: str | None = None
+    stage1_caption: str | None = None
     qwen_lm_enhanced_caption: str | None = None
     status: Status
     caption_status: Status
@@ -130,6 +136,8 @@ class WindowRecord(Stored):
     frame_times_s: list[float]
     preview_key: str | None = None
     preview_bytes: int | None = None
+    preview_width: int | None = None
+    preview_height: int | None = None
     errors: list[Failure] = []
 
 
@@ -185,3 +193,12 @@ class ManifestLine(Stored):
     clip_uuid: str
     source: str
     num_bytes: int | None = None
+
+
+def done_record(store: Store, clip_uuid: str, options_hash: str) -> ClipRecord | None:
+    """The clip's record, if it is there, whole, and made with these options: the clip is done."""
+    try:
+        record = ClipRecord.model_validate_json(store.get(keys.record(clip_uuid)))
+    except (ObjectMissing, ValidationError):
+        return None
+    return record if record.options_hash == options_hash else None

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from clipfleet.errors import UsageError
+from clipfleet.store import Store, open_store
 
 
 def default_cache() -> Path:
@@ -50,6 +51,17 @@ class Settings(BaseSettings):
     log_format: str | None = Field(
         None, description="json or text; text on a terminal, json elsewhere, by default."
     )
+
+    def open_store(self, uri: str) -> Store:
+        """The store at `uri`, with the S3 access that these settings give. Raises `UsageError`."""
+        secret = self.s3_secret_key
+        return open_store(
+            uri,
+            s3_endpoint=self.s3_endpoint,
+            s3_access_key=self.s3_access_key,
+            s3_secret_key=secret.get_secret_value() if secret else None,
+            s3_region=self.s3_region,
+        )
 
     @classmethod
     def settings_customise_sources(

@@ -90,7 +90,9 @@ def _download(model: Model, cache: Path) -> Path:
     if (by_hand / "config.json").is_file():
         return by_hand
     try:  # hub files are locked one by one, so workers starting together download each once
-        found = snapshot_download(model.repository, revision=model.revision, cache_dir=cache / "hub")
+        found = snapshot_download(
+            model.repository, revision=model.revision, cache_dir=cache / "hub"
+        )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ModelUnavailable(

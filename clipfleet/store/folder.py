@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from clipfleet.errors import (
     StoreUnavailable,
 )
 from clipfleet.store.base import ObjectInfo, Store
-from clipfleet.store.object_key import TEMP_FOLDER, check_key, check_prefix
+from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
 _PLACE_TRIES = 100
@@ -82,10 +83,10 @@ class FolderStore(Store):
     def stat(self, key: str) -> ObjectInfo:
         path = self._path(key)
         with _named_errors(path), _missing(path):
-            size_bytes = path.stat().st_size
-            if path.is_dir():
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError
-        return ObjectInfo(key=key, size_bytes=size_bytes)
+        return ObjectInfo(key=key, size_bytes=status.st_size)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -141,7 +142,7 @@ class FolderStore(Store):
                     continue
 
     def _place(self, temp: Path, path: Path, *, if_absent: bool) -> bool:
-        """Give the finished file its name. Tries again when `delete_prefix` takes the folder away."""
+        """Give the finished file its name, again if `delete_prefix` takes the folder away."""
         for _ in range(_PLACE_TRIES):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -252,6 +253,8 @@ def _named_errors(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"{path}: a file is where a folder must be, or the other way round; move it away"
             ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise KeyRefused(f"{path}: longer than the file system takes; shorten it") from error
         raise StoreUnavailable(
             f"{path}: {error.strerror}; check the disk, then try again"
         ) from error

@@ -1,4 +1,4 @@
-"""Which keys a store takes. The rule is one for all stores, so that objects can move between them."""
+"""Which keys a store takes: one rule for all stores, so that objects can move between them."""
 
 from clipfleet.errors import StoreError
 
@@ -11,12 +11,12 @@ class KeyRefused(StoreError, ValueError):
 
 
 def check_key(key: str) -> None:
-    """Raises `KeyRefused` unless `key` is a relative path of plain parts, such as `metas/v0/x.json`."""
+    """Raises `KeyRefused` unless `key` is a relative path, such as `metas/v0/x.json`."""
     _check_parts(key, key.split("/"))
 
 
 def check_prefix(prefix: str) -> None:
-    """Raises `KeyRefused` unless some key could start with `prefix`; its last part may be cut short."""
+    """Raises `KeyRefused` unless some key can start with `prefix`; it may end mid-name."""
     _check_parts(prefix, prefix.split("/")[:-1])
 
 

@@ -17,7 +17,7 @@ import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from minio.helpers import MAX_PART_SIZE, md5sum_hash
+from minio.helpers import MAX_PART_SIZE, check_bucket_name, md5sum_hash
 from minio.sse import Sse
 from urllib3.exceptions import HTTPError, MaxRetryError
 
@@ -30,7 +30,7 @@ from clipfleet.errors import (
     UsageError,
 )
 from clipfleet.store.base import ObjectInfo, Store
-from clipfleet.store.object_key import KeyRefused, check_key, check_prefix
+from clipfleet.store.object_key import check_key, check_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ _PUT_TOKEN = "x-amz-meta-clipfleet-put"
 _XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "ResourceNotFound"}
+_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout"}
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 _BUCKET_IS_THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "OperationAborted"}
 _WRONG_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed"}
@@ -190,13 +192,12 @@ class S3Store(Store):
                 yield DeleteObject(name)
 
         with self._named_errors("delete", prefix):
-            first, failed = None, 0
             for failure in self._client.remove_objects(self._bucket, doomed()):
-                first = first or failure
-                failed += 1
-        if first is not None:
-            what = f"{failed} of {asked} objects were not deleted ({first.code}: {first.name})"
-            raise self._named(f"delete {prefix}", first.code, what=what)
+                if not failure.name:
+                    raise self._named(f"delete {prefix}", failure.code, said=failure.message)
+                # Ceph answers UnknownError for an object that is just being overwritten. Alone, it
+                # is deleted, or says what is wrong.
+                self._client.remove_object(self._bucket, failure.name)
         return asked
 
     def presigned_get(self, key: str, *, expires_s: int = 3600) -> str:
@@ -281,6 +282,8 @@ class S3Store(Store):
     def _make_bucket(self) -> None:
         try:
             self._client.make_bucket(self._bucket)
+        except ValueError as error:  # old buckets may have names that new ones may not
+            raise UsageError(f"{self.uri} cannot be made: {error}") from error
         except S3Error as error:
             if error.code not in _BUCKET_IS_THERE:
                 raise
@@ -348,9 +351,8 @@ class S3Store(Store):
         *,
         status: int = 0,
         said: str | None = None,
-        what: str | None = None,
     ) -> StoreError:
-        because = what or (f"{code}: {_line(said)}" if said and said != code else code)
+        because = f"{code}: {_line(said)}" if said and said != code else code
         message = f"{self._where()}: cannot {doing}: {because}"
         if code == "NoSuchBucket":
             return ObjectMissing(f"{message}; prepare the store, or correct the bucket's name")
@@ -383,31 +385,30 @@ class _IfAbsent(Sse):
         return {"If-None-Match": "*"}
 
 
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
-_BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout"}
-
-
 def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     """`s3://bucket/some/prefix/` -> `bucket`, `some/prefix/`; the prefix may be empty."""
     bucket, _, prefix = uri.partition("://")[2].partition("/")
     prefix = prefix.strip("/")
     if not bucket:
         raise UsageError(f"{uri} names no bucket; write s3://bucket/prefix")
-    if not prefix:
-        return bucket, ""
     try:
-        check_key(prefix)
-    except KeyRefused as error:
-        raise UsageError(f"{uri} is not a store: the prefix {error}") from error
-    return bucket, f"{prefix}/"
+        check_bucket_name(bucket)
+        if prefix:
+            check_key(prefix)
+    except ValueError as error:
+        raise UsageError(f"{uri} is not a store: {error}") from error
+    return bucket, f"{prefix}/" if prefix else ""
 
 
 def _endpoint(url: str) -> tuple[str, bool]:
     """The address without a trailing slash, and whether it is TLS."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"CLIPFLEET_S3_ENDPOINT is not a URL: {error}") from error
     if parts.username or parts.password:  # not repeated, for the secret's sake
         raise UsageError("CLIPFLEET_S3_ENDPOINT holds credentials; set them as keys instead")
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
         raise UsageError(
             f"CLIPFLEET_S3_ENDPOINT is {url!r}; write it like http://127.0.0.1:9000 or {AMAZON}"
         )

@@ -64,5 +64,6 @@ def install() -> None:
     for name in ("torchaudio", "torchcodec"):
         # None is Python's own mark for "not there", for `import` and `find_spec` alike.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    if "torchvision" not in sys.modules:
+    waiting = any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path)
+    if "torchvision" not in sys.modules and not waiting:
         sys.meta_path.insert(0, _BeforeTorchvision())

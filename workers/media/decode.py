@@ -9,7 +9,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
@@ -225,19 +224,3 @@ class Scaler:
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         rgb = rows[: scaled.height, : scaled.width * 3].reshape(scaled.height, scaled.width, 3)
         out[...] = np.rot90(rgb, quarter_turns) if quarter_turns else rgb
-
-
-def summary(index: ClipIndex, num_bytes: int) -> dict[str, Any]:
-    """The index as the fields of `records.SourceInfo`."""
-    return {
-        "width": index.width,
-        "height": index.height,
-        "framerate": index.rate,
-        "num_frames": index.num_frames,
-        "duration_s": index.end_time_s,
-        "video_codec": index.codec,
-        "pixel_format": index.pixel_format,
-        "rotation_degrees": index.rotation_degrees,
-        "variable_frame_rate": index.uneven,
-        "num_bytes": num_bytes,
-    }

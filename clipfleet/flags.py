@@ -1,0 +1,136 @@
+"""Command-line flags made from the options: one source for names, defaults, units and help."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, get_args
+
+import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from clipfleet.errors import UsageError
+from clipfleet.options import Options
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+GROUP_TITLES = {
+    "prepare": "Windows and frames",
+    "preview": "Previews",
+    "caption": "Captions",
+    "enhance": "Enhanced captions",
+}
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its own flags first, then the options by group."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options' sections."""
+        sections: dict[str, list[tuple[str, str]]] = {"Flags": []}
+        for param in self.get_params(ctx):
+            if not isinstance(param, click.Option):
+                continue
+            row = param.get_help_record(ctx)
+            group = (param.name or "").partition("__")[0]
+            title = GROUP_TITLES.get(group if param.name != "prepare__verbose" else "", "Flags")
+            if row is not None:
+                sections.setdefault(title, []).append(row)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows, col_max=28)
+
+
+def each_option() -> Iterable[tuple[str, str, FieldInfo, str]]:
+    """(group, name, field, flag) of every option, in order."""
+    for group, group_field in Options.model_fields.items():
+        model = group_field.annotation
+        for name, field in model.model_fields.items():  # type: ignore[union-attr]
+            extra = field.json_schema_extra
+            assert isinstance(extra, dict)
+            yield group, name, field, str(extra["flag"])
+
+
+def option_flags(
+    only: Iterable[tuple[str, str]] | None = None,
+) -> Callable[[Command], Command]:
+    """A decorator that adds the options' flags to a click command, all or `only` those named.
+
+    Values arrive as `group__name`, None where a flag is not given. Each flag can also be set by
+    the variable CLIPFLEET_ with the flag's name.
+    """
+    wanted = None if only is None else set(only)
+
+    def decorate(command: Command) -> Command:
+        for group, name, field, flag in reversed(list(each_option())):
+            if wanted is not None and (group, name) not in wanted:
+                continue
+            first = flag.partition("/")[0]
+            command = click.option(
+                flag,
+                f"{group}__{name}",
+                default=None,
+                type=_click_type(field),
+                envvar="CLIPFLEET_" + first.removeprefix("--").upper().replace("-", "_"),
+                help=f"{field.description} {_default_text(field, flag)}",
+                is_flag=True if "/" in flag else None,
+            )(command)
+        return command
+
+    return decorate
+
+
+def read_options(values: dict[str, Any], **defaults: Any) -> Options:
+    """The options that flags give. `defaults` (`group__name`) apply where a flag is not given.
+
+    Raises `UsageError`, naming the flag, where a value is out of range.
+    """
+    groups: dict[str, dict[str, Any]] = {group: {} for group in Options.model_fields}
+    for group, name, _, _ in each_option():
+        value = values.get(f"{group}__{name}")
+        value = defaults.get(f"{group}__{name}") if value is None else value
+        if value is not None:
+            groups[group][name] = value
+    try:
+        return Options.model_validate(groups)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flags = {(g, n): flag for g, n, _, flag in each_option()}
+        group, name = (str(part) for part in first["loc"][:2])
+        flag = flags.get((group, name), name)
+        said = first["msg"].replace("Input should", "should")
+        raise UsageError(f"{flag.partition('/')[0]} {first['input']}: {said}") from None
+
+
+def _click_type(field: FieldInfo) -> Any:
+    annotation: Any = field.annotation
+    arguments = [a for a in get_args(annotation) if a is not type(None)]
+    if arguments and all(isinstance(a, str) for a in arguments):
+        return click.Choice(arguments)
+    if arguments:  # Optional[...] or Annotated[...]
+        annotation = arguments[0]
+        annotation = get_args(annotation)[0] if get_args(annotation) else annotation
+    if isinstance(annotation, type) and issubclass(annotation, str) and annotation is not str:
+        return click.Choice([member.value for member in annotation])  # type: ignore[attr-defined]
+    return annotation
+
+
+def _default_text(field: FieldInfo, flag: str) -> str:
+    if "/" in flag:
+        return f"[default: {'on' if field.default else 'off'}]"
+    limits = _limits_text(field)
+    default = (
+        "none" if field.default is None else str(getattr(field.default, "value", field.default))
+    )
+    return f"[default: {default}{limits}]"
+
+
+def _limits_text(field: FieldInfo) -> str:
+    limits = {}
+    for constraint in field.metadata:
+        for kind in ("ge", "gt", "le", "lt"):
+            if getattr(constraint, kind, None) is not None:
+                limits[kind] = getattr(constraint, kind)
+    if "ge" in limits and "le" in limits:
+        return f"; {limits['ge']:g} to {limits['le']:g}"
+    if "gt" in limits and "le" in limits:
+        return f"; over {limits['gt']:g}, to {limits['le']:g}"
+    return ""

@@ -1,0 +1,175 @@
+"""`clipfleet`: run clips here, submit them to a fleet, see how a run stands."""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clipfleet import __version__, flags
+from clipfleet.errors import ClipfleetError, ExitCode
+
+_SETTINGS_NOTE = (
+    "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
+    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then clipfleet.toml."
+)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_SETTINGS_NOTE,
+)
+@click.version_option(__version__, prog_name="clipfleet")
+def cli() -> None:
+    """Caption and preview video clips, on this machine or on a fleet of workers.
+
+    \b
+    Start here:
+      clipfleet samples clips/             write a few sample clips
+      clipfleet run clips/ --out results/  caption and preview them on this machine
+
+    \b
+    Exit codes: 0 done; 1 a bug; 2 the command or a setting is wrong; 3 done, some clips failed;
+    4 no broker; 5 no store; 6 no model; 7 engine died; 8 workers keep dying; 130 interrupted.
+    """
+
+
+def _shared_flags(command: Any) -> Any:
+    for decorate in reversed(
+        (
+            click.option(
+                "--limit", type=click.IntRange(1), help="Take only the first so many clips."
+            ),
+            click.option(
+                "--from-file",
+                type=click.File("r"),
+                help="Also take clips from this file, one a line; - is standard input.",
+            ),
+            click.option(
+                "--run",
+                "run_id",
+                help="Name of the run. [default: the time and four letters]",
+            ),
+            click.option(
+                "--in-flight",
+                type=click.IntRange(1, 100_000),
+                help="Clips on the queues and in scratch at once. [default: 64]",
+            ),
+            click.option(
+                "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
+            ),
+            click.option("--s3-endpoint", help="URL of the S3 or MinIO server."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+@cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
+@click.argument("clips", nargs=-1, metavar="CLIPS...")
+@click.option(
+    "--out",
+    "store",
+    required=True,
+    envvar="CLIPFLEET_STORE",
+    help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
+)
+@_shared_flags
+@flags.option_flags()
+def run(clips: tuple[str, ...], **rest: Any) -> None:
+    """Do CLIPS (files, folders, s3:// URLs) on this machine, with nothing set up beforehand.
+
+    Starts a private broker and workers, shows progress, and leaves no process behind. Run again
+    with the same options, it does only what is missing; Ctrl-C any time.
+    """
+    from producer import commands
+
+    sys.exit(commands.run(clips, rest))
+
+
+@cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
+@click.argument("clips", nargs=-1, metavar="CLIPS...")
+@click.option("--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.")
+@click.option("--store", help="Where results go: a folder all share, or s3://BUCKET[/PREFIX].")
+@click.option("--wait", is_flag=True, help="Follow the run to its end, feeding as it goes.")
+@click.option(
+    "--stage/--no-stage",
+    default=None,
+    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
+    "files. [default: on with an S3 store]",
+)
+@_shared_flags
+@flags.option_flags()
+def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) -> None:
+    """Put CLIPS (files, folders, s3:// URLs) on the queues of a fleet.
+
+    Without --wait it returns at once, with everything enqueued; see `clipfleet status RUN`.
+    """
+    from producer import commands
+
+    sys.exit(commands.submit(clips, rest, wait=wait, stage=stage))
+
+
+@cli.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.")
+@click.option("--store", help="The run's store.")
+@click.option("--s3-endpoint", help="URL of the S3 or MinIO server.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
+def status(run_id: str, as_json: bool, **rest: Any) -> None:
+    """Say how RUN stands: what is done, failed and missing, and what the queues hold."""
+    from producer import commands
+
+    sys.exit(commands.status(run_id, rest, as_json=as_json))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--count", default=5, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+def samples(folder: Path, count: int, seed: int) -> None:
+    """Write sample clips to FOLDER: shapes that move, in H.264, of one window and of several."""
+    from producer.samples import write_samples
+
+    with click.progressbar(
+        write_samples(folder, count=count, seed=seed), length=count, label="writing samples"
+    ) as bar:
+        for _ in bar:
+            pass
+    click.echo(f"{count} clips in {folder}")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    verbose = "--verbose" in sys.argv or os.environ.get("CLIPFLEET_VERBOSE", "") in ("1", "true")
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("clipfleet: interrupted", file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except ClipfleetError as error:
+        _report(str(error), verbose)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        _report(f"bug: {type(error).__name__}: {error} (--verbose shows where)", verbose)
+        sys.exit(ExitCode.BUG)
+
+
+def _report(line: str, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    print(f"clipfleet: {line}", file=sys.stderr)

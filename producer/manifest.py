@@ -1,0 +1,64 @@
+"""A run as it lies in the store: its options, and its clips in shards of JSON lines."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import count, islice
+
+from pydantic import TypeAdapter, ValidationError
+
+from clipfleet import keys
+from clipfleet.errors import ObjectMissing, UsageError
+from clipfleet.messages import RunId
+from clipfleet.options import Options
+from clipfleet.records import ManifestLine
+from clipfleet.store import Store
+
+LINES_PER_SHARD = 10_000
+
+
+def new_run_id() -> str:
+    """A name for a run: the time it began, and four letters against collision."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def check_run_id(run_id: str) -> str:
+    """`run_id` itself. Raises `UsageError` if it cannot name a run."""
+    try:
+        return TypeAdapter(RunId).validate_python(run_id)
+    except ValidationError:
+        raise UsageError(
+            f"run {run_id!r}: a run's name has 1 to 64 letters, digits, dots, dashes or underlines"
+        ) from None
+
+
+def write_run(store: Store, run_id: str, options: Options, clips: Iterable[ManifestLine]) -> None:
+    """Write the run's options and manifest."""
+    remaining = iter(clips)
+    for number in count():
+        lines = list(islice(remaining, LINES_PER_SHARD))
+        if not lines:
+            break
+        data = "".join(line.model_dump_json() + "\n" for line in lines).encode()
+        store.put(keys.run_manifest(run_id, number), data, content_type="application/x-ndjson")
+    data = options.model_dump_json(indent=1).encode()
+    store.put(keys.run_options(run_id), data, content_type="application/json")
+
+
+def read_options(store: Store, run_id: str) -> Options:
+    """The run's options. Raises `UsageError` where there is no such run."""
+    try:
+        return Options.model_validate_json(store.get(keys.run_options(run_id)))
+    except ObjectMissing:
+        raise UsageError(f"there is no run {run_id} in {store.uri}") from None
+
+
+def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
+    """The run's clips, one shard in memory at a time."""
+    for number in count():
+        try:
+            data = store.get(keys.run_manifest(run_id, number))
+        except ObjectMissing:
+            return
+        for line in data.splitlines():
+            yield ManifestLine.model_validate_json(line)

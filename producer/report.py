@@ -1,0 +1,99 @@
+"""What came of a run, counted from its records, and the tables that show it."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from clipfleet.broker import WorkerBeat
+from clipfleet.records import ClipRecord, ManifestLine, Status
+from producer.progress import duration
+from producer.sources import short_name
+
+ROWS_SHOWN = 20
+
+
+def standing(records: Iterable[ClipRecord | None]) -> dict[str, int]:
+    """Counts over a run's clips; None stands for a clip without a record."""
+    counts = dict.fromkeys(
+        ("clips", "done", "failed", "missing", "windows", "captions", "enhanced", "previews"), 0
+    )
+    for record in records:
+        counts["clips"] += 1
+        if record is None:
+            counts["missing"] += 1
+            continue
+        counts["done"] += 1
+        counts["failed"] += not record.valid
+        counts["windows"] += len(record.windows)
+        for window in record.windows:
+            counts["captions"] += window.caption_status is Status.OK
+            counts["enhanced"] += window.enhance_status is Status.OK
+            counts["previews"] += window.preview_status is Status.OK
+    return counts
+
+
+def clip_table(found: Sequence[tuple[ManifestLine, ClipRecord | None]], *, enhance: bool) -> Table:
+    """A row for each clip, those with errors first, at most `ROWS_SHOWN`."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("clip", overflow="ellipsis", no_wrap=True, max_width=32)
+    for name in ("frames", "windows", "captions", *(["enhanced"] if enhance else []), "previews"):
+        table.add_column(name, justify="right")
+    table.add_column("result", overflow="fold")
+    failed_first = sorted(found, key=lambda pair: pair[1] is not None and pair[1].valid)
+    for line, record in failed_first[:ROWS_SHOWN]:
+        table.add_row(short_name(line.source), *_cells(record, enhance=enhance))
+    more = len(found) - ROWS_SHOWN
+    if more > 0:
+        table.add_row(f"… and {more} more", "", "", "", *([""] if enhance else []), "", "")
+    return table
+
+
+def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
+    if record is None:
+        return ["", "", "", *([""] if enhance else []), "", "[red]no record yet[/]"]
+    counts = standing([record])
+    cells = [str(record.num_frames or ""), str(counts["windows"]), str(counts["captions"])]
+    cells += [str(counts["enhanced"])] if enhance else []
+    result = "[green]ok[/]" if record.valid else f"[red]{_escaped(first_error(record))}[/]"
+    return [*cells, str(counts["previews"]), result]
+
+
+def first_error(record: ClipRecord) -> str:
+    """The first error in a record."""
+    failures = [*record.errors, *(e for window in record.windows for e in window.errors)]
+    return failures[0].message if failures else "no window"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def print_totals(
+    console: Console, uri: str, counts: dict[str, int], *, done_now: int, seconds: float
+) -> None:
+    """The last lines: what there is, how fast it came, and where it lies."""
+    texts = [f"{counts['captions']} captions", f"{counts['previews']} previews"]
+    texts[1:1] = [f"{counts['enhanced']} enhanced"] if counts["enhanced"] else []
+    console.print(
+        f"\n{counts['done']} of {counts['clips']} clips done, {counts['failed']} with errors: "
+        f"{counts['windows']} windows, {', '.join(texts)}."
+    )
+    if done_now:
+        rate = done_now / seconds
+        console.print(f"{done_now} done now in {duration(seconds)} ({rate:.2f} clips/s).")
+    console.print(f"Records: {uri}/metas/v0/   Previews: {uri}/previews/", soft_wrap=True)
+
+
+def status_table(
+    run_id: str, counts: dict[str, int], backlog: dict[str, int], workers: Sequence[WorkerBeat]
+) -> Table:
+    """How a run stands, with the queues and the workers that live."""
+    table = Table(title=f"run {run_id}", show_header=False, title_justify="left", box=None)
+    for name, value in counts.items():
+        table.add_row(name, f"{value:,}")
+    waiting = ", ".join(f"{queue} {n:,}" for queue, n in backlog.items() if n)
+    table.add_row("in queues", waiting or "nothing")
+    live = ", ".join(f"{beat.name} (holds {beat.holds})" for beat in workers)
+    table.add_row("live workers", live or "none; start some with clipfleet-worker")
+    return table

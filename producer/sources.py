@@ -1,0 +1,97 @@
+"""Where clips come from: files, folders, and S3 listings. A clip named twice is one clip."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from clipfleet import keys
+from clipfleet.errors import ClipfleetError
+from clipfleet.records import ManifestLine
+from clipfleet.settings import Settings
+
+# Files of other kinds in a folder are passed over; a file that is named is always taken.
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .ogv .3gp .mxf".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the arguments named: clips, in order, and a line for each that named none."""
+
+    clips: list[ManifestLine]
+    problems: list[str]
+
+
+def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
+    """The clips that the arguments name: a file, a folder (searched whole), or an s3:// URL.
+
+    An S3 URL that ends in a slash, or names a bucket alone, is a listing.
+    """
+    clips: dict[str, ManifestLine] = {}
+    problems = []
+    for argument in arguments:
+        before = len(clips)
+        named_again = False
+        try:
+            for line in _expand(argument, settings):
+                named_again = named_again or line.clip_uuid in clips
+                clips.setdefault(line.clip_uuid, line)
+        except ClipfleetError as error:
+            problems.append(str(error))
+            continue
+        if len(clips) == before and not named_again:
+            problems.append(f"{argument}: there is no video file in it")
+    return Found(clips=list(clips.values()), problems=problems)
+
+
+def _expand(argument: str, settings: Settings) -> Iterator[ManifestLine]:
+    if argument.startswith("s3://"):
+        yield from _list_s3(argument, settings)
+        return
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        yield from (_local(file) for file in _walk(path))
+    elif path.is_file():
+        yield _local(path)
+    elif path.exists():
+        raise ClipfleetError(f"{argument}: neither a file nor a folder")
+    else:
+        raise ClipfleetError(f"{argument}: there is no such file or folder")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                yield Path(root) / name
+
+
+def _local(path: Path) -> ManifestLine:
+    uri = path.resolve().as_uri()
+    return ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=path.stat().st_size)
+
+
+def _list_s3(url: str, settings: Settings) -> Iterator[ManifestLine]:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    store = settings.open_store(f"s3://{bucket}")
+    listing = not key or key.endswith("/")
+    objects = store.list(key) if listing else iter([store.stat(key)])
+    for item in objects:
+        if not listing or Path(item.key).suffix.lower() in VIDEO_SUFFIXES:
+            uri = f"s3://{bucket}/{item.key}"
+            yield ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=item.size_bytes)
+
+
+def local_path(line: ManifestLine) -> Path | None:
+    """The clip's path on this machine, or None for one that lies elsewhere."""
+    parts = urlsplit(line.source)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def short_name(source: str) -> str:
+    """The clip's name as people know it."""
+    return unquote(source.rstrip("/").rpartition("/")[2])

@@ -1,0 +1,45 @@
+"""Stores to test against: the same contract on a folder and on a real S3 server."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from clipfleet.store import Store, open_store
+from tests.s3_server import S3Server
+
+BUCKET = "clipfleet-tests"
+
+
+def open_s3(server: S3Server, uri: str, *, endpoint: str | None = None) -> Store:
+    """The store at `uri` on the test server, not prepared."""
+    return open_store(
+        uri,
+        s3_endpoint=endpoint or server.endpoint,
+        s3_access_key=server.access_key,
+        s3_secret_key=server.secret_key,
+    )
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> Store:
+    """An empty folder store, prepared."""
+    store = open_store(str(tmp_path / "out"))
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def s3_store(s3_server: S3Server) -> Store:
+    """An empty store under a prefix of its own in a shared bucket, prepared."""
+    store = open_s3(s3_server, f"s3://{BUCKET}/{uuid.uuid4()}")
+    store.prepare()
+    return store
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Each kind of store in turn, empty and prepared."""
+    found = request.getfixturevalue(f"{request.param}_store")
+    assert isinstance(found, Store)
+    return found

@@ -1,0 +1,190 @@
+"""The assemble queue: a clip's parts become its record, and its scratch is cleared."""
+
+import logging
+from datetime import UTC, datetime
+
+from celery import Celery
+
+from clipfleet import __version__, keys
+from clipfleet.errors import ClipUnreadable
+from clipfleet.messages import ClipJob
+from clipfleet.options import Options
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip
+from clipfleet.records import (
+    ClipRecord,
+    Completion,
+    Failure,
+    ModelRecord,
+    Part,
+    Plan,
+    Status,
+    WindowPlan,
+    WindowRecord,
+    done_record,
+)
+from workers.context import Context
+from workers.parts import find_part
+from workers.prepare import stored_plan
+
+log = logging.getLogger("clipfleet")
+
+MAX_ATTEMPTS = 3
+
+Parts = dict[str, Part]
+
+
+def assemble(context: Context, app: Celery, job: ClipJob) -> None:
+    """Write the clip's record, then clear its scratch.
+
+    Where parts are missing (scratch that expired or was deleted), the clip is prepared again, at
+    most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error.
+    """
+    record = done_record(context.store, job.clip_uuid, job.options_hash)
+    if record is None:
+        options = context.options(job)
+        plan = stored_plan(context, job)
+        parts = _collect(context, job, plan, options) if plan else None
+        if plan is None or parts is None:
+            if job.attempt < MAX_ATTEMPTS:
+                log.warning(
+                    "parts of clip %s are missing; preparing it again",
+                    job.clip_uuid,
+                    extra={"action": "prepare_again"},
+                )
+                context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+                send_clip(app, job.model_copy(update={"attempt": job.attempt + 1}))
+                return
+            plan, parts = _given_up(), []
+        record = build_record(job, plan, parts, options=options)
+        key = keys.record(job.clip_uuid)
+        context.store.put(key, record.to_bytes(), content_type="application/json")
+    context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+    context.emit(
+        job,
+        step=ASSEMBLE,
+        status=Status.OK if record.valid else Status.ERROR,
+        windows=len(record.windows),
+        message=first_error(record),
+    )
+
+
+def first_error(record: ClipRecord) -> str:
+    """The first thing to tell a person about a clip that failed; empty for one that did not."""
+    failures = [*record.errors, *(e for window in record.windows for e in window.errors)]
+    return failures[0].message if failures else ""
+
+
+def _collect(context: Context, job: ClipJob, plan: Plan, options: Options) -> list[Parts] | None:
+    """Each window's parts by queue; None where one is missing."""
+    queues = [CAPTION]
+    queues += [PREVIEW] if options.prepare.generate_previews else []
+    queues += [ENHANCE] if options.enhance.enabled else []
+    collected = []
+    for window in plan.windows:
+        parts = {
+            queue: find_part(context, job, window.start_frame, window.end_frame, queue)
+            for queue in queues
+        }
+        found = {queue: part for queue, part in parts.items() if part is not None}
+        if len(found) < len(parts):
+            return None
+        collected.append(found)
+    return collected
+
+
+def _given_up() -> Plan:
+    error = ClipUnreadable(
+        f"its parts went missing from scratch {MAX_ATTEMPTS} times; is the store keeping objects?"
+    )
+    failure = Failure(step="assemble", error="PartsMissing", message=str(error))
+    return Plan(source=None, windows=[], errors=[failure])
+
+
+def build_record(job: ClipJob, plan: Plan, parts: list[Parts], *, options: Options) -> ClipRecord:
+    """The record of a clip from its plan and its windows' parts. Pure but for the clock."""
+    windows = [
+        build_window(window, found, options=options)
+        for window, found in zip(plan.windows, parts, strict=True)
+    ]
+    source = plan.source
+    valid = bool(windows) and not plan.errors and all(w.status is Status.OK for w in windows)
+    return ClipRecord(
+        span_uuid=job.clip_uuid,
+        source_video=job.source,
+        duration_span=(0.0, source.duration_s if source else 0.0),
+        width_source=source.width if source else None,
+        height_source=source.height if source else None,
+        framerate_source=source.framerate if source else None,
+        clip_location=keys.clip(job.clip_uuid) if options.prepare.upload_clips else job.source,
+        width=source.width if source else None,
+        height=source.height if source else None,
+        framerate=source.framerate if source else None,
+        num_frames=source.num_frames if source else None,
+        video_codec=source.video_codec if source else None,
+        num_bytes=source.num_bytes if source else None,
+        windows=windows,
+        valid=valid,
+        errors=plan.errors,
+        warnings=plan.warnings,
+        source=source,
+        caption_model=_model_record(parts, CAPTION),
+        enhance_model=_model_record(parts, ENHANCE),
+        options_hash=job.options_hash,
+        run_id=job.run_id,
+        clipfleet_version=__version__,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> WindowRecord:
+    """One window of the record. An error in any of its steps is the window's."""
+    statuses = {
+        queue: parts[queue].status if queue in parts else Status.SKIPPED
+        for queue in (CAPTION, ENHANCE, PREVIEW)
+    }
+    caption = parts[CAPTION].completion
+    enhanced = parts[ENHANCE].completion if ENHANCE in parts else None
+    preview = parts[PREVIEW].preview if PREVIEW in parts else None
+    return WindowRecord(
+        start_frame=window.start_frame,
+        end_frame=window.end_frame,
+        qwen_caption=caption.text if caption else None,
+        stage1_caption=caption.first_text if caption else None,
+        qwen_lm_enhanced_caption=enhanced.text if enhanced else None,
+        status=Status.ERROR if Status.ERROR in statuses.values() else Status.OK,
+        caption_status=statuses[CAPTION],
+        enhance_status=statuses[ENHANCE],
+        preview_status=statuses[PREVIEW],
+        finish_reason=caption.finish_reason if caption else None,
+        prompt_tokens=caption.prompt_tokens if caption else None,
+        output_tokens=caption.output_tokens if caption else None,
+        enhance_finish_reason=enhanced.finish_reason if enhanced else None,
+        enhance_prompt_tokens=enhanced.prompt_tokens if enhanced else None,
+        enhance_output_tokens=enhanced.output_tokens if enhanced else None,
+        frame_indices=window.frame_indices,
+        frame_times_s=window.frame_times_s,
+        preview_key=preview.key if preview else None,
+        preview_bytes=preview.num_bytes if preview else None,
+        preview_width=preview.width if preview else None,
+        preview_height=preview.height if preview else None,
+        errors=[part.error for part in parts.values() if part.error is not None],
+    )
+
+
+def _model_record(parts: list[Parts], queue: str) -> ModelRecord | None:
+    """The model that wrote the clip's texts, as its first window has it."""
+    found: list[Completion] = [
+        part.completion
+        for window in parts
+        if (part := window.get(queue)) is not None and part.completion is not None
+    ]
+    if not found:
+        return None
+    first = found[0]
+    return ModelRecord(
+        repository=first.model,
+        revision=first.revision,
+        engine=first.engine,
+        prompt=first.prompt,
+        prompt_sha256=first.prompt_sha256,
+    )

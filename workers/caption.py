@@ -1,0 +1,91 @@
+"""The caption queue: a window's frames become words."""
+
+import time
+
+import numpy as np
+
+from clipfleet import keys
+from clipfleet.errors import ModelMismatch
+from clipfleet.messages import WindowJob
+from clipfleet.options import CaptionOptions
+from clipfleet.queues import CAPTION
+from clipfleet.records import Completion, Part, Status
+from workers import prompts
+from workers.context import Context, LoadedModel
+from workers.engines.base import Answer, Prompt, Video
+from workers.parts import read_pack
+
+
+def caption(context: Context, job: WindowJob) -> Part:
+    """Caption the window, twice where a second pass was asked for. Raises a `ClipError`."""
+    options = context.options(job)
+    model = holding(context, CAPTION, options.caption.model_variant, fp8=options.caption.fp8)
+    pack = read_pack(context, job, keys.frames)
+    video = Video(
+        frames=pack.frames.astype(np.dtype(options.prepare.preprocess_dtype), copy=False),
+        indices=[number - job.start_frame for number in pack.indices],
+        num_frames=job.end_frame - job.start_frame + 1,
+        fps=pack.source_fps,
+        resize=options.prepare.model_does_preprocess,
+    )
+    prompt = prompts.caption_prompt(options.caption)
+    answer = _ask(model, job, prompt, video, options.caption)
+    first = None
+    if options.caption.generate_stage2_caption:
+        first = answer.text
+        again = prompts.stage2_prompt(options.caption, first)
+        answer = _ask(model, job, again, video, options.caption)
+    return Part(status=Status.OK, completion=completion(model, answer, prompt, first=first))
+
+
+def _ask(
+    model: LoadedModel, job: WindowJob, prompt: str, video: Video, options: CaptionOptions
+) -> Answer:
+    return model.engine.generate(
+        Prompt(
+            request_id=request_id(job, CAPTION),
+            user=prompt,
+            video=video,
+            max_output_tokens=options.max_output_tokens,
+        )
+    )
+
+
+def holding(context: Context, queue: str, variant: str, *, fp8: bool) -> LoadedModel:
+    """The model loaded for `queue`. Raises `ModelMismatch` if the run asks for another."""
+    model = context.models[queue]
+    if (model.variant, model.fp8) != (variant, fp8):
+        flag = "--captioning-algorithm" if queue == CAPTION else "--enhance-captions-algorithm"
+        raise ModelMismatch(
+            f"the run asks for {_spelled(variant, fp8)}, and the {queue} worker holds "
+            f"{_spelled(model.variant, model.fp8)}; start the worker with {flag} {variant}, or "
+            f"submit the run with {flag} {model.variant}"
+        )
+    return model
+
+
+def _spelled(variant: str, fp8: bool) -> str:
+    return f"{variant} in fp8" if fp8 else str(variant)
+
+
+def request_id(job: WindowJob, queue: str) -> str:
+    """A name for the request that no other in flight has, a second delivery's included."""
+    return f"{job.clip_uuid}.{job.start_frame}.{queue}.{time.monotonic_ns()}"
+
+
+def completion(
+    model: LoadedModel, answer: Answer, prompt: str, *, first: str | None = None
+) -> Completion:
+    """The answer as it is stored."""
+    return Completion(
+        text=answer.text,
+        first_text=first,
+        finish_reason=answer.finish_reason,
+        prompt_tokens=answer.prompt_tokens,
+        output_tokens=answer.output_tokens,
+        model=model.repository,
+        revision=model.revision,
+        engine=model.engine.name,
+        prompt=prompt,
+        prompt_sha256=prompts.sha256(prompt),
+    )

@@ -1,0 +1,131 @@
+"""What every task works with: the store, the broker, the run's options, the engine."""
+
+import functools
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ValidationError
+
+from clipfleet import keys
+from clipfleet.broker import Broker, Event
+from clipfleet.errors import ClipMissing, ClipTooLarge, MessageInvalid, ObjectMissing, StoreDenied
+from clipfleet.messages import ClipJob, Message
+from clipfleet.options import Options
+from clipfleet.records import done_record
+from clipfleet.settings import Settings
+from clipfleet.store import Store
+from workers.engines.base import Engine
+
+log = logging.getLogger("clipfleet")
+
+_OPTIONS_KEPT = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """An engine with what it was loaded as: a window that asks for something else is refused."""
+
+    engine: Engine
+    variant: str
+    fp8: bool
+    repository: str
+    revision: str
+
+
+class Context:
+    """One process's connections, made on first use so that a pool's children make their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.models: dict[str, LoadedModel] = {}
+        self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
+        self._options_lock = threading.Lock()
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The output root."""
+        return self.settings.open_store(self.settings.store)
+
+    @functools.cached_property
+    def broker(self) -> Broker:
+        """The broker, for events."""
+        return Broker(self.settings.broker.get_secret_value())
+
+    def options(self, message: Message) -> Options:
+        """The options of the message's run, read from the store once.
+
+        Raises `MessageInvalid` where the run's options do not have the hash that it names.
+        """
+        wanted = (message.run_id, message.options_hash)
+        with self._options_lock:
+            if wanted in self._options:
+                self._options.move_to_end(wanted)
+                return self._options[wanted]
+        try:
+            data = self.store.get(keys.run_options(message.run_id))
+            options = Options.model_validate_json(data)
+        except ObjectMissing:
+            raise MessageInvalid(f"run {message.run_id} has no options in the store") from None
+        except ValidationError as error:
+            raise MessageInvalid(
+                f"the options of run {message.run_id} are not of this version: {error}"
+            ) from None
+        if options.hash != message.options_hash:
+            raise MessageInvalid(f"run {message.run_id} has other options than the message names")
+        with self._options_lock:
+            self._options[wanted] = options
+            while len(self._options) > _OPTIONS_KEPT:
+                self._options.popitem(last=False)
+        return options
+
+    def is_done(self, message: Message) -> bool:
+        """Whether the clip's record exists, whole, with the message's options."""
+        return done_record(self.store, message.clip_uuid, message.options_hash) is not None
+
+    def read_clip(self, job: ClipJob) -> bytes:
+        """The clip's bytes. Raises `ClipMissing`, `ClipTooLarge` or a `StoreError`."""
+        limit = self.settings.max_clip_bytes
+        scheme = urlsplit(job.source).scheme
+        if job.staged:
+            store, key = self.store, keys.source(job.clip_uuid, job.options_hash)
+        elif scheme == "s3":
+            bucket, _, key = job.source.removeprefix("s3://").partition("/")
+            store = self.settings.open_store(f"s3://{bucket}")
+        elif scheme == "file":
+            return _read_file(Path(unquote(urlsplit(job.source).path)), limit)
+        else:
+            raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
+        try:
+            _check_size(store.stat(key).size_bytes, limit)
+            return store.get(key)
+        except ObjectMissing:
+            raise ClipMissing(f"the clip is not there: {job.source}") from None
+        except StoreDenied as error:
+            raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
+
+    def emit(self, message: Message, *, step: str, **fields: Any) -> None:
+        """Tell whoever watches the run what was just done."""
+        self.broker.emit(message.run_id, Event(step=step, clip_uuid=message.clip_uuid, **fields))
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    try:
+        _check_size(path.stat().st_size, limit)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ClipMissing(f"the clip is not there: {path}") from None
+    except OSError as error:
+        raise ClipMissing(f"the clip cannot be read: {path} ({error.strerror})") from None
+
+
+def _check_size(size_bytes: int, limit: int) -> None:
+    if size_bytes > limit:
+        raise ClipTooLarge(
+            f"the clip has {size_bytes:,} bytes, over the limit of {limit:,} "
+            "(setting max_clip_bytes, CLIPFLEET_MAX_CLIP_BYTES)"
+        )

@@ -1,0 +1,96 @@
+"""A window's parts in scratch: what each queue wrote, and the rule by which it writes once."""
+
+import logging
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from clipfleet import keys
+from clipfleet.errors import EngineDead, ObjectMissing, StoreError
+from clipfleet.messages import Message, WindowJob
+from clipfleet.records import Failure, Part, Status
+from workers.context import Context
+from workers.media.packs import Pack
+
+log = logging.getLogger("clipfleet")
+
+# Every run of a header task returns this: Redis counts a chord's parts by their distinct values.
+DONE = "done"
+
+Work = Callable[[Context, WindowJob], Part]
+
+
+def find_part(context: Context, job: Message, start: int, end: int, queue: str) -> Part | None:
+    """What `queue` wrote for the window, or None; a part that is not whole counts as none."""
+    key = keys.part(job.clip_uuid, job.options_hash, start, end, queue)
+    try:
+        return Part.model_validate_json(context.store.get(key))
+    except (ObjectMissing, ValidationError):
+        return None
+
+
+def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None:
+    """Store what `queue` found for the window, and tell whoever watches."""
+    key = keys.part(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame, queue)
+    context.store.put(key, part.to_bytes(), content_type="application/json")
+    context.emit(
+        job,
+        step=queue,
+        status=part.status,
+        start_frame=job.start_frame,
+        message=part.error.message if part.error else "",
+    )
+
+
+def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
+    """Do a window's step unless it is done, and store what came of it, an error as well.
+
+    Nothing is stored where the clip's scratch is gone: its record is there by now, or `assemble`
+    will find the part missing and have the clip done again. Raises `StoreError` and `EngineDead`,
+    which say nothing about the clip.
+    """
+    if find_part(context, job, job.start_frame, job.end_frame, queue) is not None:
+        return DONE
+    try:
+        part = work(context, job)
+    except (StoreError, EngineDead) as error:
+        if isinstance(error, ObjectMissing):
+            log.warning("scratch is gone: %s", error, extra={"action": "scratch_gone"})
+            return DONE
+        raise
+    except Exception as error:
+        log.warning(
+            "%s failed on clip %s, frames %d to %d: %s",
+            queue,
+            job.clip_uuid,
+            job.start_frame,
+            job.end_frame,
+            error,
+            extra={"action": "window_failed"},
+            exc_info=log.isEnabledFor(logging.DEBUG),
+        )
+        part = failed(queue, job, error)
+    write_part(context, job, queue, part)
+    return DONE
+
+
+def failed(queue: str, job: WindowJob, error: Exception) -> Part:
+    """The part that says why there is no other."""
+    failure = Failure.model_validate(
+        {
+            "step": queue,
+            "error": type(error).__name__,
+            "message": str(error) or type(error).__name__,
+            "start_frame": job.start_frame,
+            "end_frame": job.end_frame,
+        }
+    )
+    return Part(status=Status.ERROR, error=failure)
+
+
+def read_pack(
+    context: Context, job: WindowJob, key_of: Callable[[str, str, int, int], str]
+) -> Pack:
+    """One of the window's packs. Raises `ObjectMissing` or `PackInvalid`."""
+    key = key_of(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
+    return Pack.from_bytes(context.store.get(key), key=key)
