@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class ModelVariant(enum.StrEnum):
@@ -39,7 +39,7 @@ def option(
     default: Any, description: str, *, flag: str, shapes_output: bool = True, **limits: Any
 ) -> Any:
     """A field with its flag. `shapes_output=False` keeps it out of the options hash."""
-    extra = {"flag": flag, "shapes_output": shapes_output}
+    extra: dict[str, JsonValue] = {"flag": flag, "shapes_output": shapes_output}
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 

@@ -106,7 +106,8 @@ def follow(
                     feed(app, run, line)
             if exhausted and not flying:
                 return
-            for after, event in broker.events(run.run_id, after, wait_s=0.25):
+            for event_id, event in broker.events(run.run_id, after, wait_s=0.25):
+                after = event_id
                 _take(event, flying, tally, troubles, say)
             if time.monotonic() - looked_at > lease_s / 2:
                 _look_again(app, broker, run, flying, tally, lease_s=lease_s, say=say)

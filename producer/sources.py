@@ -13,7 +13,11 @@ from clipfleet.settings import Settings
 
 # Files of other kinds in a folder are passed over; a file that is named is always taken.
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .ogv .3gp .mxf".split()
+    f".{suffix}"
+    for suffix in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts"),
+        *("mpg", "mpeg", "flv", "wmv", "ogv", "3gp", "mxf"),
+    )
 )
 
 

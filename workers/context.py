@@ -108,9 +108,9 @@ class Context:
         except StoreDenied as error:
             raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
 
-    def emit(self, message: Message, *, step: str, **fields: Any) -> None:
+    def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
         """Tell whoever watches the run what was just done."""
-        self.broker.emit(message.run_id, Event(step=step, clip_uuid=message.clip_uuid, **fields))
+        self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
 
 
 def _read_file(path: Path, limit: int) -> bytes:

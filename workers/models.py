@@ -45,12 +45,14 @@ _MODELS = (
     Model(
         name=ModelVariant.MINI,
         repository=None,
-        revision="random-1",
+        revision="random-2",
         grid=_MINI_GRID,
         max_model_tokens=8192,
         dtype="float32",
     ),
 )
+_MODEL_DIR_FLAGS = "--captioning-model-dir (--enhance-captions-model-dir)"
+
 MODELS = {model.name: model for model in _MODELS}
 
 
@@ -94,10 +96,9 @@ def _download(model: Model, cache: Path) -> Path:
             model.repository, revision=model.revision, cache_dir=cache / "hub"
         )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ModelUnavailable(
-            f"the weights of {model.name} ({model.repository}, revision {model.revision[:8]}) are "
-            f"not on this machine and cannot be downloaded ({type(error).__name__}: {reason[:120]}). "
-            f"Put them in {by_hand}, or name their folder with --model-dir"
+            f"the weights of {model.name} ({model.repository}, revision {model.revision[:8]}) "
+            f"are not on this machine and cannot be downloaded ({type(error).__name__}). "
+            f"Put them in {by_hand}, or name their folder with {_MODEL_DIR_FLAGS}"
         ) from None
     return Path(found)

@@ -45,7 +45,7 @@ def caption_prompt(options: CaptionOptions) -> str:
 
 
 def stage2_prompt(options: CaptionOptions, caption: str) -> str:
-    """What it is asked the second time. The first caption is put in as it is, never as a pattern."""
+    """What it is asked the second time, with the first caption as it is, never as a pattern."""
     text = options.stage2_prompt_text or STAGE2
     return text.replace("{caption}", caption) if "{caption}" in text else f"{text}\n\n{caption}"
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 _SPECIAL = (
     "<|endoftext|>",
@@ -36,7 +37,7 @@ _CHAT = (
 
 
 def build_once(folder: Path) -> Path:
-    """`folder` with the checkpoint in it, built if it is not there yet, by one process at a time."""
+    """`folder` with the checkpoint in it; if it is not there yet, one process builds it."""
     if (folder / "config.json").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +51,16 @@ def build_once(folder: Path) -> Path:
             finally:
                 shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+def _speak_in_words(model: Any, tokenizer: Any) -> None:
+    """Leave only whole words a chance, so that the noise can be read and is never empty."""
+    import torch
+
+    with torch.no_grad():
+        for token, number in tokenizer.get_vocab().items():
+            if not (token.startswith("Ġ") and token[1:].isalpha() and len(token) > 3):
+                model.lm_head.weight[number] = 0.0
 
 
 def _build(folder: Path) -> None:
@@ -128,6 +139,7 @@ def _build(folder: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Qwen2_5_VLForConditionalGeneration(config)
+        _speak_in_words(model, tokenizer)
     model.generation_config.eos_token_id = ids["<|im_end|>"]
     model.save_pretrained(folder)
     Qwen2_5_VLProcessor(

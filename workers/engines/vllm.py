@@ -160,16 +160,16 @@ class VllmEngine(Engine):
             temperature=0.0, max_tokens=prompt.max_output_tokens, repetition_penalty=1.05, seed=0
         )
         last: Any = None
-        async for last in self._llm.generate(request, sampling, prompt.request_id):
-            pass
+        async for output in self._llm.generate(request, sampling, prompt.request_id):
+            last = output
         if last is None:
             raise RuntimeError(f"{self._model.name} ended a request without an answer")
-        output = last.outputs[0]
+        written = last.outputs[0]
         return Answer(
-            text=output.text.strip(),
-            finish_reason=output.finish_reason or "unknown",
+            text=written.text.strip(),
+            finish_reason=written.finish_reason or "unknown",
             prompt_tokens=len(last.prompt_token_ids),
-            output_tokens=len(output.token_ids),
+            output_tokens=len(written.token_ids),
         )
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ it gave the first time.
 """
 
 import io
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -116,7 +117,7 @@ def _timed_index(index: ClipIndex, time_base: Fraction) -> ClipIndex:
     )
 
 
-class FramesDiffer(Exception):  # noqa: N818 - a signal from decode to its caller
+class FramesDiffer(Exception):
     """The decoder gave other frames than the packets promised; `index` is what it gives."""
 
     def __init__(self, index: ClipIndex) -> None:
@@ -152,7 +153,7 @@ def _index_by_decoding(data: bytes, index: ClipIndex) -> ClipIndex:
     if not pts:
         raise ClipUnreadable("it holds no frame that can be decoded")
     timed = [p for p in pts if p is not None]
-    rising = len(timed) == len(pts) and all(a < b for a, b in zip(timed, timed[1:], strict=False))
+    rising = len(timed) == len(pts) and all(a < b for a, b in itertools.pairwise(timed))
     warning = f"{index.num_frames} frames were promised, {len(pts)} could be decoded"
     warnings = index.warnings if len(pts) == index.num_frames else (*index.warnings, warning)
     known = tuple(timed) if rising else ()
@@ -181,7 +182,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Vide
 
 def _open(data: bytes) -> InputContainer:
     try:
-        return av.open(io.BytesIO(data), options=dict(_OPEN_OPTIONS))
+        return av.open(io.BytesIO(data), "r", options=dict(_OPEN_OPTIONS))
     except av.FFmpegError as error:
         raise ClipUnreadable(f"it is not a video file that can be read ({_why(error)})") from None
 
@@ -221,6 +222,6 @@ class Scaler:
             threads=1,
         )
         plane = scaled.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         rgb = rows[: scaled.height, : scaled.width * 3].reshape(scaled.height, scaled.width, 3)
         out[...] = np.rot90(rgb, quarter_turns) if quarter_turns else rgb

@@ -41,7 +41,8 @@ class Pack:
             "source_fps": self.source_fps,
             "durations_ms": self.durations_ms,
         }
-        return save({"frames": self.frames}, metadata={"clipfleet": json.dumps(about)})
+        data: bytes = save({"frames": self.frames}, metadata={"clipfleet": json.dumps(about)})
+        return data
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> "Pack":

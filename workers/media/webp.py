@@ -42,9 +42,10 @@ def encode(
         packets = []
         for rgb, duration_ms in zip(frames, durations_ms, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-            frame = frame.reformat(
-                format=stream.pix_fmt, **({} if lossless else {"dst_colorspace": "ITU601"})
-            )
+            if lossless:
+                frame = frame.reformat(format="bgra")
+            else:
+                frame = frame.reformat(format="yuv420p", dst_colorspace="ITU601")
             frame.pts, frame.time_base = shown_ms, _MILLISECOND
             shown_ms += duration_ms
             packets += stream.encode(frame)

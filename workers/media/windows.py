@@ -4,6 +4,7 @@ Frame numbers count the frames that the clip shows, from 0; `start` and `end` ar
 The rules are the reference system's (NVIDIA NeMo Curator), except where frame times are uneven.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -96,7 +97,7 @@ def preview_slots(
     total_ms = max(1, round(length_s * 1000))
     edges_ms = [round(edge * 1000) for edge in edges[:-1]] + [total_ms]
     slots: list[tuple[int, int]] = []
-    for i, (left, right) in enumerate(zip(edges_ms, edges_ms[1:], strict=False)):
+    for i, (left, right) in enumerate(itertools.pairwise(edges_ms)):
         middle = window[0] + (edges[i] + min(edges[i] + 1 / fps, length_s)) / 2
         number = start + int(np.abs(window - middle).argmin())
         if slots and slots[-1][0] == number:
