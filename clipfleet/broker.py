@@ -23,8 +23,8 @@ EVENTS_EXPIRE_S = 24 * 3600
 class Event:
     """One step of one clip done by a worker now; a step found done already sends none.
 
-    `step` is a queue's name; `status` a `records.Status` or, for trouble that passes, "waiting".
-    `windows` is how many the clip has, known from `prepare` on.
+    `step` is a queue's name; `status` a `records.Status` or, for trouble that passes, "waiting",
+    with the name of its `error`. `windows` is how many the clip has, known from `prepare` on.
     """
 
     step: str
@@ -33,6 +33,7 @@ class Event:
     start_frame: int = -1
     windows: int = 0
     message: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

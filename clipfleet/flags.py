@@ -1,5 +1,6 @@
 """Command-line flags made from the options: one source for names, defaults, units and help."""
 
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_args
 
@@ -97,7 +98,8 @@ def read_options(values: dict[str, Any], **defaults: Any) -> Options:
         group, name = (str(part) for part in first["loc"][:2])
         flag = flags.get((group, name), name)
         said = first["msg"].replace("Input should", "should")
-        raise UsageError(f"{flag.partition('/')[0]} {first['input']}: {said}") from None
+        value = textwrap.shorten(str(first["input"]), 60, placeholder=" …")
+        raise UsageError(f"{flag.partition('/')[0]} {value}: {said}") from None
 
 
 def _click_type(field: FieldInfo) -> Any:

@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from clipfleet.errors import MessageInvalid
 
 MAX_MESSAGE_BYTES = 4096
+MAX_SOURCE_CHARS = 2048
 
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 OptionsHash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+FrameNumber = Annotated[int, Field(ge=0, lt=2**53)]  # every JSON reader holds these exactly
 
 
 class Message(BaseModel):
@@ -34,7 +36,8 @@ class Message(BaseModel):
             return cls.model_validate(payload)
         except ValidationError as error:
             faults = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()
+                f"{'.'.join(map(str, e['loc']))[:100] or 'message'}: {e['msg']}"
+                for e in error.errors()[:5]
             )
             raise MessageInvalid(f"not a {cls.__name__}: {faults}") from None
 
@@ -46,7 +49,7 @@ class ClipJob(Message):
     scratch, because workers cannot read the producer's paths. `attempt` counts from 1.
     """
 
-    source: Annotated[str, Field(min_length=1, max_length=2048)]
+    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_CHARS)]
     staged: bool = False
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 
@@ -54,8 +57,8 @@ class ClipJob(Message):
 class WindowJob(Message):
     """One window of a clip, frames `start_frame` to `end_frame`, both inclusive."""
 
-    start_frame: Annotated[int, Field(ge=0)]
-    end_frame: Annotated[int, Field(ge=0)]
+    start_frame: FrameNumber
+    end_frame: FrameNumber
 
     @model_validator(mode="after")
     def _in_order(self) -> "WindowJob":

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from clipfleet.broker import Broker, redact
 from clipfleet.errors import BrokerError, ExitCode, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, make_app
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW, make_app
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
@@ -52,7 +52,9 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
         _say_what_captions(job.options)
         try:
             with Stack(settings, job.options, log_dir=log_dir) as stack:
-                _follow(job, stack.settings, flags, check=stack.check, stage=False)
+                # Nobody but the person who reads this can mend the store: say so and stop.
+                fatal = ("StoreFull", "StoreDenied")
+                _follow(job, stack.settings, flags, check=stack.check, stage=False, fatal=fatal)
         except KeyboardInterrupt:
             done = sum(1 for _, record in _records(job) if record is not None)
             _console.print(
@@ -221,6 +223,7 @@ def _follow(
     *,
     check: Callable[[], list[str]],
     stage: bool,
+    fatal: Collection[str] = (),
 ) -> None:
     """Feed the run and show how it goes. `check` looks after the workers, if they are ours."""
     url = settings.broker.get_secret_value()
@@ -250,6 +253,7 @@ def _follow(
             lease_s=settings.lease_s,
             tick=tick,
             say=view.say,
+            fatal=fatal,
         )
     broker.close()
 
@@ -276,9 +280,17 @@ class _WorkerWatch:
                 self._line = "the broker is away"
             else:
                 missing = [queue for queue in self._needed if queue not in served]
-                on = ", ".join(missing)
-                self._line = f"waiting for workers to start: {on}" if missing else "working"
+                self._line = _waiting_for(missing)
         return self._line
+
+
+def _waiting_for(queues: list[str]) -> str:
+    if not queues:
+        return "working"
+    on = " and ".join(queues)
+    if set(queues) <= set(GPU_QUEUES):
+        return f"waiting for the {on} worker, which loads its model"
+    return f"waiting for workers: {', '.join(queues)}"
 
 
 def _records(job: Job) -> Any:
@@ -294,6 +306,7 @@ def _finish(job: Job, *, seconds: float, logs: Path | None = None) -> int:
         data = json.dumps(summary, indent=1).encode()
         job.store.put(keys.run_summary(job.run_id), data, content_type="application/json")
     _console.print(report.clip_table(found, enhance=job.options.enhance.enabled))
+    report.print_example(_console, found)
     report.print_totals(_console, job.store.uri, standing, done_now=len(job.todo), seconds=seconds)
     if standing["failed"]:
         _console.print(

@@ -154,6 +154,7 @@ class Stack:
             "CLIPFLEET_CACHE_DIR": str(settings.cache_dir),
             "CLIPFLEET_MAX_CLIP_BYTES": str(settings.max_clip_bytes),
             "CLIPFLEET_LOG_FORMAT": "text",
+            "TMPDIR": str(self._folder),
         }
         if settings.s3_endpoint:
             env["CLIPFLEET_S3_ENDPOINT"] = settings.s3_endpoint

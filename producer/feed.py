@@ -5,7 +5,7 @@ the broker holds no message is looked up, and fed again if it is not done.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,6 +36,10 @@ class Run:
     options_hash: str
     store: Store
     stage: bool
+
+
+class _Fatal(Exception):  # noqa: N818 - a signal within `follow`
+    pass
 
 
 @dataclass
@@ -86,10 +90,12 @@ def follow(
     lease_s: float,
     tick: Callable[[], None],
     say: Callable[[str], None],
+    fatal: Collection[str] = (),
 ) -> None:
     """Feed `clips`, at most `in_flight` at once, and return when every one has its record.
 
-    `tick` is called about four times a second; what it raises ends the following.
+    `tick` is called about four times a second; what it raises ends the following. Trouble that
+    workers wait out is only said, unless its name is in `fatal`: then it is raised as `StoreError`.
     """
     waiting = iter(clips)
     flying: dict[str, _InFlight] = {}
@@ -108,10 +114,14 @@ def follow(
                 return
             for event_id, event in broker.events(run.run_id, after, wait_s=0.25):
                 after = event_id
+                if event.status == "waiting" and event.error in fatal:
+                    raise _Fatal(event.message)
                 _take(event, flying, tally, troubles, say)
             if time.monotonic() - looked_at > lease_s / 2:
                 _look_again(app, broker, run, flying, tally, lease_s=lease_s, say=say)
                 looked_at = time.monotonic()
+        except _Fatal as trouble:
+            raise StoreError(str(trouble)) from None
         except (BrokerError, StoreError, OSError) as error:
             _say_once(f"cannot feed or follow just now: {error}", troubles, say)
             time.sleep(0.5)

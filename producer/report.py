@@ -1,5 +1,6 @@
 """What came of a run, counted from its records, and the tables that show it."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -67,6 +68,20 @@ def first_error(record: ClipRecord) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def print_example(
+    console: Console, found: Sequence[tuple[ManifestLine, ClipRecord | None]]
+) -> None:
+    """One window's words, so that a person sees what they are like."""
+    for line, record in found:
+        for window in record.windows if record else ():
+            caption = window.qwen_lm_enhanced_caption or window.qwen_caption
+            if caption:
+                where = f"{short_name(line.source)}, frames {window.start_frame}–{window.end_frame}"
+                words = textwrap.shorten(caption, 200, placeholder=" …")
+                console.print(f"\n{where}: {words}", style="dim", markup=False, soft_wrap=True)
+                return
 
 
 def print_totals(

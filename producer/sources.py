@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from clipfleet import keys
 from clipfleet.errors import ClipfleetError
+from clipfleet.messages import MAX_SOURCE_CHARS
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 
@@ -41,21 +42,34 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
         named_again = False
         try:
             for line in _expand(argument, settings):
+                if len(line.source) > MAX_SOURCE_CHARS:
+                    problems.append(_too_long(line))
+                    continue
                 named_again = named_again or line.clip_uuid in clips
                 clips.setdefault(line.clip_uuid, line)
         except ClipfleetError as error:
             problems.append(str(error))
+            continue
+        except OSError as error:
+            problems.append(f"{argument}: {error.strerror}")
             continue
         if len(clips) == before and not named_again:
             problems.append(f"{argument}: there is no video file in it")
     return Found(clips=list(clips.values()), problems=problems)
 
 
+def _too_long(line: ManifestLine) -> str:
+    return (
+        f"{short_name(line.source)}: its URI has {len(line.source):,} characters, over the limit "
+        f"of {MAX_SOURCE_CHARS:,}; move it to a shorter path"
+    )
+
+
 def _expand(argument: str, settings: Settings) -> Iterator[ManifestLine]:
     if argument.startswith("s3://"):
         yield from _list_s3(argument, settings)
         return
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))  # noqa: PTH111 - Path's raises for unknown users
     if path.is_dir():
         yield from (_local(file) for file in _walk(path))
     elif path.is_file():
@@ -70,8 +84,13 @@ def _walk(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                yield Path(root) / name
+            path = Path(root) / name
+            if (
+                path.suffix.lower() in VIDEO_SUFFIXES
+                and not name.startswith(".")
+                and path.is_file()
+            ):
+                yield path
 
 
 def _local(path: Path) -> ManifestLine:
@@ -93,7 +112,9 @@ def _list_s3(url: str, settings: Settings) -> Iterator[ManifestLine]:
 def local_path(line: ManifestLine) -> Path | None:
     """The clip's path on this machine, or None for one that lies elsewhere."""
     parts = urlsplit(line.source)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if parts.scheme != "file":
+        return None
+    return Path(os.fsdecode(unquote_to_bytes(parts.path)))  # a name need not be UTF-8
 
 
 def short_name(source: str) -> str:

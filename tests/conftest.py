@@ -1,9 +1,12 @@
 """What tests of every kind share."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cli import Cli
 from tests.s3_server import INSTALL, S3Server, missing_binaries
 
 
@@ -14,3 +17,31 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         pytest.fail(f"no {', '.join(missing)} here, which S3 tests need: {INSTALL}", pytrace=False)
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are kept: built once for the whole run."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def cli(cache_dir: Path) -> Iterator[Cli]:
+    """The project's commands. Fails the test if they leave a process or a file behind."""
+    commands = Cli(cache_dir)
+    try:
+        yield commands
+        assert commands.left_behind() == []
+    finally:
+        commands.end()
+        shutil.rmtree(commands.temp, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sample_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips of one window, two windows, and an extended last window."""
+    from producer.samples import write_samples
+
+    folder = tmp_path_factory.mktemp("samples")
+    assert len(list(write_samples(folder, count=3, seed=7))) == 3
+    return folder

@@ -149,6 +149,13 @@ class S3Server:
     ) -> None:
         self._stack.close()
 
+    def add_key(self, access_key: str, secret_key: str) -> None:
+        """Let in a second pair of keys, with the same rights as the first."""
+        self._call(
+            *("radosgw-admin", "key", "create", "--uid=tests", "--key-type=s3"),
+            *(f"--access-key={access_key}", f"--secret-key={secret_key}"),
+        )
+
     def kill(self) -> None:
         """`kill -9` radosgw; what it has acknowledged is safe with the other two."""
         gateway = self._processes["radosgw"]

@@ -95,7 +95,8 @@ def _add_task(
             os._exit(ExitCode.ENGINE_DEAD)  # what it held comes back when its leases run out
         except StoreError as error:
             wait_s = min(LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
-            context.emit(job, step=queue, status="waiting", message=str(error))
+            name = type(error).__name__
+            context.emit(job, step=queue, status="waiting", message=str(error), error=name)
             log.warning(
                 "%s waits for the store: %s", queue, error, extra={"action": "store_waiting"}
             )

@@ -137,11 +137,12 @@ def build_record(job: ClipJob, plan: Plan, parts: list[Parts], *, options: Optio
 
 
 def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> WindowRecord:
-    """One window of the record. An error in any of its steps is the window's."""
+    """One window of the record. An error or a cancellation in any of its steps is the window's."""
     statuses = {
         queue: parts[queue].status if queue in parts else Status.SKIPPED
         for queue in (CAPTION, ENHANCE, PREVIEW)
     }
+    worst = (s for s in (Status.ERROR, Status.CANCELLED) if s in statuses.values())
     caption = parts[CAPTION].completion
     enhanced = parts[ENHANCE].completion if ENHANCE in parts else None
     preview = parts[PREVIEW].preview if PREVIEW in parts else None
@@ -151,7 +152,7 @@ def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> Windo
         qwen_caption=caption.text if caption else None,
         stage1_caption=caption.first_text if caption else None,
         qwen_lm_enhanced_caption=enhanced.text if enhanced else None,
-        status=Status.ERROR if Status.ERROR in statuses.values() else Status.OK,
+        status=next(worst, Status.OK),
         caption_status=statuses[CAPTION],
         enhance_status=statuses[ENHANCE],
         preview_status=statuses[PREVIEW],

@@ -2,12 +2,13 @@
 
 import functools
 import logging
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from pydantic import ValidationError
 
@@ -97,7 +98,8 @@ class Context:
             bucket, _, key = job.source.removeprefix("s3://").partition("/")
             store = self.settings.open_store(f"s3://{bucket}")
         elif scheme == "file":
-            return _read_file(Path(unquote(urlsplit(job.source).path)), limit)
+            path = os.fsdecode(unquote_to_bytes(urlsplit(job.source).path))  # may not be UTF-8
+            return _read_file(Path(path), limit)
         else:
             raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
         try:
@@ -114,13 +116,14 @@ class Context:
 
 
 def _read_file(path: Path, limit: int) -> bytes:
+    name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
     try:
         _check_size(path.stat().st_size, limit)
         return path.read_bytes()
     except FileNotFoundError:
-        raise ClipMissing(f"the clip is not there: {path}") from None
+        raise ClipMissing(f"the clip is not there: {name}") from None
     except OSError as error:
-        raise ClipMissing(f"the clip cannot be read: {path} ({error.strerror})") from None
+        raise ClipMissing(f"the clip cannot be read: {name} ({error.strerror})") from None
 
 
 def _check_size(size_bytes: int, limit: int) -> None:

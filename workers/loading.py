@@ -9,7 +9,7 @@ from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.settings import Settings
 from workers import models
 from workers.context import LoadedModel
-from workers.engines.vllm import VllmEngine, prepare_process
+from workers.engines.vllm import VllmEngine
 
 log = logging.getLogger("clipfleet")
 
@@ -64,11 +64,15 @@ def _load(
 ) -> LoadedModel:
     started = time.monotonic()
     log.info("loading %s", variant, extra={"action": "model_loading"})
-    prepare_process()
     model = models.find(variant)
     weights = models.weights(model, model_dir=model_dir, cache_dir=settings.cache_dir)
     engine = VllmEngine(
-        model, weights, batch_size=batch_size, fp8=fp8, disable_mmcache=disable_mmcache
+        model,
+        weights,
+        cache_dir=settings.cache_dir,
+        batch_size=batch_size,
+        fp8=fp8,
+        disable_mmcache=disable_mmcache,
     )
     seconds = time.monotonic() - started
     log.info(

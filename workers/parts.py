@@ -33,6 +33,18 @@ def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None
     """Store what `queue` found for the window, and tell whoever watches."""
     key = keys.part(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame, queue)
     context.store.put(key, part.to_bytes(), content_type="application/json")
+    log.info(
+        "%s done",
+        queue,
+        extra={
+            "action": "window_done",
+            "queue": queue,
+            "run": job.run_id,
+            "clip": job.clip_uuid,
+            "start_frame": job.start_frame,
+            "status": part.status,
+        },
+    )
     context.emit(
         job,
         step=queue,

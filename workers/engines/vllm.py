@@ -7,6 +7,7 @@ continuously.
 import asyncio
 import contextlib
 import os
+import tempfile
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -30,13 +31,19 @@ _ENVIRONMENT = {
 }
 
 
-def prepare_process() -> None:
-    """Set this process up, and through its environment those it starts, to import vLLM."""
+def prepare_process(scratch: Path, cache: Path) -> None:
+    """Set this process up, and through its environment those it starts, to import vLLM.
+
+    vLLM leaves its sockets behind in `scratch`, which is the caller's to remove; what it learns
+    about models goes to `cache`.
+    """
     from workers.engines.placeholders import install
 
     install()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ.setdefault("VLLM_RPC_BASE_PATH", str(scratch))
+    os.environ.setdefault("VLLM_CACHE_ROOT", str(cache))
     site = str(Path(__file__).parent / "site")
     inherited = os.environ.get("PYTHONPATH", "")
     if site not in inherited.split(os.pathsep):
@@ -51,16 +58,18 @@ class VllmEngine(Engine):
         model: Model,
         weights: Path,
         *,
+        cache_dir: Path,
         batch_size: int,
         fp8: bool = False,
         disable_mmcache: bool = False,
     ) -> None:
         """Load the model; half a minute for a small one.
 
-        `batch_size` bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
+        `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size` bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
         Raises `ModelUnavailable` with the engine's own reason where it cannot.
         """
-        prepare_process()
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-engine-")
+        prepare_process(Path(self._scratch.name), cache_dir / "vllm")
         import torch
         import vllm
 
@@ -177,6 +186,7 @@ class VllmEngine(Engine):
         with contextlib.suppress(Exception):  # it may be dead already
             self._llm.shutdown()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._scratch.cleanup()
 
 
 async def _start(arguments: dict[str, Any]) -> Any:

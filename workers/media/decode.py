@@ -71,12 +71,16 @@ def index(data: bytes) -> ClipIndex:
     with _open(data) as container:
         stream = _video_stream(container)
         pts: list[int | None] = []
+        damaged = 0
         try:
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
                     pts.append(packet.pts)
+                    damaged += packet.is_corrupt
         except av.FFmpegError as error:
             warnings.append(f"reading stopped after {len(pts)} packets ({_why(error)})")
+        if damaged:
+            warnings.append(f"{damaged} of {len(pts)} packets are damaged or cut short")
         timed = [p for p in pts if p is not None]
         known = tuple(sorted(set(timed))) if len(timed) == len(pts) else ()
         return _timed_index(

@@ -40,6 +40,7 @@ class Grid:
             high = self._up(height * grow)
             if wide * high > most:
                 wide = max(self.factor, min(wide, self._down(most / high)))
+                high = max(self.factor, min(high, self._down(most / wide)))
         return wide, high
 
     def _down(self, pixels: float) -> int:
@@ -63,5 +64,5 @@ def preview_size(*, width: int, height: int, target_height: int) -> tuple[int, i
     Even sides cost nothing and gain 1 to 2 dB, since WebP stores colour at half size.
     """
     high = min(height, target_height)
-    wide = width * high / height
-    return max(2, round(wide / 2) * 2) if width > 1 else 1, max(2, high // 2 * 2) if high > 1 else 1
+    wide = min(round(width * high / height / 2), width // 2) * 2
+    return max(2, wide) if width > 1 else 1, max(2, high // 2 * 2) if high > 1 else 1

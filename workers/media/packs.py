@@ -17,6 +17,8 @@ from clipfleet.errors import PackInvalid
 
 PACK_VERSION = 1
 
+_NUMBERS = ("indices", "times_s", "source_fps", "durations_ms")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
@@ -34,13 +36,7 @@ class Pack:
 
     def to_bytes(self) -> bytes:
         """The pack as one object."""
-        about = {
-            "version": PACK_VERSION,
-            "indices": self.indices,
-            "times_s": self.times_s,
-            "source_fps": self.source_fps,
-            "durations_ms": self.durations_ms,
-        }
+        about = {"version": PACK_VERSION} | {name: getattr(self, name) for name in _NUMBERS}
         data: bytes = save({"frames": self.frames}, metadata={"clipfleet": json.dumps(about)})
         return data
 
@@ -51,17 +47,14 @@ class Pack:
             (header_bytes,) = struct.unpack_from("<Q", data)
             header: dict[str, Any] = json.loads(data[8 : 8 + header_bytes])
             about = json.loads(header["__metadata__"]["clipfleet"])
+            version = about["version"]
             frames = load(data)["frames"]
+            pack = cls(frames=frames, **{name: about[name] for name in _NUMBERS})
         except (struct.error, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise PackInvalid(f"{key} is not a whole frame pack: {error}") from None
-        if about.get("version") != PACK_VERSION:
-            raise PackInvalid(f"{key} is a pack of version {about.get('version')}, not 1")
-        if frames.ndim != 4 or len(frames) != len(about["indices"]):
-            raise PackInvalid(f"{key} holds frames of shape {frames.shape}")
-        return cls(
-            frames=frames,
-            indices=about["indices"],
-            times_s=about["times_s"],
-            source_fps=about["source_fps"],
-            durations_ms=about["durations_ms"],
-        )
+        if version != PACK_VERSION:
+            raise PackInvalid(f"{key} is a pack of version {version}, not {PACK_VERSION}")
+        rgb = frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[3] == 3
+        if not rgb or len(frames) != len(pack.indices):
+            raise PackInvalid(f"{key} holds frames of shape {frames.shape} in {frames.dtype}")
+        return pack

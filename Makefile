@@ -1,0 +1,35 @@
+# make demo   the whole job on sample clips        make test   all tests
+# make lint   formatter, linter, types             make clean  remove what these made
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint format bench clean
+
+setup:
+	@$(PYTHON) bootstrap.py
+
+demo: setup
+	@rm -rf demo/results
+	@$(BIN)/clipfleet samples demo/clips
+	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
+		--captioning-max-output-tokens 64 --enhance-captions-max-output-tokens 64
+
+test:
+	@$(PYTHON) bootstrap.py --tests
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup
+	@$(BIN)/python -m benchmarks.end_to_end
+
+clean:
+	rm -rf .venv demo build dist

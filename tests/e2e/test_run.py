@@ -1,0 +1,145 @@
+"""`clipfleet run`: the whole job on one machine, with nothing set up beforehand."""
+
+import io
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from clipfleet.records import ClipRecord
+from tests.cli import Cli
+
+pytestmark = pytest.mark.e2e
+
+SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
+
+
+def records_in(out: Path) -> dict[str, ClipRecord]:
+    """Each record by its clip's file name."""
+    found = {}
+    for path in sorted((out / "metas" / "v0").glob("*.json")):
+        record = ClipRecord.model_validate_json(path.read_bytes())
+        assert path.stem == record.span_uuid
+        found[Path(record.source_video).name] = record
+    return found
+
+
+def test_clips_become_captions_enhanced_captions_previews_and_records(
+    cli: Cli, sample_clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = cli.run("run", sample_clips, "--out", out, "--enhance-captions", *SHORT)
+
+    assert done.returncode == 0, done.stdout
+    assert "3 of 3 clips done, 0 with errors: 4 windows, 4 captions, 4 enhanced, 4 previews" in (
+        done.stdout
+    )
+    records = records_in(out)
+    windows = {
+        name: [(w.start_frame, w.end_frame) for w in record.windows]
+        for name, record in records.items()
+    }
+    assert windows == {
+        "sample-000.mp4": [(0, 149)],
+        "sample-001.mp4": [(0, 255), (256, 399)],
+        "sample-002.mp4": [(0, 299)],
+    }
+    for record in records.values():
+        assert record.valid
+        assert record.errors == []
+        assert record.caption_model is not None
+        assert record.caption_model.engine.startswith("vllm ")
+        for window in record.windows:
+            assert window.qwen_caption
+            assert window.qwen_lm_enhanced_caption
+            assert window.output_tokens is not None
+            assert 1 <= window.output_tokens <= 16
+            assert window.preview_key is not None
+            image = Image.open(io.BytesIO((out / window.preview_key).read_bytes()))
+            assert getattr(image, "n_frames", 1) >= 3
+            assert image.size == (window.preview_width, window.preview_height)
+    assert not list((out / "scratch").rglob("*")), "scratch is cleared"
+
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    started = time.monotonic()
+    again = cli.run("run", sample_clips, "--out", out, "--enhance-captions", *SHORT)
+    assert again.returncode == 0
+    assert "3 done already" in again.stdout
+    assert time.monotonic() - started < 10, "nothing is started when nothing is to do"
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_bad_clips_each_get_one_line_and_a_record_and_the_rest_goes_on(
+    cli: Cli, sample_clips: Path, bad_clips: dict[str, str], bad_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    missing = tmp_path / "missing.mp4"
+    done = cli.run(
+        "run", bad_folder, sample_clips / "sample-000.mp4", missing, "--out", out, *SHORT
+    )
+
+    assert done.returncode == 3, done.stdout
+    assert "Traceback" not in done.stdout
+    assert f"clipfleet: {missing}: there is no such file or folder" in done.stdout
+    records = records_in(out)
+    assert records.pop("sample-000.mp4").valid
+    assert set(records) == set(bad_clips)
+    for name, reason in bad_clips.items():
+        record = records[name]
+        assert not record.valid
+        assert record.windows == []
+        assert [e.message for e in record.errors] == [record.errors[0].message]
+        assert reason in record.errors[0].message
+        lines = [line for line in done.stdout.splitlines() if line.startswith(f"{name}: ")]
+        assert len(lines) == 1
+        assert reason in lines[0]
+
+
+def test_after_ctrl_c_the_same_command_does_the_rest_and_nothing_twice(
+    cli: Cli, sample_clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ("run", sample_clips, "--out", out, *SHORT)
+    interrupted = cli.start(*command)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("previews/*/*.webp")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    interrupted.send_signal(signal.SIGINT)
+    said, _ = interrupted.communicate(timeout=30)
+    assert interrupted.returncode == 130, said
+    assert "The same command again does the rest" in said
+    assert cli.processes() == []
+
+    done = cli.run(*command)
+    assert done.returncode == 0, done.stdout
+    records = records_in(out)
+    assert len(records) == 3
+    assert all(record.valid for record in records.values())
+    assert not list((out / "scratch").rglob("*"))
+
+
+def test_a_killed_run_leaves_no_process_behind(
+    cli: Cli, sample_clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run = cli.start("run", sample_clips, "--out", out, *SHORT)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("previews/*/*.webp")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(cli.processes()) > 5
+    run.kill()
+    run.communicate(timeout=30)
+    assert cli.left_behind() == []
+
+
+def test_a_full_disk_ends_the_run_with_one_line(
+    cli: Cli, sample_clips: Path, small_disk: Path
+) -> None:
+    done = cli.run("run", sample_clips, "--out", small_disk / "out", timeout_s=90)
+    assert done.returncode == 5, done.stdout
+    assert "Traceback" not in done.stdout
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("clipfleet: ")
+    assert "no space left" in last.lower()

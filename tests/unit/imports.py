@@ -1,0 +1,85 @@
+"""Reads a source's imports and what it does when imported, without importing it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def sources(package: str) -> dict[str, str]:
+    """The text of every module of a package, by its path within the repository."""
+    found = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+    assert found, f"no module in {package}"
+    return found
+
+
+def imported(source: str, *, path: str, at_import_only: bool = False) -> set[str]:
+    """The full names of modules that a source imports, relative ones resolved.
+
+    `at_import_only` leaves out what is imported within functions, and for type checkers only.
+    """
+    tree = ast.parse(source)
+    names: set[str] = set()
+    for node in _at_import(tree) if at_import_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = _resolved(node, path)
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
+            values = (a.value for a in node.args if isinstance(a, ast.Constant))
+            names |= {value for value in values if isinstance(value, str)}
+    return names
+
+
+def packages(names: set[str]) -> set[str]:
+    """The top-level packages of module names."""
+    return {name.partition(".")[0] for name in names}
+
+
+def environment_reads(source: str) -> list[int]:
+    """The lines on which a source touches the environment when it is imported."""
+    return sorted(
+        node.lineno
+        for node in _at_import(ast.parse(source))
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
+        or (isinstance(node, ast.Name) and node.id in {"environ", "environb", "getenv"})
+        or (isinstance(node, ast.Call) and _called(node) in {"getenv", "read_settings", "Settings"})
+    )
+
+
+def _at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """Nodes that run when the module is imported: not bodies of functions, but their defaults."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and _is_type_checking(child.test):
+            for other in child.orelse:
+                yield other
+                yield from _at_import(other)
+            continue
+        yield child
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            defaults = [d for d in (*child.args.defaults, *child.args.kw_defaults) if d]
+            for part in (*child.decorator_list, *defaults):
+                yield part
+                yield from _at_import(part)
+        elif not isinstance(child, ast.Lambda):
+            yield from _at_import(child)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def _resolved(node: ast.ImportFrom, path: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = Path(path).parts[: -node.level]
+    return ".".join((*parents, *([node.module] if node.module else [])))
+
+
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2]

@@ -1,0 +1,120 @@
+"""A clip in flight and its record, to build tests on."""
+
+from clipfleet.messages import ClipJob
+from clipfleet.records import (
+    ClipRecord,
+    Completion,
+    Failure,
+    Part,
+    Plan,
+    PreviewFile,
+    SourceInfo,
+    Status,
+    WindowPlan,
+)
+
+CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
+HASH = "0123456789abcdef"
+OTHER_HASH = "fedcba9876543210"
+
+JOB = ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, source="file:///clips/a.mp4")
+SOURCE = SourceInfo(
+    width=1280,
+    height=720,
+    framerate=30.0,
+    num_frames=400,
+    duration_s=400 / 30,
+    video_codec="h264",
+    pixel_format="yuv420p",
+    rotation_degrees=0,
+    variable_frame_rate=False,
+    num_bytes=123_456,
+)
+
+
+def window_plan(start: int, end: int) -> WindowPlan:
+    """A window's plan, with its two ends and two frames between them sampled."""
+    indices = [start, start + 1, end - 1, end]
+    return WindowPlan(
+        start_frame=start,
+        end_frame=end,
+        frame_indices=indices,
+        frame_times_s=[n / 30 for n in indices],
+        grid_width=1008,
+        grid_height=560,
+    )
+
+
+PLAN = Plan(source=SOURCE, windows=[window_plan(0, 255), window_plan(256, 399)])
+
+
+def completed(text: str, *, first: str | None = None) -> Part:
+    """A model's answer."""
+    return Part(
+        status=Status.OK,
+        completion=Completion(
+            text=text,
+            first_text=first,
+            finish_reason="stop",
+            prompt_tokens=5840,
+            output_tokens=190,
+            model="Qwen/Qwen2.5-VL-7B-Instruct",
+            revision="cc59489",
+            engine="vllm 0.32.0",
+            prompt="Describe this.",
+            prompt_sha256="00ff",
+        ),
+    )
+
+
+def previewed(start: int, end: int) -> Part:
+    """A preview that was made."""
+    return Part(
+        status=Status.OK,
+        preview=PreviewFile(
+            key=f"previews/{CLIP}/{start}_{end}.webp",
+            num_bytes=4321,
+            width=426,
+            height=240,
+            num_frames=9,
+            duration_ms=8533,
+        ),
+    )
+
+
+def failed(step: str, message: str) -> Part:
+    """A step that failed."""
+    failure = Failure.model_validate({"step": step, "error": "Broken", "message": message})
+    return Part(status=Status.ERROR, error=failure)
+
+
+def skipped(step: str, message: str) -> Part:
+    """A step that had nothing to do."""
+    failure = Failure.model_validate({"step": step, "error": "Skipped", "message": message})
+    return Part(status=Status.SKIPPED, error=failure)
+
+
+def clip_record(*, options_hash: str = HASH) -> ClipRecord:
+    """A record without windows."""
+    return ClipRecord(
+        span_uuid=CLIP,
+        source_video="file:///clips/a.mp4",
+        duration_span=(0.0, 400 / 30),
+        width_source=1280,
+        height_source=720,
+        framerate_source=30.0,
+        clip_location="file:///clips/a.mp4",
+        width=1280,
+        height=720,
+        framerate=30.0,
+        num_frames=400,
+        video_codec="h264",
+        num_bytes=123_456,
+        windows=[],
+        valid=False,
+        errors=[],
+        options_hash=options_hash,
+        run_id="r1",
+        clipfleet_version="0.1.0",
+        finished_at="2026-01-02T03:04:05+00:00",
+    )

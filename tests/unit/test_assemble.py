@@ -1,0 +1,206 @@
+"""A clip's plan and parts become its record."""
+
+import pytest
+
+from clipfleet.options import Options
+from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
+from tests.unit.records import (
+    CLIP,
+    HASH,
+    JOB,
+    PLAN,
+    SOURCE,
+    completed,
+    failed,
+    previewed,
+    skipped,
+)
+from workers.assemble import build_record, first_error
+
+pytestmark = pytest.mark.unit
+
+Parts = dict[str, Part]
+
+
+def done(start: int, end: int, *, caption: str = "A car.") -> Parts:
+    """The parts of a window on which all went well."""
+    return {
+        "caption": completed(caption),
+        "enhance": completed(f"Lo! {caption}"),
+        "preview": previewed(start, end),
+    }
+
+
+def record(*parts: Parts, plan: Plan = PLAN, upload_clips: bool = False) -> ClipRecord:
+    """The record of the clip with these parts of its windows."""
+    options = Options.model_validate({"prepare": {"upload_clips": upload_clips}})
+    return build_record(JOB, plan, list(parts), options=options)
+
+
+BOTH = (done(0, 255), done(256, 399, caption="A bus."))
+
+
+def test_a_clip_on_which_all_went_well_is_valid_and_without_errors() -> None:
+    built = record(*BOTH)
+
+    assert (built.valid, built.errors) == (True, [])
+    assert [(w.status, w.errors) for w in built.windows] == [(Status.OK, []), (Status.OK, [])]
+
+
+def test_a_record_carries_its_ids() -> None:
+    built = record(*BOTH)
+
+    assert (built.span_uuid, built.run_id, built.options_hash) == (CLIP, "r1", HASH)
+
+
+def test_a_record_describes_its_source_under_the_reference_systems_names() -> None:
+    built = record(*BOTH)
+
+    assert built.source_video == "file:///clips/a.mp4"
+    assert built.duration_span == (0.0, SOURCE.duration_s)
+    assert (built.width_source, built.height_source, built.framerate_source) == (1280, 720, 30.0)
+    assert (built.width, built.height, built.framerate) == (1280, 720, 30.0)
+    assert (built.num_frames, built.video_codec, built.num_bytes) == (400, "h264", 123_456)
+
+
+def test_a_clip_that_was_not_uploaded_is_located_at_its_source() -> None:
+    assert record(*BOTH).clip_location == "file:///clips/a.mp4"
+
+
+def test_a_clip_that_was_uploaded_is_located_in_the_output() -> None:
+    assert record(*BOTH, upload_clips=True).clip_location == f"clips/{CLIP}.mp4"
+
+
+def test_a_window_carries_its_texts_and_how_they_came_about() -> None:
+    window = record(*BOTH).windows[1]
+
+    assert (window.start_frame, window.end_frame) == (256, 399)
+    assert (window.qwen_caption, window.qwen_lm_enhanced_caption) == ("A bus.", "Lo! A bus.")
+    assert (window.finish_reason, window.prompt_tokens, window.output_tokens) == ("stop", 5840, 190)
+    assert window.enhance_finish_reason == "stop"
+    assert (window.enhance_prompt_tokens, window.enhance_output_tokens) == (5840, 190)
+
+
+def test_a_window_carries_its_sampled_frames_with_their_times() -> None:
+    window = record(*BOTH).windows[1]
+
+    assert window.frame_indices == [256, 257, 398, 399]
+    assert window.frame_times_s == [256 / 30, 257 / 30, 398 / 30, 399 / 30]
+
+
+def test_a_window_carries_its_preview() -> None:
+    window = record(*BOTH).windows[0]
+
+    assert window.preview_key == f"previews/{CLIP}/0_255.webp"
+    assert (window.preview_bytes, window.preview_width, window.preview_height) == (4321, 426, 240)
+
+
+def test_a_window_captioned_twice_carries_both_captions() -> None:
+    twice = {**done(0, 255), "caption": completed("Better.", first="Good.")}
+
+    window = record(twice, BOTH[1]).windows[0]
+
+    assert (window.stage1_caption, window.qwen_caption) == ("Good.", "Better.")
+
+
+def test_a_record_names_its_models_and_what_they_were_told() -> None:
+    model = record(*BOTH).caption_model
+
+    assert model is not None
+    assert (model.repository, model.revision) == ("Qwen/Qwen2.5-VL-7B-Instruct", "cc59489")
+    assert (model.prompt, model.prompt_sha256) == ("Describe this.", "00ff")
+    assert model.engine == "vllm 0.32.0"
+
+
+def test_a_model_that_failed_on_the_first_window_is_named_by_the_second() -> None:
+    assert record({"caption": failed("caption", "broken")}, BOTH[1]).caption_model is not None
+
+
+def test_a_model_that_wrote_nothing_is_not_named() -> None:
+    only_captions = [{"caption": completed("A car.")}] * 2
+
+    assert record(*only_captions).enhance_model is None
+
+
+@pytest.mark.parametrize("step", ["caption", "enhance", "preview"])
+def test_an_error_in_one_window_makes_the_clip_invalid_and_stands_on_that_window(step: str) -> None:
+    built = record({**BOTH[0], step: failed(step, "broken")}, BOTH[1])
+
+    assert not built.valid
+    assert built.windows[0].status is Status.ERROR
+    assert [error.message for error in built.windows[0].errors] == ["broken"]
+
+
+def test_an_error_in_one_window_leaves_the_others_whole() -> None:
+    built = record({**BOTH[0], "caption": failed("caption", "broken")}, BOTH[1])
+
+    assert built.windows[1] == record(*BOTH).windows[1]
+
+
+def test_a_preview_that_failed_leaves_the_windows_caption() -> None:
+    window = record({**BOTH[0], "preview": failed("preview", "broken")}, BOTH[1]).windows[0]
+
+    assert (window.qwen_caption, window.preview_status) == ("A car.", Status.ERROR)
+    assert window.preview_key is None
+
+
+def test_steps_that_were_not_asked_for_are_skipped_and_the_clip_is_valid() -> None:
+    built = record({"caption": completed("A car.")}, {"caption": completed("A bus.")})
+
+    assert built.valid
+    assert built.windows[0].enhance_status is Status.SKIPPED
+    assert built.windows[0].preview_status is Status.SKIPPED
+
+
+def test_an_empty_caption_that_was_not_enhanced_leaves_the_clip_valid() -> None:
+    window = {**BOTH[0], "enhance": skipped("enhance", "the caption is empty")}
+
+    built = record(window, BOTH[1])
+
+    assert built.valid
+    assert built.windows[0].enhance_status is Status.SKIPPED
+
+
+def test_a_window_that_was_cancelled_is_cancelled_and_its_clip_invalid() -> None:
+    built = record({**BOTH[0], "caption": Part(status=Status.CANCELLED)}, BOTH[1])
+
+    assert built.windows[0].status is Status.CANCELLED
+    assert not built.valid
+
+
+def test_a_clip_that_could_not_be_cut_is_invalid_with_the_reason() -> None:
+    failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
+
+    built = record(plan=Plan(source=None, windows=[], errors=[failure]))
+
+    assert not built.valid
+    assert built.errors == [failure]
+    assert (built.windows, built.num_frames, built.duration_span) == ([], None, (0.0, 0.0))
+
+
+def test_a_clip_too_short_is_invalid_and_still_described() -> None:
+    failure = Failure(step="prepare", error="ClipTooShort", message="it has 3 frames")
+
+    built = record(plan=Plan(source=SOURCE, windows=[], errors=[failure]))
+
+    assert not built.valid
+    assert built.source == SOURCE
+
+
+def test_warnings_of_the_plan_stand_in_the_record_and_leave_it_valid() -> None:
+    built = record(*BOTH, plan=PLAN.model_copy(update={"warnings": ["not scaled up"]}))
+
+    assert (built.valid, built.warnings) == (True, ["not scaled up"])
+
+
+def test_the_first_error_is_the_clips_before_any_windows() -> None:
+    failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
+    plan = PLAN.model_copy(update={"errors": [failure]})
+
+    built = record({**BOTH[0], "caption": failed("caption", "broken")}, BOTH[1], plan=plan)
+
+    assert first_error(built) == "it is no video"
+
+
+def test_a_record_without_errors_has_no_first_error() -> None:
+    assert first_error(record(*BOTH)) == ""

@@ -1,0 +1,346 @@
+"""What can be asked for, and where it is read from: flags, environment, TOML."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from clipfleet.errors import UsageError
+from clipfleet.flags import each_option, option_flags, read_options
+from clipfleet.options import Options
+from clipfleet.settings import read_settings
+
+pytestmark = pytest.mark.unit
+
+# Another value for each option, and whether records made with it differ.
+OTHER: dict[tuple[str, str], tuple[object, bool]] = {
+    ("prepare", "sampling_fps"): (1.0, True),
+    ("prepare", "window_size"): (128, True),
+    ("prepare", "remainder_threshold"): (64, True),
+    ("prepare", "model_does_preprocess"): (True, True),
+    ("prepare", "preprocess_dtype"): ("float32", True),
+    ("prepare", "generate_previews"): (False, True),
+    ("prepare", "upload_clips"): (True, True),
+    ("prepare", "verbose"): (True, False),
+    ("preview", "target_fps"): (2.0, True),
+    ("preview", "target_height"): (120, True),
+    ("preview", "compression_level"): (0, True),
+    ("preview", "quality"): (90, True),
+    ("preview", "num_cpus_per_worker"): (1.0, False),
+    ("caption", "model_variant"): ("mini", True),
+    ("caption", "model_dir"): ("models/qwen", False),
+    ("caption", "prompt_variant"): ("av", True),
+    ("caption", "prompt_text"): ("What is this?", True),
+    ("caption", "caption_batch_size"): (4, False),
+    ("caption", "fp8"): (True, True),
+    ("caption", "max_output_tokens"): (64, True),
+    ("caption", "disable_mmcache"): (True, False),
+    ("caption", "generate_stage2_caption"): (True, True),
+    ("caption", "stage2_prompt_text"): ("Again: {caption}", True),
+    ("enhance", "enabled"): (True, True),
+    ("enhance", "model_variant"): ("mini", True),
+    ("enhance", "model_dir"): ("models/qwen_lm", False),
+    ("enhance", "prompt_variant"): ("av-surveillance", True),
+    ("enhance", "prompt_text"): ("Be brief.", True),
+    ("enhance", "model_batch_size"): (4, False),
+    ("enhance", "fp8"): (True, True),
+    ("enhance", "max_output_tokens"): (64, True),
+}
+
+
+def options(**groups: dict[str, Any]) -> Options:
+    return Options.model_validate(groups)
+
+
+def test_every_option_has_another_value_in_these_tests() -> None:
+    assert set(OTHER) == {(group, name) for group, name, _, _ in each_option()}
+
+
+@pytest.mark.parametrize("option", [o for o, (_, shapes) in OTHER.items() if shapes], ids=".".join)
+def test_an_option_that_shapes_the_output_changes_the_hash(option: tuple[str, str]) -> None:
+    group, name = option
+
+    assert options(**{group: {name: OTHER[option][0]}}).hash != Options().hash
+
+
+@pytest.mark.parametrize(
+    "option", [o for o, (_, shapes) in OTHER.items() if not shapes], ids=".".join
+)
+def test_an_option_that_leaves_the_output_alone_leaves_the_hash(option: tuple[str, str]) -> None:
+    group, name = option
+
+    assert options(**{group: {name: OTHER[option][0]}}).hash == Options().hash
+
+
+def test_no_two_options_give_the_same_hash_when_changed() -> None:
+    changed = [(o, value) for o, (value, shapes) in OTHER.items() if shapes]
+    hashes = {options(**{group: {name: value}}).hash for (group, name), value in changed}
+
+    assert len(hashes) == len(changed)
+
+
+def test_the_hash_is_16_hex_digits() -> None:
+    assert len(Options().hash) == 16
+    assert set(Options().hash) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
+    code = "from clipfleet.options import Options; print(Options().hash)"
+    env = {**os.environ, "PYTHONHASHSEED": seed}
+    printed = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True)
+
+    assert printed.stdout.decode().strip() == Options().hash
+
+
+def test_the_hash_is_the_same_in_whatever_order_options_are_given() -> None:
+    one = options(caption={"fp8": True, "prompt_variant": "av"}, preview={"quality": 3})
+    other = options(preview={"quality": 3}, caption={"prompt_variant": "av", "fp8": True})
+
+    assert one.hash == other.hash
+
+
+def test_the_hash_is_the_same_for_2_and_2_0() -> None:
+    assert options(prepare={"sampling_fps": 2}).hash == Options().hash
+
+
+def test_options_read_back_from_the_store_have_the_same_hash() -> None:
+    given = options(
+        enhance={"enabled": True, "prompt_text": "é \U0001f600 \\d"}, preview={"target_fps": 1 / 3}
+    )
+
+    assert Options.model_validate_json(given.model_dump_json()).hash == given.hash
+
+
+OUT_OF_RANGE = [
+    ("prepare", "sampling_fps", 0.0, "--captioning-sampling-fps"),
+    ("prepare", "sampling_fps", float("nan"), "--captioning-sampling-fps"),
+    ("prepare", "sampling_fps", float("inf"), "--captioning-sampling-fps"),
+    ("prepare", "window_size", 3, "--captioning-window-size"),
+    ("prepare", "remainder_threshold", 3, "--captioning-remainder-threshold"),
+    ("prepare", "preprocess_dtype", "int4", "--captioning-preprocess-dtype"),
+    ("preview", "target_fps", -1.0, "--preview-target-fps"),
+    ("preview", "target_height", 0, "--preview-target-height"),
+    ("preview", "compression_level", 7, "--preview-compression-level"),
+    ("preview", "quality", 101, "--preview-quality"),
+    ("preview", "num_cpus_per_worker", 0, "--preview-num-cpus-per-worker"),
+    ("caption", "model_variant", "gpt", "--captioning-algorithm"),
+    ("caption", "prompt_text", "x" * 32_769, "--captioning-prompt-text"),
+    ("caption", "caption_batch_size", 0, "--captioning-batch-size"),
+    ("caption", "max_output_tokens", 0, "--captioning-max-output-tokens"),
+    ("enhance", "prompt_variant", "av", "--enhance-captions-prompt-variant"),
+    ("enhance", "model_batch_size", 0, "--enhance-captions-batch-size"),
+]
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "flag"),
+    OUT_OF_RANGE,
+    ids=[f"{flag} {value}"[:60] for _, _, value, flag in OUT_OF_RANGE],
+)
+def test_a_value_out_of_range_is_refused_with_its_flag_named(
+    group: str, name: str, value: object, flag: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{flag} ") as refusal:
+        read_options({f"{group}__{name}": value})
+
+    assert len(str(refusal.value)) < 500
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="frames_per_window"):
+        options(prepare={"frames_per_window": 4})
+
+
+def test_an_option_that_no_flag_gives_has_its_default() -> None:
+    assert read_options({"preview__quality": None}) == Options()
+
+
+def test_a_flag_wins_over_the_default_that_a_command_sets() -> None:
+    found = read_options({"caption__model_variant": "qwen"}, caption__model_variant="mini")
+
+    assert found.caption.model_variant == "qwen"
+
+
+def test_the_default_that_a_command_sets_applies_without_the_flag() -> None:
+    found = read_options({"caption__model_variant": None}, caption__model_variant="mini")
+
+    assert found.caption.model_variant == "mini"
+
+
+Invoke = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def invoke() -> Invoke:
+    """Runs a command that has all options' flags, and gives the options that it read."""
+
+    @click.command()
+    @option_flags()
+    def command(**values: Any) -> None:
+        click.echo(read_options(values).model_dump_json())
+
+    def run(*arguments: str, **env: str) -> dict[str, Any]:
+        result = CliRunner().invoke(command, list(arguments), env=env, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        found: dict[str, Any] = json.loads(result.stdout)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("option", OTHER, ids=".".join)
+def test_every_option_can_be_set_by_its_flag(invoke: Invoke, option: tuple[str, str]) -> None:
+    group, name = option
+    flag = {(g, n): f for g, n, _, f in each_option()}[option]
+    value = OTHER[option][0]
+    yes, _, no = flag.partition("/")
+    arguments = [yes if value else no] if no else [flag, str(value)]
+
+    assert invoke(*arguments)[group][name] == value
+
+
+@pytest.mark.parametrize("option", OTHER, ids=".".join)
+def test_every_option_can_be_set_by_the_variable_of_its_flag(
+    invoke: Invoke, option: tuple[str, str]
+) -> None:
+    group, name = option
+    flag = {(g, n): f for g, n, _, f in each_option()}[option].partition("/")[0]
+    variable = "CLIPFLEET_" + flag[2:].upper().replace("-", "_")
+    value = OTHER[option][0]
+
+    found = invoke(**{variable: str(value).lower() if isinstance(value, bool) else str(value)})
+
+    assert found[group][name] == value
+
+
+def test_an_options_flag_wins_over_its_variable(invoke: Invoke) -> None:
+    found = invoke("--preview-quality", "70", CLIPFLEET_PREVIEW_QUALITY="20")
+
+    assert found["preview"]["quality"] == 70
+
+
+def test_a_variant_that_does_not_exist_is_refused_by_the_command_with_those_that_do() -> None:
+    @click.command()
+    @option_flags()
+    def command(**values: Any) -> None: ...
+
+    result = CliRunner().invoke(command, ["--captioning-algorithm", "gpt"])
+
+    assert result.exit_code == 2
+    assert "--captioning-algorithm" in result.output
+    assert "nemotron-nvfp4" in result.output
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and no CLIPFLEET_ variable but those a test sets."""
+    for name in list(os.environ):
+        if name.startswith("CLIPFLEET_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_config(folder: Path, text: str) -> None:
+    (folder / "clipfleet.toml").write_text(text)
+
+
+def test_a_setting_has_its_default_where_nothing_sets_it(alone: Path) -> None:
+    assert read_settings().lease_s == 30.0
+
+
+def test_a_setting_comes_from_the_toml_file_in_the_working_directory(alone: Path) -> None:
+    write_config(alone, "lease_s = 3")
+
+    assert read_settings().lease_s == 3.0
+
+
+def test_a_setting_comes_from_the_toml_file_that_a_variable_names(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alone / "other.toml").write_text("lease_s = 4")
+    monkeypatch.setenv("CLIPFLEET_CONFIG", "other.toml")
+
+    assert read_settings().lease_s == 4.0
+
+
+def test_a_settings_variable_wins_over_the_toml_file(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(alone, "lease_s = 3")
+    monkeypatch.setenv("CLIPFLEET_LEASE_S", "5")
+
+    assert read_settings().lease_s == 5.0
+
+
+def test_a_settings_flag_wins_over_its_variable(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPFLEET_STORE", "from-variable")
+
+    assert read_settings(store="from-flag").store == "from-flag"
+
+
+def test_a_settings_flag_that_is_not_given_leaves_the_variable(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPFLEET_STORE", "from-variable")
+
+    assert read_settings(store=None).store == "from-variable"
+
+
+def test_an_unknown_setting_in_the_toml_file_is_named(alone: Path) -> None:
+    write_config(alone, "lease = 3")
+
+    with pytest.raises(UsageError, match=r"^setting lease \("):
+        read_settings()
+
+
+def test_a_setting_out_of_range_is_refused_with_its_variable_named(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPFLEET_LEASE_S", "0")
+
+    with pytest.raises(UsageError, match="CLIPFLEET_LEASE_S"):
+        read_settings()
+
+
+def test_a_toml_file_that_is_not_toml_is_named(alone: Path) -> None:
+    write_config(alone, "lease_s =")
+
+    with pytest.raises(UsageError, match=r"clipfleet\.toml is not valid TOML"):
+        read_settings()
+
+
+def test_a_config_variable_that_names_no_file_is_refused(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPFLEET_CONFIG", "nowhere.toml")
+
+    with pytest.raises(UsageError, match=r"CLIPFLEET_CONFIG names nowhere\.toml"):
+        read_settings()
+
+
+def test_a_secret_does_not_show_when_settings_are_printed(alone: Path) -> None:
+    settings = read_settings(broker="redis://:hunter2@host", s3_secret_key="hunter2")
+
+    assert "hunter2" not in repr(settings)
+
+
+def test_a_secret_does_not_show_when_its_setting_is_refused(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(alone, 's3_secret_key = ["hunter2"]')
+
+    with pytest.raises(UsageError, match="s3_secret_key") as refusal:
+        read_settings()
+
+    assert "hunter2" not in str(refusal.value)

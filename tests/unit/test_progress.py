@@ -1,0 +1,127 @@
+"""How far a run is, counted from what workers say."""
+
+import time
+
+import pytest
+
+from clipfleet.broker import Event
+from producer.progress import Tally, duration
+
+pytestmark = pytest.mark.unit
+
+
+def event(step: str, *, clip: str = "a", start: int = 0, status: str = "ok") -> Event:
+    """A step of a window."""
+    return Event(step=step, clip_uuid=clip, status=status, start_frame=start)
+
+
+def prepared(windows: int, *, clip: str = "a") -> Event:
+    """The prepare step of a clip."""
+    return Event(step="prepare", clip_uuid=clip, status="ok", windows=windows)
+
+
+def tally_of(*events: Event, clips: int = 10) -> Tally:
+    """A run of which these events came in."""
+    tally = Tally(clips=clips)
+    for each in events:
+        tally.note(each)
+    return tally
+
+
+def test_clips_that_were_done_already_are_not_to_do() -> None:
+    assert Tally(clips=10, already_done=3).todo == 7
+
+
+def test_a_prepared_clips_windows_count() -> None:
+    assert tally_of(prepared(2), prepared(3, clip="b")).windows == 5
+
+
+def test_a_clip_prepared_twice_counts_once() -> None:
+    assert tally_of(prepared(2), prepared(2)).windows == 2
+
+
+@pytest.mark.parametrize("step", ["caption", "enhance", "preview"])
+def test_a_step_reported_twice_counts_once(step: str) -> None:
+    assert tally_of(event(step), event(step)).steps[step] == 1
+
+
+def test_a_step_counts_for_each_window_and_clip() -> None:
+    tally = tally_of(event("caption"), event("caption", start=256), event("caption", clip="b"))
+
+    assert tally.steps == {"caption": 3, "enhance": 0, "preview": 0}
+
+
+@pytest.mark.parametrize("status", ["ok", "error", "skipped"])
+def test_a_step_counts_whatever_came_of_it(status: str) -> None:
+    assert tally_of(event("caption", status=status)).steps["caption"] == 1
+
+
+def test_a_step_that_waits_counts_nothing() -> None:
+    assert tally_of(event("caption", status="waiting")).steps["caption"] == 0
+
+
+def test_a_step_that_waited_counts_when_it_is_done() -> None:
+    tally = tally_of(event("caption", status="waiting"), event("caption"))
+
+    assert tally.steps["caption"] == 1
+
+
+def test_a_prepare_step_that_waits_counts_nothing() -> None:
+    waiting = Event(step="prepare", clip_uuid="a", status="waiting", windows=2)
+
+    assert tally_of(waiting).windows == 0
+
+
+def test_assemble_counts_no_window() -> None:
+    assert tally_of(event("assemble")).steps == {"caption": 0, "enhance": 0, "preview": 0}
+
+
+def test_a_clip_that_is_finished_counts_as_failed_only_if_invalid() -> None:
+    tally = Tally(clips=2)
+    tally.finish("a", valid=True)
+    tally.finish("b", valid=False)
+
+    assert (tally.finished, tally.failed) == (2, 1)
+
+
+def test_nothing_is_remembered_of_a_clip_that_is_finished() -> None:
+    tally = tally_of(prepared(2), event("caption"))
+    tally.finish("a", valid=True)
+
+    assert tally._seen == {}
+
+
+def test_the_rate_is_of_clips_finished_since_the_run_began() -> None:
+    tally = Tally(clips=10, started_at=time.monotonic() - 100, finished=5)
+
+    assert tally.clips_per_s() == pytest.approx(0.05, rel=0.01)
+
+
+def test_the_time_left_is_what_is_to_do_at_the_rate_so_far() -> None:
+    tally = Tally(clips=12, already_done=2, started_at=time.monotonic() - 100, finished=5)
+
+    assert tally.seconds_left() == pytest.approx(100, rel=0.01)
+
+
+def test_no_time_is_foretold_before_the_first_clip_is_done() -> None:
+    assert Tally(clips=10).seconds_left() is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (42, "42 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (60, "1 min 0 s"),
+        (185, "3 min 5 s"),
+        (3599, "59 min 59 s"),
+        (3599.5, "1 h 0 min"),
+        (7800, "2 h 10 min"),
+        (360_000, "100 h 0 min"),
+    ],
+)
+def test_a_duration_reads_as_people_say_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
