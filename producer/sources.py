@@ -38,14 +38,13 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
     clips: dict[str, ManifestLine] = {}
     problems = []
     for argument in arguments:
-        before = len(clips)
-        named_again = False
+        names_any = False
         try:
             for line in _expand(argument, settings):
+                names_any = True
                 if len(line.source) > MAX_SOURCE_CHARS:
                     problems.append(_too_long(line))
                     continue
-                named_again = named_again or line.clip_uuid in clips
                 clips.setdefault(line.clip_uuid, line)
         except ClipfleetError as error:
             problems.append(str(error))
@@ -53,7 +52,7 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
         except OSError as error:
             problems.append(f"{argument}: {error.strerror}")
             continue
-        if len(clips) == before and not named_again:
+        if not names_any:
             problems.append(f"{argument}: there is no video file in it")
     return Found(clips=list(clips.values()), problems=problems)
 

@@ -9,6 +9,23 @@ import pytest
 from tests.cli import Cli
 from tests.s3_server import INSTALL, S3Server, missing_binaries
 
+KINDS = ("unit", "integration", "e2e", "faults", "engine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test has one kind; the quick kinds go first.
+
+    The engine goes last: with vLLM loaded into this process, CPython 3.11 cannot parse any further
+    module ("AST constructor recursion depth mismatch").
+    """
+
+    def kind(item: pytest.Item) -> int:
+        marks = [k for k in KINDS if item.get_closest_marker(k)]
+        assert len(marks) == 1, f"{item.nodeid} has not one kind but {marks}"
+        return KINDS.index(marks[0])
+
+    items.sort(key=kind)
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:

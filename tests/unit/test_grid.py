@@ -78,7 +78,9 @@ def test_no_frame_falls_short_of_the_least_size_by_more_than_a_row_and_a_column(
     assert (wide + grid.factor) * (high + grid.factor) >= grid.min_pixels
 
 
-@given(grid=GRID, width=SIDE, height=SIDE, num_frames=COUNT)
+# With more frames than this, a frame's least and largest size are so near to each other that whole
+# patches cannot keep the shape.
+@given(grid=GRID, width=SIDE, height=SIDE, num_frames=st.integers(4, 128))
 def test_the_shape_is_kept_to_within_a_patch_a_side(
     grid: Grid, width: int, height: int, num_frames: int
 ) -> None:

@@ -21,6 +21,7 @@ from workers.models import Model
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 900.0
+STOP_S = 1.0  # nothing is in flight when an engine is closed; left to itself, vLLM takes 8 s
 
 _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -65,18 +66,20 @@ class VllmEngine(Engine):
     ) -> None:
         """Load the model; half a minute for a small one.
 
-        `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size` bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
+        `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
+        bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
         Raises `ModelUnavailable` with the engine's own reason where it cannot.
         """
-        self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-engine-")
-        prepare_process(Path(self._scratch.name), cache_dir / "vllm")
         import torch
-        import vllm
 
         self._model = model
         self._on_gpu = bool(torch.cuda.is_available())
         if fp8 and not self._on_gpu:
             raise ModelUnavailable("fp8 needs a GPU, and this machine shows none; leave it out")
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-engine-")
+        prepare_process(Path(self._scratch.name), cache_dir / "vllm")
+        import vllm
+
         self.name = f"vllm {vllm.__version__}"
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
@@ -184,7 +187,7 @@ class VllmEngine(Engine):
     def close(self) -> None:
         """Stop the engine's processes and the loop."""
         with contextlib.suppress(Exception):  # it may be dead already
-            self._llm.shutdown()
+            self._llm.shutdown(timeout=STOP_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._scratch.cleanup()
 

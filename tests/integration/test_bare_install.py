@@ -1,0 +1,71 @@
+"""The producer's side installs and runs where there is no torch, no PyAV and no vLLM."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+IMPORT_EVERYTHING = """
+import importlib, pkgutil, sys
+for package in ("clipfleet", "producer"):
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+        if not module.name.endswith(("__main__", "warden")):
+            importlib.import_module(module.name)
+heavy = {"torch", "av", "vllm", "numpy", "transformers"}
+for name in heavy:
+    assert importlib.util.find_spec(name) is None, name + " is installed"
+assert not heavy & set(sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a virtual environment with clipfleet and no extra."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=True)
+    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq"]
+    install += ["--disable-pip-version-check", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    subprocess.run(install, check=True)
+    return folder / "bin"
+
+
+def test_every_module_imports_without_the_heavy_packages(bare: Path, tmp_path: Path) -> None:
+    code = "import importlib.util\n" + IMPORT_EVERYTHING
+    subprocess.run([str(bare / "python"), "-c", code], check=True, cwd=tmp_path)
+
+
+def test_the_check_fails_where_a_heavy_package_is_installed(tmp_path: Path) -> None:
+    code = "import importlib.util\n" + IMPORT_EVERYTHING
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "is installed" in done.stderr
+
+
+def test_help_works_for_every_command(bare: Path, tmp_path: Path) -> None:
+    for command in ((), ("run",), ("submit",), ("status",), ("samples",)):
+        done = subprocess.run(
+            [str(bare / "clipfleet"), *command, "--help"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Usage: clipfleet" in done.stdout
+
+
+def test_samples_without_pyav_say_what_to_install(bare: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(bare / "clipfleet"), "samples", str(tmp_path / "clips")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install 'clipfleet[media]'" in done.stderr
+    assert "Traceback" not in done.stderr
