@@ -52,8 +52,12 @@ def each_option() -> Iterable[tuple[str, str, FieldInfo, str]]:
 
 def option_flags(
     only: Iterable[tuple[str, str]] | None = None,
+    *,
+    other_defaults: dict[str, str] | None = None,
 ) -> Callable[[Command], Command]:
     """A decorator that adds the options' flags to a click command, all or `only` those named.
+
+    `other_defaults` (by `group__name`) is what help says of a default that the command changes.
 
     Values arrive as `group__name`, None where a flag is not given. Each flag can also be set by
     the variable CLIPFLEET_ with the flag's name.
@@ -65,13 +69,15 @@ def option_flags(
             if wanted is not None and (group, name) not in wanted:
                 continue
             first = flag.partition("/")[0]
+            key = f"{group}__{name}"
+            default = (other_defaults or {}).get(key) or _default_text(field, flag)
             command = click.option(
                 flag,
-                f"{group}__{name}",
+                key,
                 default=None,
                 type=_click_type(field),
                 envvar="CLIPFLEET_" + first.removeprefix("--").upper().replace("-", "_"),
-                help=f"{field.description} {_default_text(field, flag)}",
+                help=f"{field.description} [default: {default}]",
                 is_flag=True if "/" in flag else None,
             )(command)
         return command
@@ -79,17 +85,25 @@ def option_flags(
     return decorate
 
 
-def read_options(values: dict[str, Any], **defaults: Any) -> Options:
-    """The options that flags give. `defaults` (`group__name`) apply where a flag is not given.
+def read_options(
+    values: dict[str, Any], from_file: dict[str, Any] | None = None, **defaults: Any
+) -> Options:
+    """The options that flags give, else the settings file (by the flags' names), else `defaults`.
 
-    Raises `UsageError`, naming the flag, where a value is out of range.
+    `values` and `defaults` are named `group__name`. Raises `UsageError`, naming the flag, where a
+    value is out of range or a name in the file is no flag's.
     """
+    filed = dict(from_file or {})
     groups: dict[str, dict[str, Any]] = {group: {} for group in Options.model_fields}
-    for group, name, _, _ in each_option():
-        value = values.get(f"{group}__{name}")
-        value = defaults.get(f"{group}__{name}") if value is None else value
+    for group, name, _, flag in each_option():
+        key = f"{group}__{name}"
+        in_file = filed.pop(flag.partition("/")[0].removeprefix("--"), None)
+        given = (v for v in (values.get(key), in_file, defaults.get(key)) if v is not None)
+        value = next(given, None)
         if value is not None:
             groups[group][name] = value
+    if filed:
+        raise UsageError(f"[options] in the settings file: there is no option {min(filed)}")
     try:
         return Options.model_validate(groups)
     except ValidationError as error:
@@ -117,12 +131,12 @@ def _click_type(field: FieldInfo) -> Any:
 
 def _default_text(field: FieldInfo, flag: str) -> str:
     if "/" in flag:
-        return f"[default: {'on' if field.default else 'off'}]"
+        return "on" if field.default else "off"
     limits = _limits_text(field)
     default = (
         "none" if field.default is None else str(getattr(field.default, "value", field.default))
     )
-    return f"[default: {default}{limits}]"
+    return f"{default}{limits}"
 
 
 def _limits_text(field: FieldInfo) -> str:

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 2**30, description="Largest clip that a worker reads, in bytes."
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Options of runs by their flags' names, as the TOML file's table [options].",
+    )
     log_format: str | None = Field(
         None, description="json or text; text on a terminal, json elsewhere, by default."
     )

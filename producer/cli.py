@@ -78,7 +78,12 @@ def _shared_flags(command: Any) -> Any:
     help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
 )
 @_shared_flags
-@flags.option_flags()
+@flags.option_flags(
+    other_defaults={
+        "caption__model_variant": "qwen where there is a GPU, else mini",
+        "enhance__model_variant": "qwen_lm; mini where mini captions",
+    }
+)
 def run(clips: tuple[str, ...], **rest: Any) -> None:
     """Do CLIPS (files, folders, s3:// URLs) on this machine, with nothing set up beforehand.
 

@@ -45,7 +45,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     from producer.embedded import Stack
 
     settings = _settings(flags)
-    job = _plan(arguments, settings, _options_for_this_machine(flags), flags)
+    job = _plan(arguments, settings, _options_for_this_machine(flags, settings), flags)
     log_dir = _log_dir(settings.store, job.run_id)
     started = time.monotonic()
     if job.todo:
@@ -73,7 +73,7 @@ def submit(
     settings = _settings(flags)
     url = settings.broker.get_secret_value()
     Broker(url).check()
-    job = _plan(arguments, settings, read_options(flags), flags)
+    job = _plan(arguments, settings, read_options(flags, settings.options), flags)
     stage = settings.store.startswith("s3://") if stage is None else stage
     started = time.monotonic()
     if wait:
@@ -127,11 +127,15 @@ def _settings(flags: dict[str, Any]) -> Settings:
     return settings
 
 
-def _options_for_this_machine(flags: dict[str, Any]) -> Options:
+def _options_for_this_machine(flags: dict[str, Any], settings: Settings) -> Options:
     """The options, with models that this machine can run where none are named."""
-    caption = flags.get("caption__model_variant") or ("qwen" if has_gpu() else "mini")
+    filed = settings.options
+    named = flags.get("caption__model_variant") or filed.get("captioning-algorithm")
+    caption = named or ("qwen" if has_gpu() else "mini")
     enhance = "mini" if caption == "mini" else "qwen_lm"
-    return read_options(flags, caption__model_variant=caption, enhance__model_variant=enhance)
+    return read_options(
+        flags, filed, caption__model_variant=caption, enhance__model_variant=enhance
+    )
 
 
 def has_gpu() -> bool:

@@ -78,7 +78,7 @@ def cli(
     )
     if check:
         sys.exit(_check(settings, queues))
-    options = read_options(flags)
+    options = read_options(flags, settings.options)
     logs.set_up(log_format=settings.log_format, verbose=options.prepare.verbose)
     sys.exit(work(settings, queues, concurrency, options))
 
