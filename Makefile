@@ -10,7 +10,7 @@ setup:
 
 demo: setup
 	@rm -rf demo/results
-	@$(BIN)/clipfleet samples demo/clips
+	@test -e demo/clips/sample-004.mp4 || $(BIN)/clipfleet samples demo/clips
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
 		--captioning-max-output-tokens 64 --enhance-captions-max-output-tokens 64
 

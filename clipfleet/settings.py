@@ -13,6 +13,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -99,5 +100,7 @@ def read_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise UsageError(f"setting {name} (CLIPFLEET_{name.upper()}): {first['msg']}") from None
+    except SettingsError as error:  # a variable whose value is not JSON, where it has to be
+        raise UsageError(f"a CLIPFLEET_ variable: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{config_file()} is not valid TOML: {error}") from None

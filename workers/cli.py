@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -114,6 +115,8 @@ def work(
     from workers.context import Context
 
     setup_logging.connect(_keep_logging, weak=False)
+    # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     context = Context(settings)
     if on_gpu_queues:
         from workers.loading import load_models

@@ -344,3 +344,59 @@ def test_a_secret_does_not_show_when_its_setting_is_refused(
         read_settings()
 
     assert "hunter2" not in str(refusal.value)
+
+
+def test_an_option_comes_from_the_toml_file_by_its_flags_name(alone: Path) -> None:
+    write_config(alone, "[options]\ncaptioning-sampling-fps = 4\ngenerate-previews = false")
+
+    found = read_options({}, read_settings().options)
+
+    assert (found.prepare.sampling_fps, found.prepare.generate_previews) == (4.0, False)
+
+
+def test_an_options_flag_wins_over_the_toml_file() -> None:
+    found = read_options({"preview__quality": 70}, {"preview-quality": 20})
+
+    assert found.preview.quality == 70
+
+
+def test_the_toml_file_wins_over_the_default_that_a_command_sets() -> None:
+    found = read_options({}, {"captioning-algorithm": "qwen3"}, caption__model_variant="mini")
+
+    assert found.caption.model_variant == "qwen3"
+
+
+@pytest.mark.parametrize("option", OTHER, ids=".".join)
+def test_every_option_can_be_set_in_the_toml_file(option: tuple[str, str]) -> None:
+    group, name = option
+    flag = {(g, n): f for g, n, _, f in each_option()}[option].partition("/")[0]
+
+    found = read_options({}, {flag.removeprefix("--"): OTHER[option][0]})
+
+    assert getattr(getattr(found, group), name) == OTHER[option][0]
+
+
+def test_an_option_in_the_toml_file_that_is_no_flags_is_named() -> None:
+    with pytest.raises(UsageError, match="there is no option sampling_fps"):
+        read_options({}, {"sampling_fps": 4})
+
+
+def test_an_option_out_of_range_in_the_toml_file_is_refused_with_its_flag_named() -> None:
+    with pytest.raises(UsageError, match=r"^--preview-quality 101: "):
+        read_options({}, {"preview-quality": 101})
+
+
+def test_an_options_table_that_is_no_table_is_named(alone: Path) -> None:
+    write_config(alone, "options = 3")
+
+    with pytest.raises(UsageError, match=r"^setting options \("):
+        read_settings()
+
+
+def test_an_options_variable_that_is_no_json_is_named(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIPFLEET_OPTIONS", "{")
+
+    with pytest.raises(UsageError, match="options"):
+        read_settings()
