@@ -46,7 +46,12 @@ def measure(folder: Path, count: int) -> list[Row]:
     command = [str(Path(sys.executable).with_name("clipfleet")), "run", str(folder / "clips")]
     command += ["--out", str(out), "--enhance-captions", "--captioning-algorithm", "mini"]
     command += ["--captioning-max-output-tokens", str(OUTPUT_TOKENS)]
-    command += ["--enhance-captions-max-output-tokens", str(OUTPUT_TOKENS), "--in-flight", str(IN_FLIGHT)]
+    command += [
+        "--enhance-captions-max-output-tokens",
+        str(OUTPUT_TOKENS),
+        "--in-flight",
+        str(IN_FLIGHT),
+    ]
     started = time.monotonic()
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     records_folder = out / "metas" / "v0"

@@ -5,6 +5,7 @@ the store. Pixels never travel here, and keys are derived from ids, so that a fo
 cannot name a foreign object.
 """
 
+import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from clipfleet.errors import MessageInvalid
 
 MAX_MESSAGE_BYTES = 4096
-MAX_SOURCE_CHARS = 2048
+# As JSON, where a letter beyond ASCII takes 6 to 12 bytes; base64 then adds a third on the wire.
+MAX_SOURCE_BYTES = 1900
 
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -43,15 +45,25 @@ class Message(BaseModel):
 
 
 class ClipJob(Message):
-    """One clip to do: to `prepare` at the start, to `assemble` at the end.
+    """One clip to do.
 
     `source` is the URI that names the clip. `staged` says that its bytes lie in the store's
     scratch, because workers cannot read the producer's paths. `attempt` counts from 1.
     """
 
-    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_CHARS)]
+    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
     staged: bool = False
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @model_validator(mode="after")
+    def _fits(self) -> "ClipJob":
+        if source_bytes(self.source) > MAX_SOURCE_BYTES:
+            raise ValueError(f"source takes more than {MAX_SOURCE_BYTES} bytes as JSON")
+        return self
+
+
+class AssembleJob(Message):
+    """All windows of a clip have their parts; the rest is in the clip's plan."""
 
 
 class WindowJob(Message):
@@ -65,3 +77,8 @@ class WindowJob(Message):
         if self.end_frame < self.start_frame:
             raise ValueError("end_frame is before start_frame")
         return self
+
+
+def source_bytes(source: str) -> int:
+    """How many bytes a source takes in a message."""
+    return len(json.dumps(source)) - 2

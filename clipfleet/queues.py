@@ -9,7 +9,7 @@ Each task's name is its queue's name.
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from clipfleet.messages import ClipJob, WindowJob
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -71,7 +71,7 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
 
 def send_clip(app: "Celery", job: ClipJob) -> None:
     """Put one clip on the prepare queue."""
-    app.send_task(PREPARE, args=[job.model_dump()], queue=PREPARE)
+    app.send_task(PREPARE, args=[job.model_dump()], queue=PREPARE, argsrepr="")
 
 
 def send_windows(
@@ -88,20 +88,19 @@ def send_windows(
     """
     from celery import chain, chord
 
-    assemble = app.signature(ASSEMBLE, args=[job.model_dump()], immutable=True, queue=ASSEMBLE)
+    claim = {
+        "run_id": job.run_id,
+        "clip_uuid": job.clip_uuid,
+        "options_hash": job.options_hash,
+    }
 
-    def step(queue: str, message: dict[str, Any]) -> Any:
-        return app.signature(queue, args=[message], immutable=True, queue=queue)
+    def step(queue: str, message: Message) -> Any:
+        return app.signature(queue, args=[message.model_dump()], immutable=True, queue=queue)
 
+    assemble = step(ASSEMBLE, AssembleJob(**claim))
     header = []
     for start, end in windows:
-        window = WindowJob(
-            run_id=job.run_id,
-            clip_uuid=job.clip_uuid,
-            options_hash=job.options_hash,
-            start_frame=start,
-            end_frame=end,
-        ).model_dump()
+        window = WindowJob(**claim, start_frame=start, end_frame=end)
         caption = step(CAPTION, window)
         header.append(chain(caption, step(ENHANCE, window), app=app) if enhance else caption)
         if previews:

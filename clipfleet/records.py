@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing
+from clipfleet.messages import ClipJob
 from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
@@ -71,8 +72,12 @@ class WindowPlan(Stored):
 
 
 class Plan(Stored):
-    """What `prepare` found out about a clip. `errors` without windows: it cannot be done."""
+    """What `prepare` found out about a clip, and the job that asked for it.
 
+    `errors` without windows: it cannot be done.
+    """
+
+    job: ClipJob
     source: SourceInfo | None
     windows: list[WindowPlan]
     warnings: list[str] = []
@@ -185,6 +190,11 @@ class ClipRecord(Stored):
     run_id: str
     clipfleet_version: str
     finished_at: str
+
+    def first_error(self) -> str:
+        """The first thing to tell a person about a clip that failed; empty for one that did not."""
+        failures = [*self.errors, *(e for w in self.windows for e in w.errors)]
+        return failures[0].message if failures else ""
 
 
 class ManifestLine(Stored):

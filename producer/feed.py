@@ -38,7 +38,7 @@ class Run:
     stage: bool
 
 
-class _Fatal(Exception):  # noqa: N818 - a signal within `follow`
+class _Fatal(Exception):
     pass
 
 

@@ -56,14 +56,8 @@ def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
     counts = standing([record])
     cells = [str(record.num_frames or ""), str(counts["windows"]), str(counts["captions"])]
     cells += [str(counts["enhanced"])] if enhance else []
-    result = "[green]ok[/]" if record.valid else f"[red]{_escaped(first_error(record))}[/]"
+    result = "[green]ok[/]" if record.valid else f"[red]{_escaped(record.first_error())}[/]"
     return [*cells, str(counts["previews"]), result]
-
-
-def first_error(record: ClipRecord) -> str:
-    """The first error in a record."""
-    failures = [*record.errors, *(e for window in record.windows for e in window.errors)]
-    return failures[0].message if failures else "no window"
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from clipfleet import keys
 from clipfleet.errors import ClipfleetError
-from clipfleet.messages import MAX_SOURCE_CHARS
+from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 
@@ -42,7 +42,7 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
         try:
             for line in _expand(argument, settings):
                 names_any = True
-                if len(line.source) > MAX_SOURCE_CHARS:
+                if source_bytes(line.source) > MAX_SOURCE_BYTES:
                     problems.append(_too_long(line))
                     continue
                 clips.setdefault(line.clip_uuid, line)
@@ -59,8 +59,8 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
 
 def _too_long(line: ManifestLine) -> str:
     return (
-        f"{short_name(line.source)}: its URI has {len(line.source):,} characters, over the limit "
-        f"of {MAX_SOURCE_CHARS:,}; move it to a shorter path"
+        f"{short_name(line.source)}: its URI takes {source_bytes(line.source):,} bytes, over the "
+        f"limit of {MAX_SOURCE_BYTES:,} (a letter beyond ASCII takes 6 to 12); shorten its path"
     )
 
 

@@ -15,7 +15,7 @@ from celery import Celery
 
 from clipfleet import keys
 from clipfleet.errors import ClipError, EngineDead, ExitCode, StoreError
-from clipfleet.messages import ClipJob, Message, WindowJob
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, make_app
 from clipfleet.records import Failure, Plan
 from workers.assemble import assemble
@@ -46,7 +46,7 @@ def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
     for queue, work in works.items():
         _add_task(app, context, queue, WindowJob, _window_step(context, queue, work))
     _add_task(app, context, PREPARE, ClipJob, _prepare_step(context, app))
-    _add_task(app, context, ASSEMBLE, ClipJob, _assemble_step(context, app))
+    _add_task(app, context, ASSEMBLE, AssembleJob, _assemble_step(context, app))
     return app
 
 
@@ -68,7 +68,7 @@ def _prepare_step(context: Context, app: Celery) -> Step:
     def step(job: ClipJob, poisoned: bool) -> None:
         if poisoned:
             failure = Failure(step="prepare", error="EndedItsWorker", message=str(EndedItsWorker()))
-            plan = Plan(source=None, windows=[], errors=[failure])
+            plan = Plan(job=job, source=None, windows=[], errors=[failure])
             context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
         prepare(context, app, job)
 
@@ -76,7 +76,7 @@ def _prepare_step(context: Context, app: Celery) -> Step:
 
 
 def _assemble_step(context: Context, app: Celery) -> Step:
-    def step(job: ClipJob, poisoned: bool) -> None:
+    def step(job: AssembleJob, poisoned: bool) -> None:
         assemble(context, app, job)
 
     return step

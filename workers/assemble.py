@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from celery import Celery
 
 from clipfleet import __version__, keys
-from clipfleet.errors import ClipUnreadable
-from clipfleet.messages import ClipJob
+from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip
 from clipfleet.records import (
@@ -33,29 +32,27 @@ MAX_ATTEMPTS = 3
 Parts = dict[str, Part]
 
 
-def assemble(context: Context, app: Celery, job: ClipJob) -> None:
+def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     """Write the clip's record, then clear its scratch.
 
     Where parts are missing (scratch that expired or was deleted), the clip is prepared again, at
-    most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error.
+    most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error. Where even the
+    plan is gone, whoever follows the run finds the clip without a record and feeds it again.
     """
     record = done_record(context.store, job.clip_uuid, job.options_hash)
     if record is None:
-        options = context.options(job)
         plan = stored_plan(context, job)
-        parts = _collect(context, job, plan, options) if plan else None
-        if plan is None or parts is None:
-            if job.attempt < MAX_ATTEMPTS:
-                log.warning(
-                    "parts of clip %s are missing; preparing it again",
-                    job.clip_uuid,
-                    extra={"action": "prepare_again"},
-                )
-                context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
-                send_clip(app, job.model_copy(update={"attempt": job.attempt + 1}))
-                return
-            plan, parts = _given_up(), []
-        record = build_record(job, plan, parts, options=options)
+        if plan is None:
+            log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
+            return
+        options = context.options(job)
+        parts = _collect(context, job, plan, options)
+        if parts is None and plan.job.attempt < MAX_ATTEMPTS:
+            _prepare_again(context, app, plan.job)
+            return
+        if parts is None:
+            plan, parts = _given_up(plan), []
+        record = build_record(plan, parts, options=options)
         key = keys.record(job.clip_uuid)
         context.store.put(key, record.to_bytes(), content_type="application/json")
     context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
@@ -64,17 +61,23 @@ def assemble(context: Context, app: Celery, job: ClipJob) -> None:
         step=ASSEMBLE,
         status=Status.OK if record.valid else Status.ERROR,
         windows=len(record.windows),
-        message=first_error(record),
+        message=record.first_error(),
     )
 
 
-def first_error(record: ClipRecord) -> str:
-    """The first thing to tell a person about a clip that failed; empty for one that did not."""
-    failures = [*record.errors, *(e for window in record.windows for e in window.errors)]
-    return failures[0].message if failures else ""
+def _prepare_again(context: Context, app: Celery, job: ClipJob) -> None:
+    log.warning(
+        "parts of clip %s are missing; preparing it again",
+        job.clip_uuid,
+        extra={"action": "prepare_again", "attempt": job.attempt},
+    )
+    context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+    send_clip(app, job.model_copy(update={"attempt": job.attempt + 1}))
 
 
-def _collect(context: Context, job: ClipJob, plan: Plan, options: Options) -> list[Parts] | None:
+def _collect(
+    context: Context, job: AssembleJob, plan: Plan, options: Options
+) -> list[Parts] | None:
     """Each window's parts by queue; None where one is missing."""
     queues = [CAPTION]
     queues += [PREVIEW] if options.prepare.generate_previews else []
@@ -92,21 +95,23 @@ def _collect(context: Context, job: ClipJob, plan: Plan, options: Options) -> li
     return collected
 
 
-def _given_up() -> Plan:
-    error = ClipUnreadable(
-        f"its parts went missing from scratch {MAX_ATTEMPTS} times; is the store keeping objects?"
+def _given_up(plan: Plan) -> Plan:
+    failure = Failure(
+        step="assemble",
+        error="PartsMissing",
+        message=f"its parts went missing from scratch {MAX_ATTEMPTS} times; is the store keeping "
+        "objects?",
     )
-    failure = Failure(step="assemble", error="PartsMissing", message=str(error))
-    return Plan(source=None, windows=[], errors=[failure])
+    return plan.model_copy(update={"windows": [], "errors": [failure]})
 
 
-def build_record(job: ClipJob, plan: Plan, parts: list[Parts], *, options: Options) -> ClipRecord:
+def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRecord:
     """The record of a clip from its plan and its windows' parts. Pure but for the clock."""
     windows = [
         build_window(window, found, options=options)
         for window, found in zip(plan.windows, parts, strict=True)
     ]
-    source = plan.source
+    job, source = plan.job, plan.source
     valid = bool(windows) and not plan.errors and all(w.status is Status.OK for w in windows)
     return ClipRecord(
         span_uuid=job.clip_uuid,

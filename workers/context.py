@@ -20,6 +20,7 @@ from clipfleet.options import Options
 from clipfleet.records import done_record
 from clipfleet.settings import Settings
 from clipfleet.store import Store
+from clipfleet.store.object_key import KeyRefused
 from workers.engines.base import Engine
 
 log = logging.getLogger("clipfleet")
@@ -107,7 +108,7 @@ class Context:
             return store.get(key)
         except ObjectMissing:
             raise ClipMissing(f"the clip is not there: {job.source}") from None
-        except StoreDenied as error:
+        except (StoreDenied, KeyRefused) as error:
             raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
 
     def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:

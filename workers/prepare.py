@@ -6,7 +6,7 @@ from celery import Celery
 
 from clipfleet import keys
 from clipfleet.errors import ClipError, ClipUnreadable, ObjectMissing, StoreError
-from clipfleet.messages import ClipJob
+from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
 from clipfleet.queues import PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, WindowPlan, done_record
@@ -47,7 +47,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
     )
 
 
-def stored_plan(context: Context, job: ClipJob) -> Plan | None:
+def stored_plan(context: Context, job: Message) -> Plan | None:
     """The clip's plan, if an earlier delivery wrote it."""
     try:
         data = context.store.get(keys.plan(job.clip_uuid, job.options_hash))
@@ -89,9 +89,9 @@ def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
         )
         error = refused
     else:
-        return Plan(source=source, windows=planned, warnings=warnings)
+        return Plan(job=job, source=source, windows=planned, warnings=warnings)
     failure = Failure(step="prepare", error=type(error).__name__, message=str(error))
-    return Plan(source=source, windows=[], warnings=warnings, errors=[failure])
+    return Plan(job=job, source=source, windows=[], warnings=warnings, errors=[failure])
 
 
 def _write_packs(

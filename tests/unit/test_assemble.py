@@ -15,7 +15,7 @@ from tests.unit.records import (
     previewed,
     skipped,
 )
-from workers.assemble import build_record, first_error
+from workers.assemble import build_record
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,7 @@ def done(start: int, end: int, *, caption: str = "A car.") -> Parts:
 def record(*parts: Parts, plan: Plan = PLAN, upload_clips: bool = False) -> ClipRecord:
     """The record of the clip with these parts of its windows."""
     options = Options.model_validate({"prepare": {"upload_clips": upload_clips}})
-    return build_record(JOB, plan, list(parts), options=options)
+    return build_record(plan, list(parts), options=options)
 
 
 BOTH = (done(0, 255), done(256, 399, caption="A bus."))
@@ -171,7 +171,7 @@ def test_a_window_that_was_cancelled_is_cancelled_and_its_clip_invalid() -> None
 def test_a_clip_that_could_not_be_cut_is_invalid_with_the_reason() -> None:
     failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
 
-    built = record(plan=Plan(source=None, windows=[], errors=[failure]))
+    built = record(plan=Plan(job=JOB, source=None, windows=[], errors=[failure]))
 
     assert not built.valid
     assert built.errors == [failure]
@@ -181,7 +181,7 @@ def test_a_clip_that_could_not_be_cut_is_invalid_with_the_reason() -> None:
 def test_a_clip_too_short_is_invalid_and_still_described() -> None:
     failure = Failure(step="prepare", error="ClipTooShort", message="it has 3 frames")
 
-    built = record(plan=Plan(source=SOURCE, windows=[], errors=[failure]))
+    built = record(plan=Plan(job=JOB, source=SOURCE, windows=[], errors=[failure]))
 
     assert not built.valid
     assert built.source == SOURCE
@@ -199,8 +199,8 @@ def test_the_first_error_is_the_clips_before_any_windows() -> None:
 
     built = record({**BOTH[0], "caption": failed("caption", "broken")}, BOTH[1], plan=plan)
 
-    assert first_error(built) == "it is no video"
+    assert built.first_error() == "it is no video"
 
 
 def test_a_record_without_errors_has_no_first_error() -> None:
-    assert first_error(record(*BOTH)) == ""
+    assert record(*BOTH).first_error() == ""

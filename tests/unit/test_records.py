@@ -13,6 +13,7 @@ from clipfleet.store import Store, open_store
 from tests.unit.records import (
     CLIP,
     HASH,
+    JOB,
     OTHER_HASH,
     PLAN,
     clip_record,
@@ -92,7 +93,7 @@ def test_what_is_stored_cannot_be_changed() -> None:
 
 
 def test_a_plan_without_more_has_no_warnings_and_no_errors() -> None:
-    plan = Plan(source=None, windows=[])
+    plan = Plan(job=JOB, source=None, windows=[])
 
     assert (plan.warnings, plan.errors) == ([], [])
 
