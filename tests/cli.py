@@ -1,5 +1,6 @@
 """Runs the project's commands as a person would, and sees what they leave behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,14 +85,15 @@ class Cli:
         return left
 
     def _left(self) -> list[str]:
-        processes = [f"{p.pid} {' '.join(p.cmdline())}" for p in self.processes()]
+        processes = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                processes.append(f"{process.pid} {' '.join(process.cmdline())}")
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
         return [*processes, *(f for f in files if f not in ("home", "tmp", "work"))]
 
     def end(self) -> None:
         """End what is left, by process id."""
         for process in self.processes():
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                continue

@@ -28,7 +28,10 @@ def twenty_clips(sample_clips: Path, tmp_path: Path) -> Path:
 def main_process(cli: Cli, queue: str) -> psutil.Process | None:
     """The main process of the run's worker for `queue`; Celery may have given it a title."""
     for process in cli.processes():
-        line = " ".join(process.cmdline())
+        try:
+            line = " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
         if f"-m workers {queue} " in line or (f"celeryd: {queue}-" in line and "Main" in line):
             return process
     return None
