@@ -44,16 +44,21 @@ def _moving_shape(
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     dark, bright = random.integers(0, 110, 3), random.integers(130, 255, 3)
     slope = (x / width + y / height)[..., None] * 40
-    ground = np.clip(dark + slope + random.normal(0, 4, (height, width, 1)), 0, 255)
-    radius = height * random.uniform(0.08, 0.2)
+    noise = random.normal(0, 4, (height, width, 1))
+    ground = np.clip(dark + slope + noise, 0, 255).astype(np.uint8)
+    radius = round(height * random.uniform(0.08, 0.2))
     start = random.uniform(0.2, 0.8, 2) * (width, height)
     speed = random.uniform(-1.2, 1.2, 2)
     square = bool(random.integers(2))
+    down, across = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+    inside = (down**2 + across**2 < radius**2) | square
     for i in range(frames):
-        cx, cy = (start + speed * i) % (width, height)
-        dx, dy = np.abs(x - cx), np.abs(y - cy)
-        inside = np.maximum(dx, dy) < radius if square else dx**2 + dy**2 < radius**2
-        yield np.where(inside[..., None], bright, ground).astype(np.uint8)
+        centre_x, centre_y = ((start + speed * i) % (width, height)).astype(int)
+        left, top = centre_x - radius, centre_y - radius
+        seen = inside[max(0, -top) : height - top, max(0, -left) : width - left]
+        frame = ground.copy()
+        frame[max(0, top) :, max(0, left) :][: seen.shape[0], : seen.shape[1]][seen] = bright
+        yield frame
 
 
 def _write(
