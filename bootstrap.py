@@ -38,6 +38,8 @@ def main() -> None:
     if STAMP.is_file() and STAMP.read_text() == wanted:
         return
     print(f"setting up .venv ({extra}); the first time takes a few minutes", flush=True)
+    if STAMP.is_file() and STAMP.read_text().splitlines()[:1] != wanted.splitlines()[:1]:
+        shutil.rmtree(VENV)  # another Python's, or moved here from elsewhere: it cannot be mended
     STAMP.unlink(missing_ok=True)
     if not (VENV / "bin" / "python").exists():
         step("making .venv", [sys.executable, "-m", "venv", str(VENV)])
@@ -106,10 +108,10 @@ def pip() -> list[str]:
 
 def fingerprint(extra: str) -> str:
     """Changes when what is to be installed changes."""
-    digest = hashlib.sha256(f"{extra} {sys.version} {ROOT}".encode())
+    digest = hashlib.sha256(extra.encode())
     for name in ("pyproject.toml", "constraints.txt", "bootstrap.py"):
         digest.update((ROOT / name).read_bytes())
-    return digest.hexdigest()
+    return f"{platform.python_version()} {sys.prefix} {ROOT}\n{digest.hexdigest()}"
 
 
 def step(

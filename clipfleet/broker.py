@@ -6,9 +6,8 @@ at the store, never a clip. The store says what is true.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 
@@ -21,7 +20,7 @@ EVENTS_EXPIRE_S = 24 * 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One step of one clip done by a worker now; a step found done already sends none.
+    """One step of one clip that a worker has done, or found done already.
 
     `step` is a queue's name; `status` a `records.Status` or, for trouble that passes, "waiting",
     with the name of its `error`. `windows` is how many the clip has, known from `prepare` on.
@@ -34,6 +33,9 @@ class Event:
     windows: int = 0
     message: str = ""
     error: str = ""
+
+
+_EVENT_FIELDS = {field.name for field in fields(Event)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +51,15 @@ class Broker:
     """A connection to the broker for everything but tasks. Safe between threads, not forks."""
 
     def __init__(self, url: str) -> None:
-        self.address = redact(url)
         try:
+            self.address = redact(url)
             self._redis = redis.Redis.from_url(
                 url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
             )
         except ValueError as error:
-            raise BrokerError(f"broker {self.address}: {error}; give redis://HOST:PORT") from None
+            raise BrokerError(
+                f"this is no broker's address: {error}; give redis://HOST:PORT"
+            ) from None
 
     def check(self) -> None:
         """Raises `BrokerError` unless the broker answers."""
@@ -81,8 +85,8 @@ class Broker:
         key = _events_key(run_id)
         try:
             with self._redis.pipeline(transaction=False) as pipe:
-                fields: dict[Any, Any] = {"e": json.dumps(event.__dict__)}
-                pipe.xadd(key, fields, maxlen=EVENTS_KEPT, approximate=True)
+                entry: dict[Any, Any] = {"e": json.dumps(event.__dict__)}
+                pipe.xadd(key, entry, maxlen=EVENTS_KEPT, approximate=True)
                 pipe.expire(key, EVENTS_EXPIRE_S)
                 pipe.execute()
         except redis.RedisError:
@@ -97,8 +101,9 @@ class Broker:
         except redis.RedisError as error:
             raise self._refused(error) from None
         for _, entries in reply or []:
-            for entry_id, fields in entries:
-                yield entry_id, Event(**json.loads(fields["e"]))
+            for entry_id, entry in entries:
+                said = json.loads(entry["e"])
+                yield entry_id, Event(**{k: said[k] for k in _EVENT_FIELDS & said.keys()})
 
     def backlog(self) -> dict[str, int]:
         """Messages waiting in each queue, those that workers hold left out."""
@@ -142,13 +147,30 @@ class Broker:
             raise self._refused(error) from None
         return sorted(found, key=lambda b: b.name)
 
-    def deliveries(self, task_id: str) -> int:
-        """Count one more delivery of a task that came back, and say how many there were."""
-        key = f"clipfleet:deliveries:{task_id}"
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.incr(key)
-            pipe.expire(key, EVENTS_EXPIRE_S)
-            return int(pipe.execute()[0])
+    def restarts(self, task_id: str) -> int:
+        """How often a task that came back was begun again. Raises `BrokerError`."""
+        try:
+            return int(str(self._redis.get(f"clipfleet:restarts:{task_id}") or 0))
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+
+    def count_restart(self, task_id: str) -> None:
+        """Count that a task which came back is begun again. Raises `BrokerError`."""
+        try:
+            with self._redis.pipeline(transaction=True) as pipe:
+                pipe.incr(f"clipfleet:restarts:{task_id}")
+                pipe.expire(f"clipfleet:restarts:{task_id}", EVENTS_EXPIRE_S)
+                pipe.execute()
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+
+    def last_event(self, run_id: str) -> str:
+        """The id of the run's latest event, "0" where there is none: what comes after is new."""
+        try:
+            latest: Any = self._redis.xrevrange(_events_key(run_id), count=1)
+        except redis.RedisError as error:
+            raise self._refused(error) from None
+        return str(latest[0][0]) if latest else "0"
 
     def close(self) -> None:
         """Let the connections go."""
@@ -156,10 +178,9 @@ class Broker:
 
 
 def redact(url: str) -> str:
-    """The broker's address without its password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else host or "(none)"
+    """The broker's address without its password, which may hold any character but @."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else "(none)"
 
 
 def _events_key(run_id: str) -> str:

@@ -48,11 +48,13 @@ class ClipJob(Message):
     """One clip to do.
 
     `source` is the URI that names the clip. `staged` says that its bytes lie in the store's
-    scratch, because workers cannot read the producer's paths. `attempt` counts from 1.
+    scratch, because workers cannot read the producer's paths. `redo` has it done although there is
+    a record, which is then replaced. `attempt` counts from 1.
     """
 
     source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
     staged: bool = False
+    redo: bool = False
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 
     @model_validator(mode="after")

@@ -31,6 +31,9 @@ class EnhanceVariant(enum.StrEnum):
     MINI = "mini"  # a tiny stand-in that runs on any CPU
 
 
+# The models that this version can load; the others are known by name only.
+BUILT = frozenset(map(str, (ModelVariant.QWEN, ModelVariant.MINI, EnhanceVariant.QWEN_LM)))
+
 PromptVariant = Literal["default", "av", "av-surveillance"]
 EnhancePromptVariant = Literal["default", "av-surveillance"]
 
@@ -213,6 +216,16 @@ class Options(Group):
     preview: PreviewOptions = PreviewOptions()
     caption: CaptionOptions = CaptionOptions()
     enhance: EnhanceOptions = EnhanceOptions()
+
+    @property
+    def one_engine(self) -> bool:
+        """Whether captions and enhanced captions come from the same loaded model."""
+        caption, enhance = self.caption, self.enhance
+        return (str(caption.model_variant), caption.fp8, caption.model_dir) == (
+            str(enhance.model_variant),
+            enhance.fp8,
+            enhance.model_dir,
+        )
 
     @property
     def hash(self) -> str:

@@ -6,9 +6,12 @@
 Each task's name is its queue's name.
 """
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from clipfleet.errors import BrokerError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 
 if TYPE_CHECKING:
@@ -70,8 +73,12 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
 
 
 def send_clip(app: "Celery", job: ClipJob) -> None:
-    """Put one clip on the prepare queue."""
-    app.send_task(PREPARE, args=[job.model_dump()], queue=PREPARE, argsrepr="")
+    """Put one clip on the prepare queue. Raises `BrokerError`."""
+    with _broker_errors():
+        # Without `ignore_result` the sender subscribes to a result that never comes.
+        app.send_task(
+            PREPARE, args=[job.model_dump()], queue=PREPARE, argsrepr="", ignore_result=True
+        )
 
 
 def send_windows(
@@ -85,6 +92,7 @@ def send_windows(
     """Put a clip's windows on their queues, and `assemble` behind them all.
 
     `windows` are (start_frame, end_frame), both inclusive. With none, only `assemble` is sent.
+    Raises `BrokerError`, perhaps with a part of them sent.
     """
     from celery import chain, chord
 
@@ -105,7 +113,19 @@ def send_windows(
         header.append(chain(caption, step(ENHANCE, window), app=app) if enhance else caption)
         if previews:
             header.append(step(PREVIEW, window))
-    if header:
-        chord(header, app=app)(assemble)
-    else:
-        assemble.apply_async()
+    with _broker_errors():
+        if header:
+            chord(header, app=app)(assemble)
+        else:
+            assemble.apply_async()
+
+
+@contextlib.contextmanager
+def _broker_errors() -> Iterator[None]:
+    from kombu.exceptions import OperationalError
+    from redis import RedisError
+
+    try:
+        yield
+    except (OperationalError, RedisError) as error:
+        raise BrokerError(f"the broker takes no message just now: {error}") from None

@@ -78,6 +78,7 @@ class Plan(Stored):
     """
 
     job: ClipJob
+    num_bytes: int | None = None
     source: SourceInfo | None
     windows: list[WindowPlan]
     warnings: list[str] = []
@@ -97,6 +98,7 @@ class Completion(Stored):
     engine: str
     prompt: str
     prompt_sha256: str
+    stage2_prompt: str | None = None  # before the first caption was put in
 
 
 class PreviewFile(Stored):
@@ -154,6 +156,7 @@ class ModelRecord(Stored):
     engine: str
     prompt: str
     prompt_sha256: str
+    stage2_prompt: str | None = None
 
 
 class ClipRecord(Stored):

@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 2**30, description="Largest clip that a worker reads, in bytes."
     )
+    gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9, description="Part of its GPU's memory that an engine takes."
+    )
     options: dict[str, Any] = Field(
         default_factory=dict,
         description="Options of runs by their flags' names, as the TOML file's table [options].",

@@ -45,13 +45,13 @@ def _shared_flags(command: Any) -> Any:
             ),
             click.option(
                 "--from-file",
-                type=click.File("r"),
+                type=click.File("r", encoding="utf-8", errors="surrogateescape"),
                 help="Also take clips from this file, one a line; - is standard input.",
             ),
             click.option(
                 "--run",
                 "run_id",
-                help="Name of the run. [default: the time and four letters]",
+                help="Name of the run. [default: the time and four hex digits]",
             ),
             click.option(
                 "--in-flight",
@@ -73,8 +73,6 @@ def _shared_flags(command: Any) -> Any:
 @click.option(
     "--out",
     "store",
-    required=True,
-    envvar="CLIPFLEET_STORE",
     help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
 )
 @_shared_flags
@@ -154,7 +152,8 @@ def _interrupt(*_: object) -> None:
 def main() -> None:
     """The console script."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     verbose = "--verbose" in sys.argv or os.environ.get("CLIPFLEET_VERBOSE", "") in ("1", "true")
     try:
         cli(standalone_mode=False)

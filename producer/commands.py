@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from clipfleet import keys
-from clipfleet.broker import Broker, redact
-from clipfleet.errors import BrokerError, ExitCode, UsageError
+from clipfleet.broker import Broker, WorkerBeat, redact
+from clipfleet.errors import BrokerError, ExitCode, StoreError, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW, make_app
@@ -20,24 +21,13 @@ from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from producer import feed, manifest, report
+from producer.plan import Job, make_plan
 from producer.progress import Tally, View
-from producer.sources import Found, find_clips
+from producer.sources import short_name
 
 DEFAULT_IN_FLIGHT = 64
 
 _console = Console(highlight=False)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """A run about to be fed: its clips, which of them are still to do, and what named none."""
-
-    run_id: str
-    options: Options
-    store: Store
-    clips: list[ManifestLine]
-    todo: list[ManifestLine]
-    problems: list[str]
 
 
 def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
@@ -45,13 +35,14 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     from producer.embedded import Stack
 
     settings = _settings(flags)
-    job = _plan(arguments, settings, _options_for_this_machine(flags, settings), flags)
-    log_dir = _log_dir(settings.store, job.run_id)
+    gpus = count_gpus()
+    job = _plan(arguments, settings, _options_for_this_machine(flags, settings, gpus), flags)
+    log_dir = _log_dir(job.store, job.run_id)
     started = time.monotonic()
     if job.todo:
         _say_what_captions(job.options)
         try:
-            with Stack(settings, job.options, log_dir=log_dir) as stack:
+            with Stack(settings, job.options, log_dir=log_dir, gpus=gpus) as stack:
                 # Nobody but the person who reads this can mend the store: say so and stop.
                 fatal = ("StoreFull", "StoreDenied")
                 _follow(job, stack.settings, flags, check=stack.check, stage=False, fatal=fatal)
@@ -76,9 +67,11 @@ def submit(
     job = _plan(arguments, settings, read_options(flags, settings.options), flags)
     stage = settings.store.startswith("s3://") if stage is None else stage
     started = time.monotonic()
+    if flags["in_flight"] and not wait:
+        raise UsageError("--in-flight needs --wait: without it, everything is put on the queues")
     if wait:
         try:
-            _follow(job, settings, flags, check=list, stage=stage)
+            _follow(job, settings, flags, check=lambda _: [], stage=stage)
         except KeyboardInterrupt:
             _console.print(
                 "Stopped following. What is on the queues goes on; the same command again "
@@ -88,17 +81,38 @@ def submit(
             return ExitCode.INTERRUPTED
         return _finish(job, seconds=time.monotonic() - started)
     app = make_app(url, lease_s=settings.lease_s)
+    fed = 0
     with _console.status("feeding") as shown:
-        for number, line in enumerate(job.todo, 1):
-            feed.feed(app, _run(job, stage=stage), line)
-            shown.update(f"feeding {number} of {len(job.todo)} clips")
+        for line in job.todo:
+            fed += _feed_patiently(app, job.run(stage=stage), line)
+            shown.update(f"feeding {fed} of {len(job.todo)} clips")
     _console.print(
-        f"{len(job.todo)} clips put on the queues of {redact(url)} as run {job.run_id}; "
+        f"{fed} clips put on the queues of {redact(url)} as run {job.run_id}; "
         f"{len(job.clips) - len(job.todo)} were done already.\n"
-        f"How it stands: clipfleet status {job.run_id}",
+        f"How it stands: clipfleet status {job.run_id}\n"
+        "The same command with --wait follows it and finds what was lost.",
         soft_wrap=True,
+        markup=False,
     )
-    return ExitCode.FAILED_CLIPS if job.problems else ExitCode.OK
+    whole = fed == len(job.todo) and not job.problems
+    return ExitCode.OK if whole else ExitCode.FAILED_CLIPS
+
+
+def _feed_patiently(app: Any, run: feed.Run, line: ManifestLine) -> bool:
+    """Feed one clip, waiting up to a minute for broker and store; False for one not readable."""
+    for wait_s in (1, 2, 4, 8, 16, 32, 0):
+        try:
+            feed.feed(app, run, line)
+            break
+        except OSError as error:
+            line_name = short_name(line.source)
+            _console.print(f"{line_name}: it cannot be read ({error.strerror})", markup=False)
+            return False
+        except (BrokerError, StoreError):
+            if not wait_s:
+                raise
+            time.sleep(wait_s)
+    return True
 
 
 def status(run_id: str, flags: dict[str, Any], *, as_json: bool) -> int:
@@ -107,14 +121,26 @@ def status(run_id: str, flags: dict[str, Any], *, as_json: bool) -> int:
     store = settings.open_store(settings.store)
     options = manifest.read_options(store, manifest.check_run_id(run_id))
     clips = list(manifest.read_clips(store, run_id))
-    standing = report.standing(record for _, record in feed.find_done(store, clips, options.hash))
-    broker = Broker(settings.broker.get_secret_value())
-    backlog, workers = broker.backlog(), broker.workers()
+    found = list(feed.find_done(store, clips, options.hash))
+    standing = report.standing(record for _, record in found)
+    backlog: dict[str, int] | None = None
+    workers: list[WorkerBeat] = []
+    away = None
+    try:
+        broker = Broker(settings.broker.get_secret_value())
+        backlog, workers = broker.backlog(), broker.workers()
+    except BrokerError as error:  # what the store says is true without it
+        away = str(error)
     if as_json:
         beats = [dataclasses.asdict(beat) for beat in workers]
         print(json.dumps({"run": run_id, **standing, "backlog": backlog, "workers": beats}))
     else:
+        failed = [(line, r) for line, r in found if r is not None and not r.valid]
+        if failed:
+            _console.print(report.clip_table(failed, enhance=options.enhance.enabled))
         _console.print(report.status_table(run_id, standing, backlog, workers))
+        if away:
+            _console.print(away, style="yellow", soft_wrap=True, markup=False)
     return ExitCode.FAILED_CLIPS if standing["failed"] else ExitCode.OK
 
 
@@ -123,28 +149,43 @@ def _settings(flags: dict[str, Any]) -> Settings:
         **{name: flags.get(name) for name in ("broker", "store", "s3_endpoint")}
     )
     if not settings.store:
-        raise UsageError("no store: give --store (CLIPFLEET_STORE), a folder or s3://BUCKET")
+        raise UsageError("no store: give --out or --store, a folder or s3://BUCKET[/PREFIX]")
     return settings
 
 
-def _options_for_this_machine(flags: dict[str, Any], settings: Settings) -> Options:
+def _plan(
+    arguments: tuple[str, ...], settings: Settings, options: Options, flags: dict[str, Any]
+) -> Job:
+    listed = (line.strip() for line in flags["from_file"] or ())
+    return make_plan(
+        [*arguments, *filter(None, listed)],
+        settings,
+        options,
+        _console,
+        run_id=flags["run_id"],
+        limit=flags["limit"],
+        retry_failed=flags["retry_failed"],
+    )
+
+
+def _options_for_this_machine(flags: dict[str, Any], settings: Settings, gpus: int) -> Options:
     """The options, with models that this machine can run where none are named."""
     filed = settings.options
     named = flags.get("caption__model_variant") or filed.get("captioning-algorithm")
-    caption = named or ("qwen" if has_gpu() else "mini")
+    caption = named or ("qwen" if gpus else "mini")
     enhance = "mini" if caption == "mini" else "qwen_lm"
     return read_options(
         flags, filed, caption__model_variant=caption, enhance__model_variant=enhance
     )
 
 
-def has_gpu() -> bool:
-    """Whether this machine shows an NVIDIA GPU."""
+def count_gpus() -> int:
+    """How many NVIDIA GPUs this machine shows."""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b"GPU 0" in listed.stdout
+        return 0
+    return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
 
 
 def _say_what_captions(options: Options) -> None:
@@ -157,67 +198,11 @@ def _say_what_captions(options: Options) -> None:
         )
 
 
-def _plan(
-    arguments: tuple[str, ...], settings: Settings, options: Options, flags: dict[str, Any]
-) -> Job:
-    """Find the clips and which are done, and write the run down."""
-    run_id = manifest.check_run_id(flags["run_id"] or manifest.new_run_id())
-    listed = flags["from_file"] or ()
-    names = [line.strip() for line in listed if line.strip()]
-    found = find_clips([*arguments, *names], settings)
-    if not found.clips:
-        raise UsageError("; ".join(found.problems) or "no clips: name files, folders or s3:// URLs")
-    for problem in found.problems:
-        _console.print(f"clipfleet: {problem}", style="red", soft_wrap=True, markup=False)
-    clips = found.clips[: flags["limit"]]
-    store = settings.open_store(settings.store)
-    store.prepare()
-    todo = []
-    with _console.status("looking for clips that are done already") as shown:
-        for number, (line, record) in enumerate(feed.find_done(store, clips, options.hash), 1):
-            if number % 1000 == 0:
-                shown.update(f"looking for clips that are done already: {number} of {len(clips)}")
-            if record is not None and flags["retry_failed"] and not record.valid:
-                store.delete(keys.record(line.clip_uuid))
-                record = None
-            if record is None:
-                todo.append(line)
-    if todo:
-        manifest.write_run(store, run_id, options, clips)
-    _say_plan(run_id, found, clips, todo, store)
-    return Job(
-        run_id=run_id,
-        options=options,
-        store=store,
-        clips=clips,
-        todo=todo,
-        problems=found.problems,
-    )
-
-
-def _say_plan(
-    run_id: str, found: Found, clips: list[ManifestLine], todo: list[ManifestLine], store: Store
-) -> None:
-    known = f"; {len(clips) - len(todo)} done already" if len(todo) < len(clips) else ""
-    limited = f" of {len(found.clips)} found" if len(clips) < len(found.clips) else ""
-    name = f", run {run_id}" if todo else ""
-    plural = "clip" if len(clips) == 1 else "clips"
-    _console.print(
-        f"{len(clips)} {plural}{limited} → {store.uri}{name}{known}", soft_wrap=True, markup=False
-    )
-
-
-def _log_dir(store: str, run_id: str) -> Path:
+def _log_dir(store: Store, run_id: str) -> Path:
     """Where the workers of an embedded run log: beside its results, or else in the temp folder."""
-    import tempfile
-
-    local = "://" not in store
-    root = Path(store) if local else Path(tempfile.gettempdir()) / "clipfleet-logs"
-    return (root / keys.run(run_id) / "logs").resolve()
-
-
-def _run(job: Job, *, stage: bool) -> feed.Run:
-    return feed.Run(run_id=job.run_id, options_hash=job.options.hash, store=job.store, stage=stage)
+    local = "://" not in store.uri
+    root = Path(store.uri) if local else Path(tempfile.gettempdir()) / "clipfleet-logs"
+    return root / keys.run(run_id) / "logs"
 
 
 def _follow(
@@ -225,11 +210,14 @@ def _follow(
     settings: Settings,
     flags: dict[str, Any],
     *,
-    check: Callable[[], list[str]],
+    check: Callable[[int], list[str]],
     stage: bool,
     fatal: Collection[str] = (),
 ) -> None:
-    """Feed the run and show how it goes. `check` looks after the workers, if they are ours."""
+    """Feed the run and show how it goes.
+
+    `check` looks after the workers, if they are ours, told how far the run is.
+    """
     url = settings.broker.get_secret_value()
     broker = Broker(url)
     tally = Tally(clips=len(job.clips), already_done=len(job.clips) - len(job.todo))
@@ -243,22 +231,21 @@ def _follow(
     ) as view:
 
         def tick() -> None:
-            for line in check():
+            for line in check(tally.progress):
                 view.say(line)
             view.update(watch.line())
 
-        feed.follow(
+        follower = feed.Follower(
             make_app(url, lease_s=settings.lease_s),
             broker,
-            _run(job, stage=stage),
-            job.todo,
+            job.run(stage=stage),
             tally,
-            in_flight=flags["in_flight"] or DEFAULT_IN_FLIGHT,
             lease_s=settings.lease_s,
-            tick=tick,
             say=view.say,
             fatal=fatal,
         )
+        in_flight = flags["in_flight"] or DEFAULT_IN_FLIGHT
+        follower.follow(job.todo, in_flight=in_flight, tick=tick)
     broker.close()
 
 
@@ -305,13 +292,14 @@ def _finish(job: Job, *, seconds: float, logs: Path | None = None) -> int:
     """Show and store what came of the run, by the records that lie in the store."""
     found = list(_records(job))
     standing = report.standing(record for _, record in found)
+    now = sum(1 for _, record in found if record is not None and record.run_id == job.run_id)
     if job.todo:
         summary = {"run": job.run_id, "seconds": round(seconds, 1), **standing}
         data = json.dumps(summary, indent=1).encode()
         job.store.put(keys.run_summary(job.run_id), data, content_type="application/json")
     _console.print(report.clip_table(found, enhance=job.options.enhance.enabled))
     report.print_example(_console, found)
-    report.print_totals(_console, job.store.uri, standing, done_now=len(job.todo), seconds=seconds)
+    report.print_totals(_console, job.store.uri, standing, done_now=now, seconds=seconds)
     if standing["failed"]:
         _console.print(
             f"{standing['failed']} clips have errors; once their cause is mended, "

@@ -14,7 +14,7 @@ from clipfleet import keys
 from clipfleet.broker import Broker, Event
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.messages import ClipJob
-from clipfleet.queues import send_clip
+from clipfleet.queues import PREPARE, send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record
 from clipfleet.store import Store
 from producer.progress import Tally
@@ -23,30 +23,30 @@ from producer.sources import local_path, short_name
 if TYPE_CHECKING:
     from celery import Celery
 
-# A clip may wait this long for its turn on a shared fleet before it is looked up in the store.
+# On a shared fleet others' messages keep the broker busy: a clip silent for so long, with nothing
+# left to prepare, is fed again all the same.
 SILENT_S = 900.0
 MAX_FEEDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run being fed. With `stage`, clips on this machine are copied to scratch for workers."""
+    """A run being fed. With `stage`, clips on this machine are copied to scratch for workers.
+
+    `redo` are the clips to do although they have a record, which is then replaced.
+    """
 
     run_id: str
     options_hash: str
     store: Store
     stage: bool
+    redo: frozenset[str] = frozenset()
 
-
-class _Fatal(Exception):
-    pass
-
-
-@dataclass
-class _InFlight:
-    line: ManifestLine
-    heard_at: float = field(default_factory=time.monotonic)
-    feeds: int = 1
+    def record(self, line: ManifestLine) -> ClipRecord | None:
+        """The clip's record, once this run is done with it."""
+        record = done_record(self.store, line.clip_uuid, self.options_hash)
+        stale = record and line.clip_uuid in self.redo and record.run_id != self.run_id
+        return None if stale else record
 
 
 def find_done(
@@ -62,11 +62,13 @@ def find_done(
 
 
 def feed(app: "Celery", run: Run, line: ManifestLine) -> None:
-    """Put one clip on the queue, its bytes in scratch first where workers need them there."""
+    """Put one clip on the queue, its bytes in scratch first where workers need them there.
+
+    Raises `BrokerError`, `StoreError`, or `OSError` for a clip that cannot be read here.
+    """
     path = local_path(line) if run.stage else None
     if path is not None:
-        key = keys.source(line.clip_uuid, run.options_hash)
-        run.store.put(key, path.read_bytes(), if_absent=True)
+        run.store.put(keys.source(line.clip_uuid, run.options_hash), path.read_bytes())
     send_clip(
         app,
         ClipJob(
@@ -75,111 +77,134 @@ def feed(app: "Celery", run: Run, line: ManifestLine) -> None:
             options_hash=run.options_hash,
             source=line.source,
             staged=path is not None,
+            redo=line.clip_uuid in run.redo,
         ),
     )
 
 
-def follow(
-    app: "Celery",
-    broker: Broker,
-    run: Run,
-    clips: Iterable[ManifestLine],
-    tally: Tally,
-    *,
-    in_flight: int,
-    lease_s: float,
-    tick: Callable[[], None],
-    say: Callable[[str], None],
-    fatal: Collection[str] = (),
-) -> None:
-    """Feed `clips`, at most `in_flight` at once, and return when every one has its record.
+class _Fatal(Exception):
+    pass
 
-    `tick` is called about four times a second; what it raises ends the following. Trouble that
-    workers wait out is only said, unless its name is in `fatal`: then it is raised as `StoreError`.
-    """
-    waiting = iter(clips)
-    flying: dict[str, _InFlight] = {}
-    after, looked_at, exhausted = "0", time.monotonic(), False
-    troubles: set[str] = set()
-    while True:
+
+@dataclass
+class _InFlight:
+    line: ManifestLine
+    heard_at: float = field(default_factory=time.monotonic)
+    feeds: int = 1
+
+
+class Follower:
+    """Feeds one run and follows it to its end."""
+
+    def __init__(
+        self,
+        app: "Celery",
+        broker: Broker,
+        run: Run,
+        tally: Tally,
+        *,
+        lease_s: float,
+        say: Callable[[str], None],
+        fatal: Collection[str] = (),
+    ) -> None:
+        """`say` gets lines for a person.
+
+        Trouble that workers wait out is only said, unless its name is in `fatal`: then `follow`
+        raises it as `StoreError`.
+        """
+        self._app, self._broker, self._run, self._tally = app, broker, run, tally
+        self._lease_s, self._say, self._fatal = lease_s, say, fatal
+        self._flying: dict[str, _InFlight] = {}
+        self._said: set[str] = set()
+
+    def follow(
+        self, clips: Iterable[ManifestLine], *, in_flight: int, tick: Callable[[], None]
+    ) -> None:
+        """Feed `clips`, at most `in_flight` at once; return when every one has its record.
+
+        `tick` is called about four times a second; what it raises ends the following.
+        """
+        waiting = iter(clips)
+        after: str | None = None
+        looked_at, exhausted = time.monotonic(), False
+        while True:
+            try:
+                if after is None:  # events of before say nothing about what is fed now
+                    after = self._broker.last_event(self._run.run_id)
+                while not exhausted and len(self._flying) < in_flight:
+                    line = next(waiting, None)
+                    if line is None:
+                        exhausted = True
+                    else:
+                        self._flying[line.clip_uuid] = _InFlight(line)
+                        self._feed(line)
+                if exhausted and not self._flying:
+                    return
+                for event_id, event in self._broker.events(self._run.run_id, after, wait_s=0.25):
+                    after = event_id
+                    self._take(event)
+                if time.monotonic() - looked_at > self._lease_s / 2:
+                    looked_at = time.monotonic()
+                    self._look_again()
+            except _Fatal as trouble:
+                raise StoreError(str(trouble)) from None
+            except (BrokerError, StoreError) as error:
+                self._say_once(f"waiting: {error}")
+                time.sleep(0.5)
+            tick()
+
+    def _feed(self, line: ManifestLine) -> None:
         try:
-            while not exhausted and len(flying) < in_flight:
-                line = next(waiting, None)
-                if line is None:
-                    exhausted = True
-                else:
-                    flying[line.clip_uuid] = _InFlight(line)
-                    feed(app, run, line)
-            if exhausted and not flying:
-                return
-            for event_id, event in broker.events(run.run_id, after, wait_s=0.25):
-                after = event_id
-                if event.status == "waiting" and event.error in fatal:
-                    raise _Fatal(event.message)
-                _take(event, flying, tally, troubles, say)
-            if time.monotonic() - looked_at > lease_s / 2:
-                _look_again(app, broker, run, flying, tally, lease_s=lease_s, say=say)
-                looked_at = time.monotonic()
-        except _Fatal as trouble:
-            raise StoreError(str(trouble)) from None
-        except (BrokerError, StoreError, OSError) as error:
-            _say_once(f"cannot feed or follow just now: {error}", troubles, say)
-            time.sleep(0.5)
-        tick()
+            feed(self._app, self._run, line)
+        except OSError as error:
+            del self._flying[line.clip_uuid]
+            self._tally.finish(line.clip_uuid, valid=False)
+            self._say(f"{short_name(line.source)}: it cannot be read ({error.strerror})")
 
+    def _take(self, event: Event) -> None:
+        if event.status == "waiting" and event.error in self._fatal:
+            raise _Fatal(event.message)
+        clip = self._flying.get(event.clip_uuid)
+        if clip is None:
+            return
+        clip.heard_at = time.monotonic()
+        if event.status == "waiting":
+            self._say_once(event.message)
+            return
+        self._tally.note(event)
+        if event.step == "assemble":
+            self._finish_if_done(clip)
 
-def _take(
-    event: Event,
-    flying: dict[str, _InFlight],
-    tally: Tally,
-    troubles: set[str],
-    say: Callable[[str], None],
-) -> None:
-    clip = flying.get(event.clip_uuid)
-    if clip is None:
-        return
-    clip.heard_at = time.monotonic()
-    if event.status == "waiting":
-        _say_once(event.message, troubles, say)
-        return
-    tally.note(event)
-    if event.step == "assemble":
-        del flying[event.clip_uuid]
-        tally.finish(event.clip_uuid, valid=event.status == "ok")
-        if event.status != "ok":
-            say(f"{short_name(clip.line.source)}: {event.message or 'see its record'}")
-
-
-def _say_once(text: str, said: set[str], say: Callable[[str], None]) -> None:
-    if text not in said:
-        said.add(text)
-        say(text)
-
-
-def _look_again(
-    app: "Celery",
-    broker: Broker,
-    run: Run,
-    flying: dict[str, _InFlight],
-    tally: Tally,
-    *,
-    lease_s: float,
-    say: Callable[[str], None],
-) -> None:
-    """Look clips up that nothing was heard of, and feed those that are not done again."""
-    now = time.monotonic()
-    idle = broker.messages() == 0
-    silent_s = 2 * lease_s if idle else SILENT_S
-    for clip in [c for c in flying.values() if now - c.heard_at > silent_s]:
-        clip.heard_at = now
-        uuid = clip.line.clip_uuid
-        record = done_record(run.store, uuid, run.options_hash)
-        if record is None and clip.feeds < MAX_FEEDS:
-            clip.feeds += 1
-            feed(app, run, clip.line)
-            continue
-        del flying[uuid]
-        tally.finish(uuid, valid=record is not None and record.valid)
+    def _finish_if_done(self, clip: _InFlight) -> bool:
+        record = self._run.record(clip.line)
         if record is None:
-            name = short_name(clip.line.source)
-            say(f"{name}: fed {MAX_FEEDS} times and has no record; see the workers' logs")
+            return False
+        del self._flying[clip.line.clip_uuid]
+        self._tally.finish(clip.line.clip_uuid, valid=record.valid)
+        if not record.valid:
+            self._say(f"{short_name(clip.line.source)}: {record.first_error()}")
+        return True
+
+    def _look_again(self) -> None:
+        """Look clips up that nothing was heard of, and feed those that are not done again."""
+        now = time.monotonic()
+        idle = self._broker.messages() == 0
+        busy = not idle and self._broker.backlog()[PREPARE] > 0
+        silent_s = 2 * self._lease_s if idle else SILENT_S
+        for clip in [c for c in self._flying.values() if now - c.heard_at > silent_s]:
+            clip.heard_at = now
+            if self._finish_if_done(clip) or busy:
+                continue
+            if clip.feeds < MAX_FEEDS:
+                clip.feeds += idle
+                self._feed(clip.line)
+            elif idle:
+                del self._flying[clip.line.clip_uuid]
+                self._tally.finish(clip.line.clip_uuid, valid=False)
+                name = short_name(clip.line.source)
+                self._say(f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs")
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)

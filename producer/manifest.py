@@ -32,8 +32,19 @@ def check_run_id(run_id: str) -> str:
         ) from None
 
 
+def check_free(store: Store, run_id: str, options: Options) -> None:
+    """Raises `UsageError` where the run's name is taken by one with other options."""
+    try:
+        taken = Options.model_validate_json(store.get(keys.run_options(run_id)))
+    except (ObjectMissing, ValidationError):
+        return
+    if taken.hash != options.hash:
+        raise UsageError(f"run {run_id} is there already, with other options; choose another name")
+
+
 def write_run(store: Store, run_id: str, options: Options, clips: Iterable[ManifestLine]) -> None:
-    """Write the run's options and manifest."""
+    """Write the run's options and manifest, over those of an earlier run of this name."""
+    store.delete_prefix(keys.run(run_id) + "manifest/")
     remaining = iter(clips)
     for number in count():
         lines = list(islice(remaining, LINES_PER_SHARD))

@@ -38,6 +38,11 @@ class Tally:
         """Clips that were not done when the run began."""
         return self.clips - self.already_done
 
+    @property
+    def progress(self) -> int:
+        """Grows with every step and every clip that is done."""
+        return self.finished + self.windows + sum(self.steps.values())
+
     def note(self, event: Event) -> None:
         """Count a step, once."""
         seen = self._seen.setdefault(event.clip_uuid, set())

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clipfleet.broker import WorkerBeat
@@ -43,7 +44,7 @@ def clip_table(found: Sequence[tuple[ManifestLine, ClipRecord | None]], *, enhan
     table.add_column("result", overflow="fold")
     failed_first = sorted(found, key=lambda pair: pair[1] is not None and pair[1].valid)
     for line, record in failed_first[:ROWS_SHOWN]:
-        table.add_row(short_name(line.source), *_cells(record, enhance=enhance))
+        table.add_row(escape(short_name(line.source)), *_cells(record, enhance=enhance))
     more = len(found) - ROWS_SHOWN
     if more > 0:
         table.add_row(f"… and {more} more", "", "", "", *([""] if enhance else []), "", "")
@@ -56,12 +57,8 @@ def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
     counts = standing([record])
     cells = [str(record.num_frames or ""), str(counts["windows"]), str(counts["captions"])]
     cells += [str(counts["enhanced"])] if enhance else []
-    result = "[green]ok[/]" if record.valid else f"[red]{_escaped(record.first_error())}[/]"
+    result = "[green]ok[/]" if record.valid else f"[red]{escape(record.first_error())}[/]"
     return [*cells, str(counts["previews"]), result]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def print_example(
@@ -91,16 +88,22 @@ def print_totals(
     if done_now:
         rate = done_now / seconds
         console.print(f"{done_now} done now in {duration(seconds)} ({rate:.2f} clips/s).")
-    console.print(f"Records: {uri}/metas/v0/   Previews: {uri}/previews/", soft_wrap=True)
+    lie = f"Records: {uri}/metas/v0/   Previews: {uri}/previews/"
+    console.print(lie, soft_wrap=True, markup=False)
 
 
 def status_table(
-    run_id: str, counts: dict[str, int], backlog: dict[str, int], workers: Sequence[WorkerBeat]
+    run_id: str,
+    counts: dict[str, int],
+    backlog: dict[str, int] | None,
+    workers: Sequence[WorkerBeat],
 ) -> Table:
-    """How a run stands, with the queues and the workers that live."""
+    """How a run stands, with the queues and the workers that live; None: the broker is away."""
     table = Table(title=f"run {run_id}", show_header=False, title_justify="left", box=None)
     for name, value in counts.items():
         table.add_row(name, f"{value:,}")
+    if backlog is None:
+        return table
     waiting = ", ".join(f"{queue} {n:,}" for queue, n in backlog.items() if n)
     table.add_row("in queues", waiting or "nothing")
     live = ", ".join(f"{beat.name} (holds {beat.holds})" for beat in workers)

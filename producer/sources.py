@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from clipfleet import keys
-from clipfleet.errors import ClipfleetError
+from clipfleet.errors import ClipfleetError, StoreDenied, StoreUnavailable
 from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
@@ -46,6 +46,8 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
                     problems.append(_too_long(line))
                     continue
                 clips.setdefault(line.clip_uuid, line)
+        except (StoreUnavailable, StoreDenied):
+            raise
         except ClipfleetError as error:
             problems.append(str(error))
             continue

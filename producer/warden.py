@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 
 
 def main() -> None:
@@ -30,7 +31,11 @@ def main() -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(50):  # a process just killed may still be writing its last file
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.lexists(folder):
+                break
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Cli:
         # Short: vLLM's sockets lie below it, and a socket's path has at most 107 characters.
         self.temp = Path(tempfile.mkdtemp(prefix="cft-"))
         self.home = self.temp / "home"
-        self.tmp = self.temp / "tmp"
+        self.tmp = self.temp / "a tmp"  # with a space: some are
         self.work = self.temp / "work"
         for folder in (self.home, self.tmp, self.work):
             folder.mkdir()
@@ -90,7 +90,7 @@ class Cli:
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 processes.append(f"{process.pid} {' '.join(process.cmdline())}")
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
-        return [*processes, *(f for f in files if f not in ("home", "tmp", "work"))]
+        return [*processes, *(f for f in files if f not in ("home", "a tmp", "work"))]
 
     def end(self) -> None:
         """End what is left, by process id."""

@@ -1,20 +1,24 @@
 """The Celery app with its tasks: one for each queue, and what they have in common.
 
 A task that fails for want of the store is tried again, with back-off, for as long as it takes. One
-that has ended its worker `MAX_DELIVERIES` times is recorded as an error and not tried again.
+that ended its worker three times is recorded as an error and not tried again; from the second time
+on it runs alone, so that those who were with it are not taken for it.
 """
 
+import contextlib
 import logging
 import os
 import random
-from collections.abc import Callable
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
-import redis
 from celery import Celery
+from celery.exceptions import Reject
 
 from clipfleet import keys
-from clipfleet.errors import ClipError, EngineDead, ExitCode, StoreError
+from clipfleet.errors import BrokerError, ClipError, EngineDead, ExitCode, StoreError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, make_app
 from clipfleet.records import Failure, Plan
@@ -29,8 +33,10 @@ from workers.preview import preview
 
 log = logging.getLogger("clipfleet")
 
-MAX_DELIVERIES = 3
+MAX_DEATHS = 3
 LONGEST_WAIT_S = 60.0
+
+_alone = threading.Lock()
 
 
 class EndedItsWorker(ClipError):
@@ -77,6 +83,14 @@ def _prepare_step(context: Context, app: Celery) -> Step:
 
 def _assemble_step(context: Context, app: Celery) -> Step:
     def step(job: AssembleJob, poisoned: bool) -> None:
+        if poisoned:
+            log.error(
+                "assembling clip %s ended its worker %d times",
+                job.clip_uuid,
+                MAX_DEATHS,
+                extra={"action": "assemble_given_up"},
+            )
+            return
         assemble(context, app, job)
 
     return step
@@ -88,11 +102,15 @@ def _add_task(
     def task(self: Any, payload: Any) -> str | None:
         job = message_type.read(payload)
         try:
-            return step(job, _is_poisoned(context, self.request))
+            with _suspicion(context, self.request) as poisoned:
+                return step(job, poisoned)
         except EngineDead as error:
             log.critical("%s", error, extra={"action": "engine_dead"})
-            logging.shutdown()
-            os._exit(ExitCode.ENGINE_DEAD)  # what it held comes back when its leases run out
+            _end_process(context)
+        except BrokerError as error:
+            log.warning("%s", error, extra={"action": "broker_refused"})
+            time.sleep(1.0)
+            raise Reject(str(error), requeue=True) from None
         except StoreError as error:
             wait_s = min(LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
             name = type(error).__name__
@@ -100,18 +118,35 @@ def _add_task(
             log.warning(
                 "%s waits for the store: %s", queue, error, extra={"action": "store_waiting"}
             )
-            raise self.retry(
-                exc=error, countdown=wait_s * random.uniform(0.5, 1.0), max_retries=None
-            ) from None
+            raise self.retry(exc=error, countdown=wait_s * random.uniform(0.5, 1.0)) from None
 
-    app.task(task, name=queue, bind=True, shared=False)
+    # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
+    app.task(task, name=queue, bind=True, shared=False, max_retries=None)
 
 
-def _is_poisoned(context: Context, request: Any) -> bool:
-    """Whether the task has been delivered `MAX_DELIVERIES` times and never came to its end."""
+@contextlib.contextmanager
+def _suspicion(context: Context, request: Any) -> Iterator[bool]:
+    """Whether the task ended its worker too often to be tried again.
+
+    Counts the times that a task which came back is begun again: it ends its worker, or was there
+    when another did. From the second time on one such task runs at a time in this process.
+    """
     if not (request.delivery_info or {}).get("redelivered"):
-        return False
-    try:
-        return context.broker.deliveries(request.id) >= MAX_DELIVERIES
-    except redis.RedisError:
-        return False
+        yield False
+        return
+    restarts = context.broker.restarts(request.id)
+    if restarts + 1 >= MAX_DEATHS:
+        yield True
+        return
+    with _alone if restarts else contextlib.nullcontext():
+        context.broker.count_restart(request.id)
+        yield False
+
+
+def _end_process(context: Context) -> NoReturn:
+    """End this worker; what it holds comes back when its leases run out."""
+    closing = threading.Thread(target=context.close_models, daemon=True)
+    closing.start()
+    closing.join(5.0)
+    logging.shutdown()
+    os._exit(ExitCode.ENGINE_DEAD)

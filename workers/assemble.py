@@ -40,8 +40,9 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     plan is gone, whoever follows the run finds the clip without a record and feeds it again.
     """
     record = done_record(context.store, job.clip_uuid, job.options_hash)
-    if record is None:
-        plan = stored_plan(context, job)
+    plan = stored_plan(context, job)
+    replaces = plan is not None and plan.job.redo
+    if record is None or (replaces and record.run_id != job.run_id):
         if plan is None:
             log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
             return
@@ -126,7 +127,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         framerate=source.framerate if source else None,
         num_frames=source.num_frames if source else None,
         video_codec=source.video_codec if source else None,
-        num_bytes=source.num_bytes if source else None,
+        num_bytes=plan.num_bytes,
         windows=windows,
         valid=valid,
         errors=plan.errors,
@@ -193,4 +194,5 @@ def _model_record(parts: list[Parts], queue: str) -> ModelRecord | None:
         engine=first.engine,
         prompt=first.prompt,
         prompt_sha256=first.prompt_sha256,
+        stage2_prompt=first.stage2_prompt,
     )

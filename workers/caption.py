@@ -30,18 +30,20 @@ def caption(context: Context, job: WindowJob) -> Part:
     )
     prompt = prompts.caption_prompt(options.caption)
     answer = _ask(model, job, prompt, video, options.caption)
-    first = None
+    first, stage2 = None, None
     if options.caption.generate_stage2_caption:
         first = answer.text
+        stage2 = prompts.stage2_text(options.caption)
         again = prompts.stage2_prompt(options.caption, first)
         answer = _ask(model, job, again, video, options.caption)
-    return Part(status=Status.OK, completion=completion(model, answer, prompt, first=first))
+    written = completion(model, answer, prompt, first=first, stage2=stage2)
+    return Part(status=Status.OK, completion=written)
 
 
 def _ask(
     model: LoadedModel, job: WindowJob, prompt: str, video: Video, options: CaptionOptions
 ) -> Answer:
-    return model.engine.generate(
+    return model.generate(
         Prompt(
             request_id=request_id(job, CAPTION),
             user=prompt,
@@ -74,7 +76,12 @@ def request_id(job: WindowJob, queue: str) -> str:
 
 
 def completion(
-    model: LoadedModel, answer: Answer, prompt: str, *, first: str | None = None
+    model: LoadedModel,
+    answer: Answer,
+    prompt: str,
+    *,
+    first: str | None = None,
+    stage2: str | None = None,
 ) -> Completion:
     """The answer as it is stored."""
     return Completion(
@@ -88,4 +95,5 @@ def completion(
         engine=model.engine.name,
         prompt=prompt,
         prompt_sha256=prompts.sha256(prompt),
+        stage2_prompt=stage2,
     )

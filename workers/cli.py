@@ -122,10 +122,8 @@ def work(
         from workers.loading import load_models
 
         context.models = load_models(settings, queues, options)
-    batch = max(
-        options.caption.caption_batch_size if CAPTION in queues else 1,
-        options.enhance.model_batch_size if ENHANCE in queues else 1,
-    )
+    batch = options.caption.caption_batch_size * (CAPTION in queues)
+    batch += options.enhance.model_batch_size * (ENHANCE in queues)
     name = f"{'-'.join(queues)}-{os.getpid()}"
     worker = build_app(context, queues).Worker(
         pool="threads" if on_gpu_queues else "prefork",
@@ -139,8 +137,7 @@ def work(
         loglevel="INFO",
     )
     worker.start()
-    for model in {id(m): m for m in context.models.values()}.values():
-        model.engine.close()
+    context.close_models()
     return int(worker.exitcode or 0)
 
 
@@ -157,8 +154,14 @@ def main() -> None:
     except click.Abort:
         sys.exit(ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
+        sys.exit(_say(error.format_message(), ExitCode.USAGE))
     except ClipfleetError as error:
-        print(f"clipfleet-worker: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(_say(str(error), error.exit_code))
+    except ImportError as error:
+        what = f"{error.name or error} is not installed here"
+        sys.exit(_say(f"{what}; install clipfleet with [gpu] or [cpu]", ExitCode.USAGE))
+
+
+def _say(line: str, code: ExitCode) -> ExitCode:
+    print(f"clipfleet-worker: {line}", file=sys.stderr)
+    return code

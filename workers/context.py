@@ -14,14 +14,20 @@ from pydantic import ValidationError
 
 from clipfleet import keys
 from clipfleet.broker import Broker, Event
-from clipfleet.errors import ClipMissing, ClipTooLarge, MessageInvalid, ObjectMissing, StoreDenied
+from clipfleet.errors import (
+    ClipMissing,
+    ClipTooLarge,
+    MessageInvalid,
+    ObjectMissing,
+    StoreDenied,
+    StoreUnavailable,
+)
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
-from clipfleet.records import done_record
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet.store.object_key import KeyRefused
-from workers.engines.base import Engine
+from workers.engines.base import Answer, Engine, Prompt
 
 log = logging.getLogger("clipfleet")
 
@@ -30,13 +36,22 @@ _OPTIONS_KEPT = 64
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """An engine with what it was loaded as: a window that asks for something else is refused."""
+    """An engine with what it was loaded as: a window that asks for something else is refused.
+
+    `slots` bounds the prompts in flight, for each queue that shares the engine.
+    """
 
     engine: Engine
+    slots: threading.BoundedSemaphore
     variant: str
     fp8: bool
     repository: str
     revision: str
+
+    def generate(self, prompt: Prompt) -> Answer:
+        """See `Engine.generate`."""
+        with self.slots:
+            return self.engine.generate(prompt)
 
 
 class Context:
@@ -85,10 +100,6 @@ class Context:
                 self._options.popitem(last=False)
         return options
 
-    def is_done(self, message: Message) -> bool:
-        """Whether the clip's record exists, whole, with the message's options."""
-        return done_record(self.store, message.clip_uuid, message.options_hash) is not None
-
     def read_clip(self, job: ClipJob) -> bytes:
         """The clip's bytes. Raises `ClipMissing`, `ClipTooLarge` or a `StoreError`."""
         limit = self.settings.max_clip_bytes
@@ -111,6 +122,11 @@ class Context:
         except (StoreDenied, KeyRefused) as error:
             raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
 
+    def close_models(self) -> None:
+        """Let the engines go."""
+        for engine in {model.engine for model in self.models.values()}:
+            engine.close()
+
     def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
         """Tell whoever watches the run what was just done."""
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
@@ -123,8 +139,10 @@ def _read_file(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None
-    except OSError as error:
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise ClipMissing(f"the clip cannot be read: {name} ({error.strerror})") from None
+    except OSError as error:  # a disk or a network that may come back
+        raise StoreUnavailable(f"{name} cannot be read just now ({error.strerror})") from None
 
 
 def _check_size(size_bytes: int, limit: int) -> None:

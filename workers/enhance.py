@@ -19,7 +19,7 @@ def enhance(context: Context, job: WindowJob) -> Part:
         return Part(status=Status.SKIPPED, error=_skipped(job, reason))
     model = holding(context, ENHANCE, options.model_variant, fp8=options.fp8)
     prompt = prompts.enhance_prompt(options)
-    answer = model.engine.generate(
+    answer = model.generate(
         Prompt(
             request_id=request_id(job, ENHANCE),
             system=prompt,

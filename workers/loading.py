@@ -1,6 +1,7 @@
 """Loads the models that a GPU worker serves, one engine where one will do."""
 
 import logging
+import threading
 import time
 
 from clipfleet.errors import UsageError
@@ -23,68 +24,43 @@ def load_models(
     be loaded.
     """
     caption, enhance = options.caption, options.enhance
-    if CAPTION not in queues:
-        model = _load(
-            settings,
-            enhance.model_variant,
-            enhance.model_dir,
-            batch_size=enhance.model_batch_size,
-            fp8=enhance.fp8,
-        )
-        return {ENHANCE: model}
-    if ENHANCE in queues and (str(caption.model_variant), caption.fp8) != (
-        str(enhance.model_variant),
-        enhance.fp8,
-    ):
+    sizes = {CAPTION: caption.caption_batch_size, ENHANCE: enhance.model_batch_size}
+    if len(queues) > 1 and not options.one_engine:
         raise UsageError(
             f"one engine cannot hold both {caption.model_variant} and {enhance.model_variant}: "
             "start a worker for caption and another for enhance"
         )
-    model = _load(
-        settings,
-        caption.model_variant,
-        caption.model_dir,
-        batch_size=max(
-            caption.caption_batch_size, enhance.model_batch_size if ENHANCE in queues else 1
-        ),
-        fp8=caption.fp8,
-        disable_mmcache=caption.disable_mmcache,
-    )
-    return dict.fromkeys(queues, model)
-
-
-def _load(
-    settings: Settings,
-    variant: str,
-    model_dir: str | None,
-    *,
-    batch_size: int,
-    fp8: bool,
-    disable_mmcache: bool = False,
-) -> LoadedModel:
+    wanted = caption if CAPTION in queues else enhance
     started = time.monotonic()
-    log.info("loading %s", variant, extra={"action": "model_loading"})
-    model = models.find(variant)
-    weights = models.weights(model, model_dir=model_dir, cache_dir=settings.cache_dir)
+    log.info("loading %s", wanted.model_variant, extra={"action": "model_loading"})
+    model = models.find(wanted.model_variant)
+    weights, revision = models.weights(
+        model, model_dir=wanted.model_dir, cache_dir=settings.cache_dir
+    )
     engine = VllmEngine(
         model,
         weights,
         cache_dir=settings.cache_dir,
-        batch_size=batch_size,
-        fp8=fp8,
-        disable_mmcache=disable_mmcache,
+        batch_size=max(sizes[queue] for queue in queues),
+        fp8=wanted.fp8,
+        disable_mmcache=caption.disable_mmcache and CAPTION in queues,
+        gpu_memory_share=settings.gpu_memory_share,
     )
-    seconds = time.monotonic() - started
+    seconds = round(time.monotonic() - started, 1)
     log.info(
-        "loaded %s in %.0f s",
-        variant,
+        "loaded %s in %s s",
+        model.name,
         seconds,
         extra={"action": "model_loaded", "seconds": seconds},
     )
-    return LoadedModel(
-        engine=engine,
-        variant=str(variant),
-        fp8=fp8,
-        repository=model.repository or model.name,
-        revision=model.revision if model_dir is None else str(weights),
-    )
+    return {
+        queue: LoadedModel(
+            engine=engine,
+            slots=threading.BoundedSemaphore(sizes[queue]),
+            variant=str(wanted.model_variant),
+            fp8=wanted.fp8,
+            repository=model.repository or model.name,
+            revision=revision,
+        )
+        for queue in queues
+    }

@@ -67,38 +67,40 @@ def find(variant: str) -> Model:
         ) from None
 
 
-def weights(model: Model, *, model_dir: str | None, cache_dir: Path) -> Path:
-    """The folder with the model's weights, built or downloaded on first use, once per machine.
+LOCAL_REVISION = "local folder, revision unknown"
 
-    `model_dir` is a folder that holds them already. Raises `ModelUnavailable`, naming the folder
-    to put weights in, where they cannot be had.
+
+def weights(model: Model, *, model_dir: str | None, cache_dir: Path) -> tuple[Path, str]:
+    """The folder with the model's weights and their revision.
+
+    Built or downloaded on first use, once per machine. `model_dir` is a folder that holds them
+    already. Raises `ModelUnavailable`, naming the folder to put weights in, where they cannot be
+    had.
     """
     if model_dir is not None:
         if not (Path(model_dir) / "config.json").is_file():
             raise ModelUnavailable(f"{model_dir} holds no model: there is no config.json in it")
-        return Path(model_dir)
+        return Path(model_dir), LOCAL_REVISION
     if model.repository is None:
         from workers.engines.mini import build_once
 
-        return build_once(cache_dir / "models" / f"{model.name}-{model.revision}")
-    return _download(model, cache_dir / "models")
+        folder = build_once(cache_dir / "models" / f"{model.name}-{model.revision}")
+        return folder, model.revision
+    return _download(model, model.repository, cache_dir / "models")
 
 
-def _download(model: Model, cache: Path) -> Path:
+def _download(model: Model, repository: str, cache: Path) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
 
-    assert model.repository is not None
-    by_hand = cache / model.repository.replace("/", "--")
+    by_hand = cache / repository.replace("/", "--")
     if (by_hand / "config.json").is_file():
-        return by_hand
+        return by_hand, LOCAL_REVISION
     try:  # hub files are locked one by one, so workers starting together download each once
-        found = snapshot_download(
-            model.repository, revision=model.revision, cache_dir=cache / "hub"
-        )
+        found = snapshot_download(repository, revision=model.revision, cache_dir=cache / "hub")
     except Exception as error:
         raise ModelUnavailable(
-            f"the weights of {model.name} ({model.repository}, revision {model.revision[:8]}) "
+            f"the weights of {model.name} ({repository}, revision {model.revision[:8]}) "
             f"are not on this machine and cannot be downloaded ({type(error).__name__}). "
             f"Put them in {by_hand}, or name their folder with {_MODEL_DIR_FLAGS}"
         ) from None
-    return Path(found)
+    return Path(found), model.revision

@@ -45,6 +45,10 @@ def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None
             "status": part.status,
         },
     )
+    _tell(context, job, queue, part)
+
+
+def _tell(context: Context, job: WindowJob, queue: str, part: Part) -> None:
     context.emit(
         job,
         step=queue,
@@ -61,7 +65,9 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
     will find the part missing and have the clip done again. Raises `StoreError` and `EngineDead`,
     which say nothing about the clip.
     """
-    if find_part(context, job, job.start_frame, job.end_frame, queue) is not None:
+    found = find_part(context, job, job.start_frame, job.end_frame, queue)
+    if found is not None:
+        _tell(context, job, queue, found)
         return DONE
     try:
         part = work(context, job)

@@ -3,6 +3,7 @@
 import logging
 
 from celery import Celery
+from pydantic import ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ClipError, ClipUnreadable, ObjectMissing, StoreError
@@ -23,7 +24,8 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
     A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
     """
     done = done_record(context.store, job.clip_uuid, job.options_hash)
-    if done is not None:
+    if done is not None and not (job.redo and done.run_id != job.run_id):
+        context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
         context.emit(job, step="assemble", status="ok" if done.valid else "error")
         return
     options = context.options(job)
@@ -48,19 +50,21 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
 
 
 def stored_plan(context: Context, job: Message) -> Plan | None:
-    """The clip's plan, if an earlier delivery wrote it."""
+    """The clip's plan, if an earlier delivery wrote it; one of another version counts as none."""
     try:
         data = context.store.get(keys.plan(job.clip_uuid, job.options_hash))
-    except ObjectMissing:
+        return Plan.model_validate_json(data)
+    except (ObjectMissing, ValidationError):
         return None
-    return Plan.model_validate_json(data)
 
 
 def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
     source = None
+    num_bytes = None
     warnings: list[str] = []
     try:
         data = context.read_clip(job)
+        num_bytes = len(data)
         if not data:
             raise ClipUnreadable("the file is empty (0 bytes)")
         if options.prepare.upload_clips:
@@ -89,9 +93,16 @@ def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
         )
         error = refused
     else:
-        return Plan(job=job, source=source, windows=planned, warnings=warnings)
+        return Plan(job=job, num_bytes=num_bytes, source=source, windows=planned, warnings=warnings)
     failure = Failure(step="prepare", error=type(error).__name__, message=str(error))
-    return Plan(job=job, source=source, windows=[], warnings=warnings, errors=[failure])
+    return Plan(
+        job=job,
+        num_bytes=num_bytes,
+        source=source,
+        windows=[],
+        warnings=warnings,
+        errors=[failure],
+    )
 
 
 def _write_packs(

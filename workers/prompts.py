@@ -44,9 +44,14 @@ def caption_prompt(options: CaptionOptions) -> str:
     return options.prompt_text or CAPTION[options.prompt_variant]
 
 
+def stage2_text(options: CaptionOptions) -> str:
+    """The prompt of the second pass, before the first caption is put in."""
+    return options.stage2_prompt_text or STAGE2
+
+
 def stage2_prompt(options: CaptionOptions, caption: str) -> str:
     """What it is asked the second time, with the first caption as it is, never as a pattern."""
-    text = options.stage2_prompt_text or STAGE2
+    text = stage2_text(options)
     return text.replace("{caption}", caption) if "{caption}" in text else f"{text}\n\n{caption}"
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import time
 import uuid
@@ -20,6 +21,7 @@ from clipfleet.store.base import ObjectInfo, Store
 from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
+SCRATCH_EXPIRES_S = 7 * 24 * 3600
 _PLACE_TRIES = 100
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -45,6 +47,7 @@ class FolderStore(Store):
             self._root.mkdir(parents=True, exist_ok=True)
             self._temp_folder.mkdir(exist_ok=True)
             self._clear_stale_temps()
+            self._expire_scratch()
         probe = f"scratch/probe-{uuid.uuid4().hex}"
         self.put(probe, b"")
         self.delete_prefix(probe)
@@ -140,6 +143,16 @@ class FolderStore(Store):
                         Path(entry).unlink()
                 except FileNotFoundError:
                     continue
+
+    def _expire_scratch(self) -> None:
+        """Remove clips' scratch that nothing was written to for days, as S3's lifecycle does."""
+        oldest = time.time() - SCRATCH_EXPIRES_S
+        for folder in (self._root / "scratch").glob("*/*"):
+            try:
+                if folder.stat().st_mtime < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+            except FileNotFoundError:
+                continue
 
     def _place(self, temp: Path, path: Path, *, if_absent: bool) -> bool:
         """Give the finished file its name, again if `delete_prefix` takes the folder away."""

@@ -22,7 +22,7 @@ MODEL = models.find("mini")
 
 @pytest.fixture(scope="module")
 def weights(cache_dir: Path) -> Path:
-    return models.weights(MODEL, model_dir=None, cache_dir=cache_dir)
+    return models.weights(MODEL, model_dir=None, cache_dir=cache_dir)[0]
 
 
 @pytest.fixture(scope="module")

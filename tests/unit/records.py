@@ -45,7 +45,9 @@ def window_plan(start: int, end: int) -> WindowPlan:
     )
 
 
-PLAN = Plan(job=JOB, source=SOURCE, windows=[window_plan(0, 255), window_plan(256, 399)])
+PLAN = Plan(
+    job=JOB, num_bytes=123_456, source=SOURCE, windows=[window_plan(0, 255), window_plan(256, 399)]
+)
 
 
 def completed(text: str, *, first: str | None = None) -> Part:

@@ -109,7 +109,7 @@ FIELDS: dict[type[BaseModel], set[str]] = {
         "preview_height",
         "errors",
     },
-    ModelRecord: {"repository", "revision", "engine", "prompt", "prompt_sha256"},
+    ModelRecord: {"repository", "revision", "engine", "prompt", "prompt_sha256", "stage2_prompt"},
     Failure: {"step", "error", "message", "start_frame", "end_frame"},
     SourceInfo: {
         "width",

@@ -63,11 +63,13 @@ class VllmEngine(Engine):
         batch_size: int,
         fp8: bool = False,
         disable_mmcache: bool = False,
+        gpu_memory_share: float = 0.9,
     ) -> None:
         """Load the model; half a minute for a small one.
 
         `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
-        bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU.
+        bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU, of whose memory
+        the engine takes `gpu_memory_share`.
         Raises `ModelUnavailable` with the engine's own reason where it cannot.
         """
         import torch
@@ -96,6 +98,8 @@ class VllmEngine(Engine):
             arguments["limit_mm_per_prompt"] = {"image": 0, "video": 1}
         if fp8:
             arguments["quantization"] = "fp8"
+        if self._on_gpu:
+            arguments["gpu_memory_utilization"] = gpu_memory_share
         if disable_mmcache:
             arguments["mm_processor_cache_gb"] = 0
         try:

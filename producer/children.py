@@ -1,0 +1,121 @@
+"""Child processes of an embedded run, and the signals that must not lose them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WORKER_SAYS = "clipfleet-worker: "
+
+
+class Child:
+    """One child process, leader of a process group of its own, and its log file."""
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        env: Mapping[str, str],
+        log: Path,
+        *,
+        stdin_text: str | None = None,
+    ) -> None:
+        self.name, self.log = name, log
+        self._command, self._env, self._stdin_text = command, dict(env), stdin_text
+        self.deaths = 0
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> int:
+        """Start it; returns its process group."""
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                env=self._env,
+                stdin=subprocess.PIPE if self._stdin_text is not None else subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                text=True,
+            )
+        if self._stdin_text is not None:
+            assert self.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
+                stdin.write(self._stdin_text)
+        return self.process.pid
+
+    def exit_code(self) -> int | None:
+        """Its exit code, minus the signal's number where one ended it; None while it runs."""
+        return self.process.poll() if self.process is not None else None
+
+    def kill_group(self) -> None:
+        """Kill what there is of its group: itself, pool processes, engine processes."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def last_words(self) -> str:
+        """The worker's own error in its log, or else the last line that says something."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        said = [line.strip() for line in lines if line.strip()]
+        own = [line for line in said if line.startswith(_WORKER_SAYS)]
+        return (own or said or ["it said nothing"])[-1].removeprefix(_WORKER_SAYS)
+
+
+def terminate(children: list[Child], *, within_s: float) -> None:
+    """End the children, politely at first."""
+    alive = [child for child in children if child.process and child.exit_code() is None]
+    for child in alive:
+        assert child.process is not None
+        child.process.terminate()
+    deadline = time.monotonic() + within_s
+    for child in alive:
+        assert child.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(0.0, deadline - time.monotonic()))
+    for child in children:
+        child.kill_group()
+        if child.process is not None:
+            child.process.wait()
+
+
+@contextlib.contextmanager
+def signals_ignored() -> Iterator[None]:
+    """A second Ctrl-C must not interrupt the cleaning up after the first."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+@contextlib.contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Signals that arrive within are delivered at the end.
+
+    Else one could end the run after a child is started and before anyone knows of it. Handlers are
+    swapped, not signals blocked: a child would inherit the block.
+    """
+    came: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+
+    before = {number: signal.signal(number, note) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        _restore(before)
+        for number, frame in came:
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                handler(number, frame)
+
+
+def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

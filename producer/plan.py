@@ -1,0 +1,115 @@
+"""What a command is about to do: the clips that it names, and which of them are done already."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from clipfleet import keys
+from clipfleet.errors import UsageError
+from clipfleet.options import Options
+from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.settings import Settings
+from clipfleet.store import Store
+from producer import feed, manifest
+from producer.sources import Found, find_clips, short_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run about to be fed: its clips, which of them are still to do, and what named none.
+
+    `redo` are those to do that have a record all the same: it failed, or the clip has changed.
+    """
+
+    run_id: str
+    options: Options
+    store: Store
+    clips: list[ManifestLine]
+    todo: list[ManifestLine]
+    redo: frozenset[str]
+    problems: list[str]
+
+    def run(self, *, stage: bool) -> feed.Run:
+        """The run, for feeding."""
+        return feed.Run(
+            run_id=self.run_id,
+            options_hash=self.options.hash,
+            store=self.store,
+            stage=stage,
+            redo=self.redo,
+        )
+
+
+def make_plan(
+    names: Iterable[str],
+    settings: Settings,
+    options: Options,
+    console: Console,
+    *,
+    run_id: str | None,
+    limit: int | None,
+    retry_failed: bool,
+) -> Job:
+    """Find the clips and which are done, and write the run down.
+
+    Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
+    """
+    run_id = manifest.check_run_id(run_id or manifest.new_run_id())
+    found = find_clips(names, settings)
+    if not found.clips:
+        raise UsageError("; ".join(found.problems) or "no clips: name files, folders or s3:// URLs")
+    for problem in found.problems:
+        console.print(f"clipfleet: {problem}", style="red", soft_wrap=True, markup=False)
+    clips = found.clips[:limit]
+    store = settings.open_store(settings.store)
+    store.prepare()
+    manifest.check_free(store, run_id, options)
+    todo, redo = [], set()
+    with console.status("looking for clips that are done already") as shown:
+        for number, (line, record) in enumerate(feed.find_done(store, clips, options.hash), 1):
+            if number % 1000 == 0:
+                shown.update(f"looking for clips that are done already: {number} of {len(clips)}")
+            changed = record is not None and _changed(line, record)
+            if changed:
+                console.print(f"{short_name(line.source)} has changed since", markup=False)
+            if record is not None and (changed or (retry_failed and not record.valid)):
+                redo.add(line.clip_uuid)
+            if record is None or line.clip_uuid in redo:
+                todo.append(line)
+    for clip_uuid in redo:  # parts of before must not be taken for parts of now
+        store.delete_prefix(keys.scratch(clip_uuid, options.hash))
+    if todo:
+        manifest.write_run(store, run_id, options, clips)
+    _say(console, run_id, found, clips, todo, store)
+    return Job(
+        run_id=run_id,
+        options=options,
+        store=store,
+        clips=clips,
+        todo=todo,
+        redo=frozenset(redo),
+        problems=found.problems,
+    )
+
+
+def _changed(line: ManifestLine, record: ClipRecord) -> bool:
+    known = (line.num_bytes, record.num_bytes)
+    return None not in known and line.num_bytes != record.num_bytes
+
+
+def _say(
+    console: Console,
+    run_id: str,
+    found: Found,
+    clips: list[ManifestLine],
+    todo: list[ManifestLine],
+    store: Store,
+) -> None:
+    known = f"; {len(clips) - len(todo)} done already" if len(todo) < len(clips) else ""
+    limited = f" of {len(found.clips)} found" if len(clips) < len(found.clips) else ""
+    name = f", run {run_id}" if todo else ""
+    plural = "clip" if len(clips) == 1 else "clips"
+    console.print(
+        f"{len(clips)} {plural}{limited} → {store.uri}{name}{known}", soft_wrap=True, markup=False
+    )

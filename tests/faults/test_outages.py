@@ -1,0 +1,68 @@
+"""The store or the broker goes away for a while; nothing is lost and nobody lends a hand."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import SmallFleet
+
+pytestmark = pytest.mark.faults
+
+TRIES = 5  # more than the 3 that Celery makes by itself
+
+
+def wait_for(what: str, condition: Callable[[], object], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {within_s} s"
+        time.sleep(0.1)
+
+
+def test_tasks_wait_for_a_store_however_long_it_is_away(
+    small_fleet: SmallFleet, text_clip: Path
+) -> None:
+    small_fleet.start()
+    wait_for("worker", lambda: small_fleet.log.read_text().count(" ready.") == 2, 30)
+    small_fleet.submit(text_clip, "--run", "first")
+    wait_for("record", small_fleet.records, 30)
+
+    other = text_clip.with_name("other.mp4")
+    other.write_text("not a video either")
+    away = small_fleet.out.with_name("away")
+
+    def hide() -> None:
+        small_fleet.out.rename(away)
+        small_fleet.out.symlink_to(small_fleet.out)  # a loop: every look-up fails
+
+    small_fleet.pause_prepare()
+    small_fleet.submit(other, "--run", "second")
+    hide()
+    small_fleet.continue_prepare()
+    tries = "prepare waits for the store"
+    wait_for("try", lambda: small_fleet.log.read_text().count(tries) >= TRIES, 60)
+    small_fleet.out.unlink()
+    away.rename(small_fleet.out)
+
+    wait_for("record", lambda: "other.mp4" in small_fleet.records(), 60)
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_time_and_no_clip(
+    small_fleet: SmallFleet, text_clip: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for i in range(30):
+        (clips / f"{i:02d}.mp4").write_text(f"not a video {i}")
+    small_fleet.start()
+    follower = small_fleet.submit_in_background(clips, "--wait", "--in-flight", "4")
+    wait_for("record", small_fleet.records, 30)
+    small_fleet.broker.kill()
+    time.sleep(3)
+    small_fleet.broker.start()
+    said, _ = follower.communicate(timeout=120)
+
+    assert follower.returncode == 3, said
+    assert len(small_fleet.records()) == 30
+    assert "bug" not in said
