@@ -43,7 +43,7 @@ TABLE = (
         2,
     ),
     Bad("no clips at all", ("run", "--out", "{tmp}/out"), "no clips: name files", 2),
-    Bad("no output", ("run", "{clips}"), "Missing option '--out'", 2),
+    Bad("no output", ("run", "{clips}"), "no store: give --out", 2),
     Bad(
         "an unknown variant",
         ("run", "{clips}", "--out", "{tmp}/out", "--captioning-algorithm", "gpt"),
