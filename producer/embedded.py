@@ -149,7 +149,16 @@ class Stack:
         if settings.s3_access_key and settings.s3_secret_key:
             env["CLIPFLEET_S3_ACCESS_KEY"] = settings.s3_access_key
             env["CLIPFLEET_S3_SECRET_KEY"] = settings.s3_secret_key.get_secret_value()
-        command = [sys.executable, "-m", "workers", *queues, "--concurrency", str(concurrency)]
+        # -P: a folder named `workers` where the user happens to be is not ours.
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "workers",
+            *queues,
+            "--concurrency",
+            str(concurrency),
+        ]
         command += _model_flags(self._options, queues)
         name = "-".join(queues)
         return Child(name, command, env, self._log_dir / f"{name}.log")

@@ -36,11 +36,11 @@ def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
     An S3 URL that ends in a slash, or names a bucket alone, is a listing.
     """
     clips: dict[str, ManifestLine] = {}
-    problems = []
+    problems: list[str] = []
     for argument in arguments:
         names_any = False
         try:
-            for line in _expand(argument, settings):
+            for line in _expand(argument, settings, problems):
                 names_any = True
                 if source_bytes(line.source) > MAX_SOURCE_BYTES:
                     problems.append(_too_long(line))
@@ -66,13 +66,13 @@ def _too_long(line: ManifestLine) -> str:
     )
 
 
-def _expand(argument: str, settings: Settings) -> Iterator[ManifestLine]:
+def _expand(argument: str, settings: Settings, problems: list[str]) -> Iterator[ManifestLine]:
     if argument.startswith("s3://"):
         yield from _list_s3(argument, settings)
         return
     path = Path(os.path.expanduser(argument))  # noqa: PTH111 - Path's raises for unknown users
     if path.is_dir():
-        yield from (_local(file) for file in _walk(path))
+        yield from (_local(file) for file in _walk(path, problems))
     elif path.is_file():
         yield _local(path)
     elif path.exists():
@@ -81,8 +81,22 @@ def _expand(argument: str, settings: Settings) -> Iterator[ManifestLine]:
         raise ClipfleetError(f"{argument}: there is no such file or folder")
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
+def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
+    """The videos below `folder`, links to folders followed once.
+
+    Folders that cannot be read are passed over, with a line in `problems`.
+    """
+
+    def note(error: OSError) -> None:
+        problems.append(f"{error.filename}: {error.strerror}")
+
+    seen: set[str] = set()
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=note):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root) / name

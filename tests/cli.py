@@ -27,8 +27,10 @@ class Cli:
         self.home = self.temp / "home"
         self.tmp = self.temp / "a tmp"  # with a space: some are
         self.work = self.temp / "work"
-        for folder in (self.home, self.tmp, self.work):
+        self.decoy = self.work / "workers"  # what a user's folder may hold, and we must not import
+        for folder in (self.home, self.tmp, self.work, self.decoy):
             folder.mkdir()
+        (self.decoy / "__init__.py").write_text("raise SystemExit('not ours')")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("CLIPFLEET_")}
         self.env = {
             **kept,
@@ -90,7 +92,8 @@ class Cli:
             with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 processes.append(f"{process.pid} {' '.join(process.cmdline())}")
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
-        return [*processes, *(f for f in files if f not in ("home", "a tmp", "work"))]
+        ours = {"home", "a tmp", "work", "work/workers", "work/workers/__init__.py"}
+        return [*processes, *(f for f in files if f not in ours)]
 
     def end(self) -> None:
         """End what is left, by process id."""

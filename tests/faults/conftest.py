@@ -33,9 +33,9 @@ class SmallFleet:
 
     def start(self, *, prepare: str | None = None) -> None:
         """Start the workers; `prepare` is a program to run in place of the prepare worker."""
-        as_is = [sys.executable, "-m", "workers"]
+        as_is = [sys.executable, "-P", "-m", "workers"]
         commands = [
-            [sys.executable, "-c", prepare] if prepare else [*as_is, "prepare"],
+            [sys.executable, "-P", "-c", prepare] if prepare else [*as_is, "prepare"],
             [*as_is, "assemble"],
         ]
         env = {**self._cli.env, **self.settings, "CLIPFLEET_CONCURRENCY": "1"}

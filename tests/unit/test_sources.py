@@ -217,3 +217,16 @@ def test_a_clip_in_a_bucket_has_no_path_here() -> None:
     line = ManifestLine(clip_uuid=keys.clip_uuid("s3://b/a.mp4"), source="s3://b/a.mp4")
 
     assert local_path(line) is None
+
+
+def test_a_link_to_a_folder_is_followed_and_a_loop_of_links_ends(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.mp4").write_bytes(b"a")
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "link").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(folder)
+    found = find_clips([str(folder)], read_settings())
+    assert [clip.source for clip in found.clips] == [(elsewhere / "a.mp4").as_uri()]
+    assert found.problems == []
