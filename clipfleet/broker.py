@@ -4,6 +4,7 @@ Events are a capped Redis stream per run, a hint for whoever watches: losing one
 at the store, never a clip. The store says what is true.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -63,8 +64,14 @@ class Broker:
 
     def check(self) -> None:
         """Raises `BrokerError` unless the broker answers."""
-        try:
+        with self._errors():
             self._redis.ping()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Redis's errors as `BrokerError`."""
+        try:
+            yield
         except redis.RedisError as error:
             raise self._refused(error) from None
 
@@ -94,12 +101,10 @@ class Broker:
 
     def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
         """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`."""
-        try:
+        with self._errors():
             reply: Any = self._redis.xread(
                 {_events_key(run_id): after}, count=1000, block=max(1, int(wait_s * 1000))
             )
-        except redis.RedisError as error:
-            raise self._refused(error) from None
         for _, entries in reply or []:
             for entry_id, entry in entries:
                 said = json.loads(entry["e"])
@@ -107,24 +112,18 @@ class Broker:
 
     def backlog(self) -> dict[str, int]:
         """Messages waiting in each queue, those that workers hold left out."""
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for queue in QUEUES:
-                    pipe.llen(queue)
-                return dict(zip(QUEUES, pipe.execute(), strict=True))
-        except redis.RedisError as error:
-            raise self._refused(error) from None
+        with self._errors(), self._redis.pipeline(transaction=False) as pipe:
+            for queue in QUEUES:
+                pipe.llen(queue)
+            return dict(zip(QUEUES, pipe.execute(), strict=True))
 
     def messages(self) -> int:
         """All messages, waiting or held by a worker. Raises `BrokerError`."""
-        try:
-            with self._redis.pipeline(transaction=True) as pipe:
-                for queue in QUEUES:
-                    pipe.llen(queue)
-                pipe.hlen("unacked")  # kombu's hash of messages that workers hold
-                return sum(pipe.execute())
-        except redis.RedisError as error:
-            raise self._refused(error) from None
+        with self._errors(), self._redis.pipeline(transaction=True) as pipe:
+            for queue in QUEUES:
+                pipe.llen(queue)
+            pipe.hlen("unacked")  # kombu's hash of messages that workers hold
+            return sum(pipe.execute())
 
     def beat(self, beat: WorkerBeat, *, expires_s: float) -> None:
         """Say that a worker lives. Raises `redis.RedisError`."""
@@ -133,8 +132,8 @@ class Broker:
 
     def workers(self) -> list[WorkerBeat]:
         """The workers that said so within their lease."""
-        try:
-            found = []
+        found = []
+        with self._errors():
             for key in self._redis.scan_iter("clipfleet:worker:*", count=1000):
                 value = self._redis.get(key)
                 if value:
@@ -143,33 +142,24 @@ class Broker:
                     found.append(
                         WorkerBeat(name=name, queues=tuple(beat["queues"]), holds=beat["holds"])
                     )
-        except redis.RedisError as error:
-            raise self._refused(error) from None
         return sorted(found, key=lambda b: b.name)
 
     def restarts(self, task_id: str) -> int:
         """How often a task that came back was begun again. Raises `BrokerError`."""
-        try:
+        with self._errors():
             return int(str(self._redis.get(f"clipfleet:restarts:{task_id}") or 0))
-        except redis.RedisError as error:
-            raise self._refused(error) from None
 
     def count_restart(self, task_id: str) -> None:
         """Count that a task which came back is begun again. Raises `BrokerError`."""
-        try:
-            with self._redis.pipeline(transaction=True) as pipe:
-                pipe.incr(f"clipfleet:restarts:{task_id}")
-                pipe.expire(f"clipfleet:restarts:{task_id}", EVENTS_EXPIRE_S)
-                pipe.execute()
-        except redis.RedisError as error:
-            raise self._refused(error) from None
+        with self._errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.incr(f"clipfleet:restarts:{task_id}")
+            pipe.expire(f"clipfleet:restarts:{task_id}", EVENTS_EXPIRE_S)
+            pipe.execute()
 
     def last_event(self, run_id: str) -> str:
         """The id of the run's latest event, "0" where there is none: what comes after is new."""
-        try:
+        with self._errors():
             latest: Any = self._redis.xrevrange(_events_key(run_id), count=1)
-        except redis.RedisError as error:
-            raise self._refused(error) from None
         return str(latest[0][0]) if latest else "0"
 
     def close(self) -> None:

@@ -21,6 +21,13 @@ GROUP_TITLES = {
 }
 
 
+# The options that say which model a worker loads and how, by the queue it serves.
+MODEL_OPTIONS = {
+    "caption": ("model_variant", "model_dir", "caption_batch_size", "fp8", "disable_mmcache"),
+    "enhance": ("model_variant", "model_dir", "model_batch_size", "fp8"),
+}
+
+
 class GroupedCommand(click.Command):
     """A command whose help lists its own flags first, then the options by group."""
 

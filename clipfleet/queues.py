@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfleet.errors import BrokerError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
+from clipfleet.options import Options
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -26,8 +27,17 @@ PREPARE, PREVIEW, CAPTION, ENHANCE, ASSEMBLE = QUEUES = (
 )
 GPU_QUEUES = (CAPTION, ENHANCE)
 
+
 # Celery keeps a chord's parts in Redis this long: enough for the slowest clip's last window.
 RESULT_EXPIRES_S = 24 * 3600
+
+
+def window_queues(options: Options) -> list[str]:
+    """The queues that each window of a run goes through."""
+    queues = [CAPTION]
+    queues += [PREVIEW] if options.prepare.generate_previews else []
+    queues += [ENHANCE] if options.enhance.enabled else []
+    return queues
 
 
 def make_app(broker_url: str, *, lease_s: float) -> "Celery":

@@ -208,10 +208,16 @@ class ManifestLine(Stored):
     num_bytes: int | None = None
 
 
-def done_record(store: Store, clip_uuid: str, options_hash: str) -> ClipRecord | None:
-    """The clip's record, if it is there, whole, and made with these options: the clip is done."""
+def done_record(
+    store: Store, clip_uuid: str, options_hash: str, *, redone_by: str | None = None
+) -> ClipRecord | None:
+    """The clip's record, if it is there, whole, and made with these options: the clip is done.
+
+    With `redone_by`, only a record that this run wrote counts.
+    """
     try:
         record = ClipRecord.model_validate_json(store.get(keys.record(clip_uuid)))
     except (ObjectMissing, ValidationError):
         return None
-    return record if record.options_hash == options_hash else None
+    by_the_run = redone_by is None or record.run_id == redone_by
+    return record if record.options_hash == options_hash and by_the_run else None

@@ -16,7 +16,7 @@ from clipfleet.broker import Broker, WorkerBeat, redact
 from clipfleet.errors import BrokerError, ExitCode, StoreError, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW, make_app
+from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
@@ -254,10 +254,7 @@ class _WorkerWatch:
 
     def __init__(self, broker: Broker, options: Options) -> None:
         self._broker = broker
-        needed = [PREPARE, CAPTION, ASSEMBLE]
-        needed += [PREVIEW] * options.prepare.generate_previews
-        needed += [ENHANCE] * options.enhance.enabled
-        self._needed = needed
+        self._needed = [PREPARE, ASSEMBLE, *window_queues(options)]
         self._line, self._looked_at = "starting", 0.0
 
     def line(self) -> str:

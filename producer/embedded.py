@@ -19,7 +19,7 @@ from typing import IO
 
 from clipfleet.broker import Broker
 from clipfleet.errors import BrokerError, ClipfleetError, ExitCode, WorkersFailing
-from clipfleet.flags import each_option
+from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
 from clipfleet.settings import Settings
@@ -246,13 +246,9 @@ def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int
 
 def _model_flags(options: Options, queues: tuple[str, ...]) -> list[str]:
     """The options' flags that a worker of these queues takes."""
-    names = {
-        "caption": ("model_variant", "model_dir", "caption_batch_size", "fp8", "disable_mmcache"),
-        "enhance": ("model_variant", "model_dir", "model_batch_size", "fp8"),
-    }
     arguments = []
     for group, name, _, flag in each_option():
-        if group not in queues or name not in names.get(group, ()):
+        if group not in queues or name not in MODEL_OPTIONS.get(group, ()):
             continue
         value = getattr(getattr(options, group), name)
         if isinstance(value, bool):

@@ -44,9 +44,8 @@ class Run:
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, once this run is done with it."""
-        record = done_record(self.store, line.clip_uuid, self.options_hash)
-        stale = record and line.clip_uuid in self.redo and record.run_id != self.run_id
-        return None if stale else record
+        redone_by = self.run_id if line.clip_uuid in self.redo else None
+        return done_record(self.store, line.clip_uuid, self.options_hash, redone_by=redone_by)
 
 
 def find_done(

@@ -8,7 +8,7 @@ from celery import Celery
 from clipfleet import __version__, keys
 from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip, window_queues
 from clipfleet.records import (
     ClipRecord,
     Completion,
@@ -39,10 +39,10 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error. Where even the
     plan is gone, whoever follows the run finds the clip without a record and feeds it again.
     """
-    record = done_record(context.store, job.clip_uuid, job.options_hash)
     plan = stored_plan(context, job)
-    replaces = plan is not None and plan.job.redo
-    if record is None or (replaces and record.run_id != job.run_id):
+    redone_by = job.run_id if plan is not None and plan.job.redo else None
+    record = done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+    if record is None:
         if plan is None:
             log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
             return
@@ -80,14 +80,11 @@ def _collect(
     context: Context, job: AssembleJob, plan: Plan, options: Options
 ) -> list[Parts] | None:
     """Each window's parts by queue; None where one is missing."""
-    queues = [CAPTION]
-    queues += [PREVIEW] if options.prepare.generate_previews else []
-    queues += [ENHANCE] if options.enhance.enabled else []
     collected = []
     for window in plan.windows:
         parts = {
             queue: find_part(context, job, window.start_frame, window.end_frame, queue)
-            for queue in queues
+            for queue in window_queues(options)
         }
         found = {queue: part for queue, part in parts.items() if part is not None}
         if len(found) < len(parts):

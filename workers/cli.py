@@ -11,23 +11,13 @@ import click
 from clipfleet import __version__, logs
 from clipfleet.broker import Broker
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
-from clipfleet.flags import GroupedCommand, option_flags, read_options
+from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings, read_settings
 
-_MODEL_FLAGS = (
-    ("caption", "model_variant"),
-    ("caption", "model_dir"),
-    ("caption", "caption_batch_size"),
-    ("caption", "fp8"),
-    ("caption", "disable_mmcache"),
-    ("enhance", "model_variant"),
-    ("enhance", "model_dir"),
-    ("enhance", "model_batch_size"),
-    ("enhance", "fp8"),
-    ("prepare", "verbose"),
-)
+_FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in names]
+_FLAGS.append(("prepare", "verbose"))
 
 
 @click.command(cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,7 +43,7 @@ _MODEL_FLAGS = (
 @click.option(
     "--check", is_flag=True, help="Exit 0 if such a worker lives on this host, and no more."
 )
-@option_flags(_MODEL_FLAGS)
+@option_flags(_FLAGS)
 @click.version_option(__version__, prog_name="clipfleet-worker")
 def cli(
     queues: tuple[str, ...],

@@ -9,7 +9,7 @@ from clipfleet import keys
 from clipfleet.errors import ClipError, ClipUnreadable, ObjectMissing, StoreError
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
-from clipfleet.queues import PREPARE, send_windows
+from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, WindowPlan, done_record
 from workers import models
 from workers.context import Context
@@ -23,10 +23,11 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
 
     A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
     """
-    done = done_record(context.store, job.clip_uuid, job.options_hash)
-    if done is not None and not (job.redo and done.run_id != job.run_id):
+    redone_by = job.run_id if job.redo else None
+    done = done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+    if done is not None:
         context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
-        context.emit(job, step="assemble", status="ok" if done.valid else "error")
+        context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
         return
     options = context.options(job)
     plan = stored_plan(context, job)
