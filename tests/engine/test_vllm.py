@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from clipfleet.errors import EngineDead, ModelUnavailable, WindowTooLong
+from tests.cli import command_line
 from workers import models
 from workers.engines.base import Prompt, Video
 from workers.engines.vllm import VllmEngine
@@ -101,7 +102,7 @@ def test_frames_at_source_size_are_resized_by_the_models_own_processor(
 def test_an_engine_that_dies_says_so_to_everyone_who_waits(engine: VllmEngine) -> None:
     """The last test on this engine: it is dead afterwards."""
     ours = psutil.Process().children(recursive=True)
-    cores = [p for p in ours if "EngineCore" in " ".join(p.cmdline())]
+    cores = [p for p in ours if "EngineCore" in command_line(p)]
     assert cores, "the engine runs in a process of its own"
     for core in cores:
         core.kill()

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from clipfleet.records import ClipRecord
-from tests.cli import Cli
+from tests.cli import Cli, command_line
 
 pytestmark = pytest.mark.faults
 
@@ -28,10 +28,7 @@ def twenty_clips(sample_clips: Path, tmp_path: Path) -> Path:
 def main_process(cli: Cli, queue: str) -> psutil.Process | None:
     """The main process of the run's worker for `queue`; Celery may have given it a title."""
     for process in cli.processes():
-        try:
-            line = " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue
+        line = command_line(process)
         if f"-m workers {queue} " in line or (f"celeryd: {queue}-" in line and "Main" in line):
             return process
     return None
