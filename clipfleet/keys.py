@@ -23,6 +23,11 @@ def preview(clip: str, start: int, end: int) -> str:
     return f"previews/{clip}/{start}_{end}.webp"
 
 
+def poster(clip: str, start: int, end: int) -> str:
+    """The first frame of a window's preview, as a still for pages that list thousands."""
+    return f"previews/{clip}/{start}_{end}.jpg"
+
+
 def clip(clip: str) -> str:
     """The clip itself, where it was asked for."""
     return f"clips/{clip}.mp4"

@@ -35,6 +35,7 @@ class EnhanceVariant(enum.StrEnum):
 BUILT = frozenset(map(str, (ModelVariant.QWEN, ModelVariant.MINI, EnhanceVariant.QWEN_LM)))
 
 PromptVariant = Literal["default", "av", "av-surveillance"]
+FrameEncoding = Literal["auto", "raw", "zstd", "jpeg444"]
 EnhancePromptVariant = Literal["default", "av-surveillance"]
 
 
@@ -76,6 +77,12 @@ class PrepareOptions(Group):
         "uint8",
         "Number type of the frames handed to the model's processor.",
         flag="--captioning-preprocess-dtype",
+    )
+    frame_encoding: FrameEncoding = option(
+        "auto",
+        "How frames lie in scratch between workers: raw, zstd, or jpeg444 (small, but with loss). "
+        "auto is zstd in S3 and raw in a folder.",
+        flag="--captioning-frame-encoding",
     )
     generate_previews: bool = option(
         True,

@@ -46,7 +46,15 @@ class Failure(Stored):
 
 
 class SourceInfo(Stored):
-    """What the clip's stream holds. Sizes in pixels after rotation; times in seconds."""
+    """What the clip's video stream holds, and how it is shown. Sizes in pixels; times in seconds.
+
+    `width` and `height` are those of stored frames, upright. To show them they are flipped left
+    to right where `mirrored`, then turned clockwise by `rotation_degrees`; their pixels, of
+    `pixel_aspect_ratio` (width / height), are made square; of `interlaced` ones the top field is
+    taken. `container` is FFmpeg's name of the format. `color_matrix` is bt601, bt709, bt2020,
+    rgb or another; `color_matrix_guessed` where the stream does not say and its size decided.
+    `video_streams` does not count cover art.
+    """
 
     width: int
     height: int
@@ -55,18 +63,31 @@ class SourceInfo(Stored):
     duration_s: float
     video_codec: str
     pixel_format: str
-    rotation_degrees: int
-    variable_frame_rate: bool
     num_bytes: int
+    container: str
+    video_streams: int
+    rotation_degrees: int
+    mirrored: bool
+    pixel_aspect_ratio: float
+    interlaced: bool
+    color_matrix: str
+    color_matrix_guessed: bool
+    color_range: Literal["limited", "full"]
+    color_transfer: str
+    variable_frame_rate: bool
 
 
 class WindowPlan(Stored):
-    """One window: its frames, and those sampled from it, as numbers within the clip."""
+    """One window: its frames, and those sampled from it, as numbers within the clip.
+
+    `sampling`: by frame number where the rate is constant, by time where it is not.
+    """
 
     start_frame: int
     end_frame: int
     frame_indices: list[int]
     frame_times_s: list[float]
+    sampling: Literal["index", "time"]
     grid_width: int
     grid_height: int
 
@@ -81,6 +102,7 @@ class Plan(Stored):
     num_bytes: int | None = None
     source: SourceInfo | None
     windows: list[WindowPlan]
+    frame_encoding: str | None = None  # raw, zstd or jpeg444
     warnings: list[str] = []
     errors: list[Failure] = []
 
@@ -102,9 +124,10 @@ class Completion(Stored):
 
 
 class PreviewFile(Stored):
-    """A preview that lies in the store. Sizes in pixels and bytes."""
+    """A preview that lies in the store, and its first frame as a JPEG. In pixels and bytes."""
 
     key: str
+    poster_key: str
     num_bytes: int
     width: int
     height: int
@@ -141,10 +164,14 @@ class WindowRecord(Stored):
     enhance_output_tokens: int | None = None
     frame_indices: list[int]
     frame_times_s: list[float]
+    sampling: Literal["index", "time"]
     preview_key: str | None = None
+    poster_key: str | None = None
     preview_bytes: int | None = None
     preview_width: int | None = None
     preview_height: int | None = None
+    preview_frames: int | None = None
+    preview_duration_ms: int | None = None
     errors: list[Failure] = []
 
 
@@ -165,7 +192,8 @@ class ClipRecord(Stored):
     `duration_span` is [start, end] in seconds within `source_video`. `width_source`,
     `height_source` and `framerate_source` describe the source video; a clip is its own source
     here, so they equal `width`, `height` and `framerate`. `valid` is false where there is no
-    window to caption, or an error in any of them.
+    window to caption, or an error in any of them. `frame_encoding` is how the frames travelled to
+    the model: raw and zstd without loss, jpeg444 with some.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -183,6 +211,7 @@ class ClipRecord(Stored):
     video_codec: str | None
     num_bytes: int | None
     windows: list[WindowRecord]
+    frame_encoding: str | None = None
     valid: bool
     errors: list[Failure]
     warnings: list[str] = Field(default_factory=list)

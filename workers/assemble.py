@@ -126,6 +126,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         video_codec=source.video_codec if source else None,
         num_bytes=plan.num_bytes,
         windows=windows,
+        frame_encoding=plan.frame_encoding,
         valid=valid,
         errors=plan.errors,
         warnings=plan.warnings,
@@ -167,10 +168,14 @@ def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> Windo
         enhance_output_tokens=enhanced.output_tokens if enhanced else None,
         frame_indices=window.frame_indices,
         frame_times_s=window.frame_times_s,
+        sampling=window.sampling,
         preview_key=preview.key if preview else None,
+        poster_key=preview.poster_key if preview else None,
         preview_bytes=preview.num_bytes if preview else None,
         preview_width=preview.width if preview else None,
         preview_height=preview.height if preview else None,
+        preview_frames=preview.num_frames if preview else None,
+        preview_duration_ms=preview.duration_ms if preview else None,
         errors=[part.error for part in parts.values() if part.error is not None],
     )
 

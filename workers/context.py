@@ -3,11 +3,14 @@
 import functools
 import logging
 import os
+import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from pydantic import ValidationError
@@ -20,6 +23,7 @@ from clipfleet.errors import (
     MessageInvalid,
     ObjectMissing,
     StoreDenied,
+    StoreFull,
     StoreUnavailable,
 )
 from clipfleet.messages import ClipJob, Message
@@ -32,6 +36,7 @@ from workers.engines.base import Answer, Engine, Prompt
 log = logging.getLogger("clipfleet")
 
 _OPTIONS_KEPT = 64
+_FETCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +105,12 @@ class Context:
                 self._options.popitem(last=False)
         return options
 
-    def read_clip(self, job: ClipJob) -> bytes:
-        """The clip's bytes. Raises `ClipMissing`, `ClipTooLarge` or a `StoreError`."""
+    @contextmanager
+    def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
+        """The clip as a file on this machine, fetched first where it lies in a store.
+
+        Raises `ClipMissing`, `ClipTooLarge` or a `StoreError`.
+        """
         limit = self.settings.max_clip_bytes
         scheme = urlsplit(job.source).scheme
         if job.staged:
@@ -111,16 +120,19 @@ class Context:
             store = self.settings.open_store(f"s3://{bucket}")
         elif scheme == "file":
             path = os.fsdecode(unquote_to_bytes(urlsplit(job.source).path))  # may not be UTF-8
-            return _read_file(Path(path), limit)
+            with _open_file(Path(path), limit) as file:
+                yield file
+            return
         else:
             raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
-        try:
-            _check_size(store.stat(key).size_bytes, limit)
-            return store.get(key)
-        except ObjectMissing:
-            raise ClipMissing(f"the clip is not there: {job.source}") from None
-        except (StoreDenied, KeyRefused) as error:
-            raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
+        with tempfile.TemporaryFile(prefix="clipfleet-") as file:
+            try:
+                _fetch(store, key, file, limit)
+            except ObjectMissing:
+                raise ClipMissing(f"the clip is not there: {job.source}") from None
+            except (StoreDenied, KeyRefused) as error:
+                raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
+            yield file
 
     def close_models(self) -> None:
         """Let the engines go."""
@@ -132,11 +144,26 @@ class Context:
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
 
 
-def _read_file(path: Path, limit: int) -> bytes:
+def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
+    """Copy an object to a file, a piece at a time."""
+    size_bytes = store.stat(key).size_bytes
+    _check_size(size_bytes, limit)
+    for start in range(0, size_bytes, _FETCH_BYTES):
+        piece = store.get(key, start=start, length=_FETCH_BYTES)
+        if len(piece) != min(_FETCH_BYTES, size_bytes - start):
+            raise StoreUnavailable(f"{key} changed while it was read")
+        try:
+            file.write(piece)
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
+
+
+def _open_file(path: Path, limit: int) -> BinaryIO:
     name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
     try:
         _check_size(path.stat().st_size, limit)
-        return path.read_bytes()
+        return path.open("rb")
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:

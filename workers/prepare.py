@@ -1,19 +1,31 @@
 """The prepare queue: a clip becomes packs of frames in scratch, and messages for its windows."""
 
+import io
 import logging
+import mmap
+from typing import BinaryIO
 
 from celery import Celery
 from pydantic import ValidationError
 
 from clipfleet import keys
-from clipfleet.errors import ClipError, ClipUnreadable, ObjectMissing, StoreError
+from clipfleet.errors import (
+    ClipError,
+    ClipTooShort,
+    ClipUnreadable,
+    ObjectMissing,
+    StoreError,
+)
 from clipfleet.messages import ClipJob, Message
-from clipfleet.options import Options
+from clipfleet.options import FrameEncoding, Options
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
-from clipfleet.records import Failure, Plan, SourceInfo, Status, WindowPlan, done_record
+from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
+from clipfleet.store import Store
 from workers import models
 from workers.context import Context
-from workers.media import decode, onepass
+from workers.media import onepass
+from workers.media.packs import Encoding
+from workers.media.windows import MIN_FRAMES
 
 log = logging.getLogger("clipfleet")
 
@@ -60,29 +72,18 @@ def stored_plan(context: Context, job: Message) -> Plan | None:
 
 
 def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
-    source = None
     num_bytes = None
-    warnings: list[str] = []
     try:
-        data = context.read_clip(job)
-        num_bytes = len(data)
-        if not data:
-            raise ClipUnreadable("the file is empty (0 bytes)")
-        if options.prepare.upload_clips:
-            context.store.put(keys.clip(job.clip_uuid), data, content_type="video/mp4")
-        index = decode.index(data)
-        try:
-            planned = _write_packs(context, job, data, index, options)
-        except decode.FramesDiffer as differ:
-            index = differ.index
-            source = _source_info(index, data)
-            planned = _write_packs(context, job, data, index, options)
-        source = _source_info(index, data)
-        warnings = [*index.warnings, *_preview_warnings(source, options)]
+        with context.open_clip(job) as file:
+            num_bytes = file.seek(0, io.SEEK_END)
+            if not num_bytes:
+                raise ClipUnreadable("the file is empty (0 bytes)")
+            if options.prepare.upload_clips:
+                _upload(context, job, file)
+            encoding = pack_encoding(context.store, options.prepare.frame_encoding)
+            clip = _write_packs(context, job, file, options, encoding)
     except StoreError:
         raise
-    except decode.FramesDiffer:
-        error: Exception = ClipUnreadable("it decodes differently every time")
     except Exception as refused:
         log.warning(
             "cannot prepare clip %s (%s): %s",
@@ -92,56 +93,56 @@ def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
             extra={"action": "clip_refused"},
             exc_info=log.isEnabledFor(logging.DEBUG),
         )
-        error = refused
-    else:
-        return Plan(job=job, num_bytes=num_bytes, source=source, windows=planned, warnings=warnings)
-    failure = Failure(step="prepare", error=type(error).__name__, message=str(error))
+        failed = Failure(step="prepare", error=type(refused).__name__, message=str(refused))
+        return Plan(job=job, num_bytes=num_bytes, source=None, windows=[], errors=[failed])
     return Plan(
         job=job,
         num_bytes=num_bytes,
-        source=source,
-        windows=[],
-        warnings=warnings,
-        errors=[failure],
+        source=clip.source,
+        windows=clip.windows,
+        frame_encoding=encoding,
+        warnings=[*clip.warnings, *_preview_warnings(clip.source, options)],
+        errors=[] if clip.windows else [_too_short(clip.source)],
     )
+
+
+def _upload(context: Context, job: ClipJob, file: BinaryIO) -> None:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
+        context.store.put(keys.clip(job.clip_uuid), data, content_type="video/mp4")
+
+
+def pack_encoding(store: Store, asked: FrameEncoding) -> Encoding:
+    """How packs are stored: a disk is quicker than any encoder, a network is not."""
+    if asked != "auto":
+        return asked
+    return "zstd" if store.uri.startswith("s3://") else "raw"
 
 
 def _write_packs(
-    context: Context, job: ClipJob, data: bytes, index: decode.ClipIndex, options: Options
-) -> list[WindowPlan]:
+    context: Context, job: ClipJob, file: BinaryIO, options: Options, encoding: Encoding
+) -> onepass.CutClip:
     grid = models.find(options.caption.model_variant).grid
     if grid is None:
         raise ClipError(f"{options.caption.model_variant} sees no frames; it cannot caption")
-    planned = []
-    for window in onepass.cut(
-        data, index, prepare=options.prepare, preview=options.preview, grid=grid
-    ):
-        where = (
-            job.clip_uuid,
-            job.options_hash,
-            window.plan.start_frame,
-            window.plan.end_frame,
-        )
-        context.store.put(keys.frames(*where), window.frames.to_bytes())
+
+    def write(window: onepass.Window) -> None:
+        span = (window.plan.start_frame, window.plan.end_frame)
+        where = (job.clip_uuid, job.options_hash, *span)
+        context.store.put(keys.frames(*where), window.frames.to_bytes(encoding))
         if window.preview is not None:
-            context.store.put(keys.preview_frames(*where), window.preview.to_bytes())
-        planned.append(window.plan)
-    return planned
+            shown = window.preview.to_bytes("zstd" if encoding == "jpeg444" else encoding)
+            context.store.put(keys.preview_frames(*where), shown)
 
-
-def _source_info(index: decode.ClipIndex, data: bytes) -> SourceInfo:
-    return SourceInfo(
-        width=index.width,
-        height=index.height,
-        framerate=index.rate,
-        num_frames=index.num_frames,
-        duration_s=index.end_time_s,
-        video_codec=index.codec,
-        pixel_format=index.pixel_format,
-        rotation_degrees=index.rotation_degrees,
-        variable_frame_rate=index.uneven,
-        num_bytes=len(data),
+    return onepass.cut(
+        file, prepare=options.prepare, preview=options.preview, grid=grid, write=write
     )
+
+
+def _too_short(source: SourceInfo) -> Failure:
+    error = ClipTooShort(
+        f"it has {source.num_frames} frames, and a window needs at least {MIN_FRAMES}"
+    )
+    return Failure(step="prepare", error=type(error).__name__, message=str(error))
 
 
 def _preview_warnings(source: SourceInfo, options: Options) -> list[str]:

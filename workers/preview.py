@@ -4,12 +4,15 @@ from clipfleet import keys
 from clipfleet.messages import WindowJob
 from clipfleet.records import Part, PreviewFile, Status
 from workers.context import Context
-from workers.media import webp
+from workers.media import poster, webp
 from workers.parts import read_pack
 
 
 def preview(context: Context, job: WindowJob) -> Part:
-    """Encode the window's preview and put it in its place. Raises a `ClipError`."""
+    """Encode the window's preview, and its first frame, and put them in their places.
+
+    Raises a `ClipError`.
+    """
     options = context.options(job).preview
     pack = read_pack(context, job, keys.preview_frames)
     durations_ms = pack.durations_ms or []
@@ -20,13 +23,16 @@ def preview(context: Context, job: WindowJob) -> Part:
         quality=options.quality,
         threads=max(1, round(options.num_cpus_per_worker)),
     )
-    key = keys.preview(job.clip_uuid, job.start_frame, job.end_frame)
+    where = (job.clip_uuid, job.start_frame, job.end_frame)
+    key, poster_key = keys.preview(*where), keys.poster(*where)
+    context.store.put(poster_key, poster.encode(pack.frames[0]), content_type="image/jpeg")
     context.store.put(key, data, content_type="image/webp")
     count, height, width = pack.frames.shape[:3]
     return Part(
         status=Status.OK,
         preview=PreviewFile(
             key=key,
+            poster_key=poster_key,
             num_bytes=len(data),
             width=width,
             height=height,

@@ -26,9 +26,18 @@ SOURCE = SourceInfo(
     duration_s=400 / 30,
     video_codec="h264",
     pixel_format="yuv420p",
-    rotation_degrees=0,
-    variable_frame_rate=False,
     num_bytes=123_456,
+    container="mov,mp4,m4a,3gp,3g2,mj2",
+    video_streams=1,
+    rotation_degrees=0,
+    mirrored=False,
+    pixel_aspect_ratio=1.0,
+    interlaced=False,
+    color_matrix="bt709",
+    color_matrix_guessed=True,
+    color_range="limited",
+    color_transfer="unspecified",
+    variable_frame_rate=False,
 )
 
 
@@ -40,13 +49,18 @@ def window_plan(start: int, end: int) -> WindowPlan:
         end_frame=end,
         frame_indices=indices,
         frame_times_s=[n / 30 for n in indices],
+        sampling="index",
         grid_width=1008,
         grid_height=560,
     )
 
 
 PLAN = Plan(
-    job=JOB, num_bytes=123_456, source=SOURCE, windows=[window_plan(0, 255), window_plan(256, 399)]
+    job=JOB,
+    num_bytes=123_456,
+    source=SOURCE,
+    windows=[window_plan(0, 255), window_plan(256, 399)],
+    frame_encoding="raw",
 )
 
 
@@ -75,6 +89,7 @@ def previewed(start: int, end: int) -> Part:
         status=Status.OK,
         preview=PreviewFile(
             key=f"previews/{CLIP}/{start}_{end}.webp",
+            poster_key=f"previews/{CLIP}/{start}_{end}.jpg",
             num_bytes=4321,
             width=426,
             height=240,

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -209,94 +210,90 @@ def test_samples_by_time_take_the_next_free_frame_in_a_pause() -> None:
     assert windows.sample_by_time(times, 0, 4, 4) == [0, 2, 3, 4]
 
 
-@pytest.mark.parametrize("rate", [24, 25, 30, 60])
-@pytest.mark.parametrize("num_frames", [4, 100, 5000])
-def test_times_that_a_container_rounds_to_1_ms_are_even(rate: int, num_frames: int) -> None:
-    times = [round(n / rate, 3) for n in range(num_frames)]
-
-    assert not windows.is_uneven(times)
-
-
-@pytest.mark.parametrize("rate", [24, 25, 30, 60])
-@pytest.mark.parametrize("where", [1, 50, 98])
-def test_times_with_a_pause_are_uneven(rate: int, where: int) -> None:
-    times = [n / rate + (0.5 if n > where else 0.0) for n in range(100)]
-
-    assert windows.is_uneven(times)
-
-
-@pytest.mark.parametrize("times", [[], [0.0], [0.0, 7.0]])
-def test_fewer_than_3_frames_are_even(times: list[float]) -> None:
-    assert not windows.is_uneven(times)
-
-
 @st.composite
-def previewed(draw: st.DrawFn) -> tuple[list[float], int, int, float, float]:
-    """What `preview_slots` takes: times, window, the window's end, the preview's rate."""
+def previewed(draw: st.DrawFn) -> tuple[list[float], float, float]:
+    """What `preview_frames` takes: frames' times from the window's start, its length, a rate."""
     times, start, end, _ = draw(timed_windows())
-    last = end == len(times) - 1
-    after = times[-1] + draw(st.floats(0.001, 1)) if last else times[end + 1]
-    return times, start, end, after, draw(st.floats(0.01, 60))
+    window = [time - times[start] for time in times[start : end + 1]]
+    return window, window[-1] + draw(st.floats(0.001, 1)), draw(st.floats(0.01, 60))
 
 
 @given(previewed())
 def test_every_preview_frame_is_shown_for_some_time(
-    case: tuple[list[float], int, int, float, float],
+    case: tuple[list[float], float, float],
 ) -> None:
-    times, start, end, end_time_s, fps = case
-    slots = windows.preview_slots(times, start, end, end_time_s=end_time_s, fps=fps)
+    times, length_s, fps = case
+    shown = windows.preview_frames(times, length_s=length_s, fps=fps)
 
-    assert slots
-    assert all(duration_ms > 0 for _, duration_ms in slots)
+    assert shown
+    assert all(duration_ms > 0 for _, duration_ms in shown)
 
 
 @given(previewed())
 def test_preview_durations_add_up_to_the_windows_length(
-    case: tuple[list[float], int, int, float, float],
+    case: tuple[list[float], float, float],
 ) -> None:
-    times, start, end, end_time_s, fps = case
-    slots = windows.preview_slots(times, start, end, end_time_s=end_time_s, fps=fps)
+    times, length_s, fps = case
+    shown = windows.preview_frames(times, length_s=length_s, fps=fps)
 
-    assert sum(ms for _, ms in slots) == round((end_time_s - times[start]) * 1000)
+    assert sum(ms for _, ms in shown) == max(1, round(length_s * 1000))
 
 
 @given(previewed())
-def test_preview_frames_are_distinct_rise_and_stay_within_the_window(
-    case: tuple[list[float], int, int, float, float],
+def test_preview_frames_are_distinct_and_rise(case: tuple[list[float], float, float]) -> None:
+    times, length_s, fps = case
+    places = [place for place, _ in windows.preview_frames(times, length_s=length_s, fps=fps)]
+
+    assert all(a < b for a, b in itertools.pairwise(places))
+    assert places[0] == 0
+    assert places[-1] < len(times)
+
+
+@given(previewed())
+def test_a_preview_shows_the_frame_nearest_to_the_start_of_each_slot(
+    case: tuple[list[float], float, float],
 ) -> None:
-    times, start, end, end_time_s, fps = case
-    numbers = [
-        number
-        for number, _ in windows.preview_slots(times, start, end, end_time_s=end_time_s, fps=fps)
-    ]
+    times, length_s, fps = case
+    shown = windows.preview_frames(times, length_s=length_s, fps=fps)
 
-    assert all(a < b for a, b in itertools.pairwise(numbers))
-    assert all(start <= number <= end for number in numbers)
+    ends_ms = np.cumsum([ms for _, ms in shown])
+    for slot in range(max(1, round(length_s * fps))):
+        # A slot's first millisecond may still belong to the one before: times are rounded.
+        at = min(int(np.searchsorted(ends_ms, slot / fps * 1000 + 0.51, "right")), len(shown) - 1)
+        off = min(abs(time - slot / fps) for time in times)
+        assert abs(times[shown[at][0]] - slot / fps) <= off + 2e-3
 
 
-def test_a_preview_frame_is_from_the_middle_of_its_second() -> None:
+def test_a_preview_starts_with_the_windows_first_frame() -> None:
     times = [n / 10 for n in range(28)]
 
-    slots = windows.preview_slots(times, 0, 27, end_time_s=2.8, fps=1.0)
+    assert windows.preview_frames(times, length_s=2.8, fps=1.0) == [
+        (0, 1000),
+        (10, 1000),
+        (20, 800),
+    ]
 
-    assert slots == [(5, 1000), (15, 1000), (24, 800)]
 
-
-def test_the_last_preview_frame_is_shown_through_a_rest_of_less_than_half_a_second() -> None:
+def test_the_last_preview_frame_is_shown_through_a_rest_of_less_than_half_a_slot() -> None:
     times = [n / 10 for n in range(24)]
 
-    slots = windows.preview_slots(times, 0, 23, end_time_s=2.4, fps=1.0)
-
-    assert slots == [(5, 1000), (15, 1400)]
+    assert windows.preview_frames(times, length_s=2.4, fps=1.0) == [(0, 1000), (10, 1400)]
 
 
 def test_a_clip_slower_than_its_preview_shows_each_frame_once() -> None:
-    times = [0.0, 2.0, 4.0, 6.0]
+    shown = windows.preview_frames([0.0, 2.0, 4.0, 6.0], length_s=8.0, fps=1.0)
 
-    slots = windows.preview_slots(times, 0, 3, end_time_s=8.0, fps=1.0)
-
-    assert [number for number, _ in slots] == [0, 1, 2, 3]
+    assert [place for place, _ in shown] == [0, 1, 2, 3]
 
 
 def test_a_window_that_lasts_no_time_is_shown_for_a_millisecond() -> None:
-    assert windows.preview_slots([0.0] * 4, 0, 3, end_time_s=0.0, fps=1.0) == [(0, 1)]
+    shown = windows.preview_frames([0.0] * 4, length_s=0.0, fps=1.0)
+
+    assert sum(ms for _, ms in shown) == 1
+
+
+def test_a_pause_of_days_costs_no_more_than_one_of_seconds() -> None:
+    shown = windows.preview_frames([0.0, 1.0, 1e6], length_s=1e6 + 1, fps=60.0)
+
+    assert [place for place, _ in shown] == [0, 1, 2]
+    assert sum(ms for _, ms in shown) == 1_000_001_000

@@ -58,11 +58,16 @@ QWEN2_5_VL = Grid(
 )
 
 
+# libwebp's limit for a side, in pixels.
+_WEBP_SIDE = 16_383
+
+
 def preview_size(*, width: int, height: int, target_height: int) -> tuple[int, int]:
     """(width, height) of a preview: the aspect ratio kept, sides even, never upscaled.
 
     Even sides cost nothing and gain 1 to 2 dB, since WebP stores colour at half size.
     """
+    target_height = max(1, min(target_height, height * _WEBP_SIDE // width))
     high = min(height, target_height)
-    wide = min(round(width * high / height / 2), width // 2) * 2
+    wide = min(round(width * high / height / 2), width // 2, _WEBP_SIDE // 2) * 2
     return max(2, wide) if width > 1 else 1, max(2, high // 2 * 2) if high > 1 else 1

@@ -1,20 +1,22 @@
-"""From a clip's bytes to its windows' packs, in one pass over the frames."""
+"""From a clip's file to its windows' packs, in one pass over the frames."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO, Literal
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
-from clipfleet.errors import ClipTooShort, ClipUnreadable
+from clipfleet.errors import ClipUnreadable
 from clipfleet.options import PrepareOptions, PreviewOptions
-from clipfleet.records import WindowPlan
-from workers.media import windows
-from workers.media.decode import ClipIndex, Scaler, frames
+from clipfleet.records import SourceInfo, WindowPlan
+from workers.media import decode, windows
+from workers.media.decode import ClipIndex, FramesDiffer
 from workers.media.grid import Grid, preview_size
 from workers.media.packs import Pack
+from workers.media.picture import Image, Picture, Scaler
+from workers.media.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,142 +28,259 @@ class Window:
     preview: Pack | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CutClip:
+    """What was found out about a clip, and its windows' plans in order."""
+
+    source: SourceInfo
+    windows: list[WindowPlan]
+    warnings: list[str]
+
+
 def cut(
-    data: bytes,
+    file: BinaryIO,
+    *,
+    prepare: PrepareOptions,
+    preview: PreviewOptions,
+    grid: Grid,
+    write: Callable[[Window], None],
+) -> CutClip:
+    """Cut a clip into windows; `write` gets each one, in order, as soon as it is whole.
+
+    Where damage makes it start over, windows come again; the last one of a span counts. A clip
+    of fewer than 4 frames has no windows. Raises `ClipUnreadable`, and whatever `write` raises.
+    """
+    index = decode.index(file)
+    while True:
+        try:
+            return _cut(file, index, prepare=prepare, preview=preview, grid=grid, write=write)
+        except FramesDiffer:
+            if index.settled:
+                raise ClipUnreadable("it decodes differently every time") from None
+        index = decode.settle(file, index)
+
+
+def _cut(
+    file: BinaryIO,
     index: ClipIndex,
     *,
     prepare: PrepareOptions,
     preview: PreviewOptions,
     grid: Grid,
-) -> Iterator[Window]:
-    """The clip's windows in order, each as soon as its last frame is decoded.
-
-    Raises `ClipTooShort` where there is none, and `FramesDiffer` where `index` turns out wrong:
-    forget what came and start again with the index that it carries.
-    """
-    pending = _plan(index, prepare=prepare, preview=preview, grid=grid)
-    if not pending:
-        raise ClipTooShort(
-            f"it has {index.num_frames} frames, and a window needs at least {windows.MIN_FRAMES}"
-        )
-    wanted: dict[int, list[_Filling]] = defaultdict(list)
-    for window in pending:
-        for filling in window.fillings:
-            for number in filling.indices:
-                if filling not in wanted[number]:
-                    wanted[number].append(filling)
-    whole = iter(pending)
-    current = next(whole)
-    for number, frame in frames(data, index):
-        for filling in wanted.pop(number, ()):
+    write: Callable[[Window], None],
+) -> CutClip:
+    cuts = _plan(index.timeline, prepare=prepare, preview=preview)
+    wanted = sorted({number for each in cuts for number in each.wanted}) or [0]
+    studio: _Studio | None = None
+    coming = iter(cuts)
+    filling: _Filling | None = None
+    plans = []
+    for number, frame in decode.frames(file, index, wanted):
+        if studio is None:
+            aspect = index.contents.pixel_aspect_ratio
+            picture = Picture.of(frame, pixel_aspect_ratio=aspect)
+            studio = _Studio(picture, prepare=prepare, preview=preview, grid=grid)
+        studio.look_at(frame)
+        if filling is None and (following := next(coming, None)):
+            filling = _Filling(following, studio)
+        if filling is not None:
             filling.take(number, frame)
-        if number == current.end:
-            yield current.finish(index)
-            current = next(whole, current)
+            if number == filling.cut.end:
+                window = filling.window(index.timeline)
+                filling = None
+                write(window)
+                plans.append(window.plan)
+    if studio is None:
+        raise ClipUnreadable("it holds no frame that can be decoded")
+    source = _source_info(file, index, studio)
+    return CutClip(source=source, windows=plans, warnings=[*index.warnings, *studio.warnings])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """A window's frame numbers: those sampled, and those shown in its preview, and how long."""
+
+    start: int
+    end: int
+    sampling: Literal["index", "time"]
+    sampled: list[int]
+    shown: list[int]
+    durations_ms: list[int]
+
+    @property
+    def wanted(self) -> set[int]:
+        return {*self.sampled, *self.shown}
+
+
+def _plan(timeline: Timeline, *, prepare: PrepareOptions, preview: PreviewOptions) -> list[_Cut]:
+    times_s = (*timeline.times_s, timeline.end_time_s)
+    cuts = []
+    for start, end in windows.split(
+        len(timeline.times_s), size=prepare.window_size, threshold=prepare.remainder_threshold
+    ):
+        count = windows.sample_count(
+            end - start + 1, rate=timeline.rate, sampling_fps=prepare.sampling_fps
+        )
+        if timeline.uneven:
+            sampled = windows.sample_by_time(times_s, start, end, count)
+        else:
+            sampled = windows.sample_evenly(start, end, count)
+        shown: list[tuple[int, int]] = []
+        if prepare.generate_previews:
+            length_s = times_s[end + 1] - times_s[start]
+            enough = len(sampled) >= round(length_s * preview.target_fps)
+            choice = sorted(set(sampled)) if enough else list(range(start, end + 1))
+            shown = [
+                (choice[place], duration_ms)
+                for place, duration_ms in windows.preview_frames(
+                    [times_s[number] - times_s[start] for number in choice],
+                    length_s=length_s,
+                    fps=preview.target_fps,
+                )
+            ]
+        cuts.append(
+            _Cut(
+                start=start,
+                end=end,
+                sampling="time" if timeline.uneven else "index",
+                sampled=sampled,
+                shown=[number for number, _ in shown],
+                durations_ms=[duration_ms for _, duration_ms in shown],
+            )
+        )
+    return cuts
+
+
+class _Studio:
+    """What makes a clip's pictures: their sizes, and a scaler for each size."""
+
+    def __init__(
+        self, picture: Picture, *, prepare: PrepareOptions, preview: PreviewOptions, grid: Grid
+    ) -> None:
+        self.picture = picture
+        self.interlaced = False
+        self._grid = None if prepare.model_does_preprocess else grid
+        self._preview_height = preview.target_height
+        self._scalers: dict[tuple[int, int], Scaler] = {}
+        self._stored_sizes: dict[tuple[int, int], None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What people should know of how the clip is shown."""
+        warnings = self.picture.warnings
+        if len(self._stored_sizes) > 1:
+            sizes = " and ".join(f"{w}×{h}" for w, h in self._stored_sizes)
+            warnings.append(f"its frames change size ({sizes}): all are shown at the first's")
+        return warnings
+
+    def look_at(self, frame: av.VideoFrame) -> None:
+        """Note what a frame may have that others do not."""
+        self.interlaced |= frame.interlaced_frame
+        self._stored_sizes[frame.width, frame.height] = None
+
+    def model_size(self, num_frames: int) -> tuple[int, int]:
+        """(width, height) of the frames that the model sees."""
+        width, height = self.picture.display_width, self.picture.height
+        if self._grid is None:
+            return width, height
+        return self._grid.fit(width=width, height=height, num_frames=num_frames)
+
+    def preview_size(self) -> tuple[int, int]:
+        """(width, height) of the frames that people see."""
+        return preview_size(
+            width=self.picture.display_width,
+            height=self.picture.height,
+            target_height=self._preview_height,
+        )
+
+    def scaler(self, size: tuple[int, int]) -> Scaler:
+        """What makes pictures of this (width, height)."""
+        if size not in self._scalers:
+            self._scalers[size] = Scaler(self.picture, width=size[0], height=size[1])
+        return self._scalers[size]
 
 
 class _Filling:
-    """Frames of one size being collected for one window."""
+    """A window whose frames are being collected."""
 
-    def __init__(self, indices: list[int], *, width: int, height: int) -> None:
-        self.indices = indices
-        self.width, self.height = width, height
-        self._scaler = Scaler(width=width, height=height)
-        self._places = defaultdict(list)
-        for place, number in enumerate(indices):
-            self._places[number].append(place)
-        self._frames: NDArray[np.uint8] | None = None
+    def __init__(self, cut: _Cut, studio: _Studio) -> None:
+        self.cut = cut
+        self._frames = _Images(cut.sampled, studio, studio.model_size(len(cut.sampled)))
+        self._preview = _Images(cut.shown, studio, studio.preview_size()) if cut.shown else None
 
     def take(self, number: int, frame: av.VideoFrame) -> None:
-        if self._frames is None:
-            self._frames = np.empty((len(self.indices), self.height, self.width, 3), np.uint8)
-        first, *again = self._places[number]
-        self._scaler.into(frame, self._frames[first])
-        for place in again:
-            self._frames[place] = self._frames[first]
+        for images in (self._frames, self._preview):
+            if images is not None:
+                images.take(number, frame)
 
-    def pack(self, index: ClipIndex, durations_ms: list[int] | None = None) -> Pack:
-        if self._frames is None:
-            raise ClipUnreadable("no frame of a window could be decoded")
-        pack = Pack(
-            frames=self._frames,
-            indices=self.indices,
-            times_s=[index.times_s[n] for n in self.indices],
-            source_fps=index.rate,
-            durations_ms=durations_ms,
-        )
-        self._frames = None
-        return pack
-
-
-class _PendingWindow:
-    def __init__(
-        self,
-        start: int,
-        end: int,
-        sampled: _Filling,
-        preview: _Filling | None,
-        durations_ms: list[int],
-    ) -> None:
-        self.start, self.end = start, end
-        self._sampled, self._preview, self._durations_ms = sampled, preview, durations_ms
-        self.fillings = [sampled, preview] if preview else [sampled]
-
-    def finish(self, index: ClipIndex) -> Window:
-        pack = self._sampled.pack(index)
+    def window(self, timeline: Timeline) -> Window:
+        cut = self.cut
+        height, width = self._frames.images.shape[1:3]
+        frames = self._frames.pack(timeline)
         return Window(
             plan=WindowPlan(
-                start_frame=self.start,
-                end_frame=self.end,
-                frame_indices=pack.indices,
-                frame_times_s=pack.times_s,
-                grid_width=self._sampled.width,
-                grid_height=self._sampled.height,
+                start_frame=cut.start,
+                end_frame=cut.end,
+                frame_indices=frames.indices,
+                frame_times_s=frames.times_s,
+                sampling=cut.sampling,
+                grid_width=width,
+                grid_height=height,
             ),
-            frames=pack,
-            preview=self._preview.pack(index, self._durations_ms) if self._preview else None,
+            frames=frames,
+            preview=self._preview.pack(timeline, cut.durations_ms) if self._preview else None,
         )
 
 
-def _plan(
-    index: ClipIndex, *, prepare: PrepareOptions, preview: PreviewOptions, grid: Grid
-) -> list[_PendingWindow]:
-    pending = []
-    for start, end in windows.split(
-        index.num_frames, size=prepare.window_size, threshold=prepare.remainder_threshold
-    ):
-        count = windows.sample_count(
-            end - start + 1, rate=index.rate, sampling_fps=prepare.sampling_fps
+class _Images:
+    """Frames of one size, each at its places."""
+
+    def __init__(self, numbers: list[int], studio: _Studio, size: tuple[int, int]) -> None:
+        self._numbers = numbers
+        self._scaler = studio.scaler(size)
+        self.images: Image = np.empty((len(numbers), size[1], size[0], 3), np.uint8)
+        self._next = 0
+
+    def take(self, number: int, frame: av.VideoFrame) -> None:
+        if self._next == len(self._numbers) or self._numbers[self._next] != number:
+            return
+        first = self._next
+        self._scaler.into(frame, self.images[first])
+        self._next += 1
+        while self._next < len(self._numbers) and self._numbers[self._next] == number:
+            self.images[self._next] = self.images[first]
+            self._next += 1
+
+    def pack(self, timeline: Timeline, durations_ms: list[int] | None = None) -> Pack:
+        return Pack(
+            frames=self.images,
+            indices=self._numbers,
+            times_s=[timeline.times_s[number] for number in self._numbers],
+            source_fps=timeline.rate,
+            durations_ms=durations_ms,
         )
-        if index.uneven:
-            sampled = windows.sample_by_time(index.times_s, start, end, count)
-        else:
-            sampled = windows.sample_evenly(start, end, count)
-        width, height = index.width, index.height
-        if not prepare.model_does_preprocess:
-            width, height = grid.fit(width=width, height=height, num_frames=count)
-        slots: list[tuple[int, int]] = []
-        shown = None
-        if prepare.generate_previews:
-            last = end + 1 == index.num_frames
-            slots = windows.preview_slots(
-                index.times_s,
-                start,
-                end,
-                end_time_s=index.end_time_s if last else index.times_s[end + 1],
-                fps=preview.target_fps,
-            )
-            wide, high = preview_size(
-                width=index.width, height=index.height, target_height=preview.target_height
-            )
-            shown = _Filling([number for number, _ in slots], width=wide, height=high)
-        pending.append(
-            _PendingWindow(
-                start,
-                end,
-                _Filling(sampled, width=width, height=height),
-                shown,
-                [duration_ms for _, duration_ms in slots],
-            )
-        )
-    return pending
+
+
+def _source_info(file: BinaryIO, index: ClipIndex, studio: _Studio) -> SourceInfo:
+    held, picture = index.contents, studio.picture
+    return SourceInfo(
+        width=picture.width,
+        height=picture.height,
+        framerate=index.timeline.rate,
+        num_frames=index.num_frames,
+        duration_s=index.timeline.end_time_s,
+        video_codec=held.codec,
+        pixel_format=picture.pixel_format,
+        num_bytes=file.seek(0, io.SEEK_END),
+        container=held.container,
+        video_streams=held.video_streams,
+        rotation_degrees=picture.turn.degrees,
+        mirrored=picture.turn.mirrored,
+        pixel_aspect_ratio=picture.pixel_aspect_ratio,
+        interlaced=studio.interlaced,
+        color_matrix=picture.matrix_name,
+        color_matrix_guessed=picture.matrix_guessed,
+        color_range="full" if picture.full_range else "limited",
+        color_transfer=picture.transfer,
+        variable_frame_rate=index.timeline.uneven,
+    )

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MILLISECOND = fractions.Fraction(1, 1000)
+_LONGEST_MS = 2**24 - 1  # the container has 24 bits for a frame's duration
 
 
 def encode(
     frames: NDArray[np.uint8],
     durations_ms: list[int],
     *,
-    compression_level: int,
-    quality: int,
-    threads: int,
+    compression_level: int = 6,
+    quality: int = 50,
+    threads: int = 1,
 ) -> bytes:
     """An animation that loops forever, each frame shown for its duration.
 
@@ -40,7 +41,12 @@ def encode(
         stream.codec_context.thread_count = threads
         shown_ms = 0
         packets = []
-        for rgb, duration_ms in zip(frames, durations_ms, strict=True):
+        shown = [
+            (rgb, part_ms)
+            for rgb, duration_ms in zip(frames, durations_ms, strict=True)
+            for part_ms in _parts(duration_ms)
+        ]
+        for rgb, duration_ms in shown:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
             if lossless:
                 frame = frame.reformat(format="bgra")
@@ -50,7 +56,13 @@ def encode(
             shown_ms += duration_ms
             packets += stream.encode(frame)
         packets += stream.encode(None)
-        for packet, duration_ms in zip(packets, durations_ms, strict=True):
+        for packet, (_, duration_ms) in zip(packets, shown, strict=True):
             packet.duration = duration_ms
             container.mux(packet)
     return out.getvalue()
+
+
+def _parts(duration_ms: int) -> list[int]:
+    """The duration in parts that the container can hold: a frame shown for hours comes again."""
+    whole, rest = divmod(duration_ms, _LONGEST_MS)
+    return [_LONGEST_MS] * whole + ([rest] if rest else [])

@@ -4,13 +4,15 @@ Frame numbers count the frames that the clip shows, from 0; `start` and `end` ar
 The rules are the reference system's (NVIDIA NeMo Curator), except where frame times are uneven.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 MIN_FRAMES = 4
 MAX_FRAMES = 768
+
+# Slots: far below a frame, far above what float64 loses.
+_ROUNDING = 1e-6
 
 
 def split(num_frames: int, *, size: int, threshold: int) -> list[tuple[int, int]]:
@@ -73,36 +75,22 @@ def sample_by_time(times_s: Sequence[float], start: int, end: int, count: int) -
     return [start + int(n) for n in bounded]
 
 
-def is_uneven(times_s: Sequence[float]) -> bool:
-    """Whether any frame lies more than half a frame from its place at a constant rate."""
-    if len(times_s) < 3:
-        return False
-    times = np.asarray(times_s)
-    even = np.linspace(times[0], times[-1], len(times))
-    half_frame = (times[-1] - times[0]) / (len(times) - 1) / 2
-    return bool(np.abs(times - even).max() > half_frame)
-
-
-def preview_slots(
-    times_s: Sequence[float], start: int, end: int, *, end_time_s: float, fps: float
+def preview_frames(
+    times_s: Sequence[float], *, length_s: float, fps: float
 ) -> list[tuple[int, int]]:
-    """(frame number, duration in ms) of each preview frame of a window.
+    """Which of a window's frames its preview shows: (place in `times_s`, duration in ms).
 
-    Each frame stands for a slot of 1/`fps` seconds and is the one nearest to the slot's middle;
-    the last slot takes what is left, so that durations add up to the window's length, which ends
-    at `end_time_s`. A frame that would be shown twice is shown once, for longer.
+    Times count from the window's start. The preview has a slot of 1/`fps` seconds for every such
+    step that the window is long; each slot shows the frame nearest to its start, the last one to
+    the window's end. A frame that would fill several slots is shown once, for longer. Durations
+    add up to the window's length, to the millisecond.
     """
-    window = np.asarray(times_s[start : end + 1])
-    length_s = max(end_time_s - window[0], 0.001)
-    edges = [i / fps for i in range(max(1, round(length_s * fps)))] + [length_s]
+    times = np.asarray(times_s, np.float64)
+    slots = max(1, round(length_s * fps))
     total_ms = max(1, round(length_s * 1000))
-    edges_ms = [round(edge * 1000) for edge in edges[:-1]] + [total_ms]
-    slots: list[tuple[int, int]] = []
-    for i, (left, right) in enumerate(itertools.pairwise(edges_ms)):
-        middle = window[0] + (edges[i] + min(edges[i] + 1 / fps, length_s)) / 2
-        number = start + int(np.abs(window - middle).argmin())
-        if slots and slots[-1][0] == number:
-            slots[-1] = (number, slots[-1][1] + right - left)
-        else:
-            slots.append((number, right - left))
-    return slots
+    # A frame is the nearest from the middle between it and the one before.
+    nearest_from = np.ceil((times[:-1] + times[1:]) / 2 * fps - _ROUNDING)
+    first_slots = np.concatenate(([0.0], nearest_from, [slots])).clip(0, slots)
+    edges_ms = np.where(first_slots == slots, total_ms, np.round(first_slots / fps * 1000))
+    durations_ms = np.diff(edges_ms)
+    return [(int(place), int(durations_ms[place])) for place in np.nonzero(durations_ms > 0)[0]]

@@ -1,0 +1,187 @@
+"""What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from clipfleet.errors import ClipUnreadable
+from workers.media import bitstream
+
+# Clips are untrusted: containers that carry media themselves, never playlists or references.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,"
+    "h264,hevc,m4v,ivf,obu,nut,gif,rawvideo,mjpeg"
+)
+_OPEN_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
+_BUFFER_BYTES = 1 << 20
+
+# These carry no times of their own: FFmpeg makes them up from a rate of 25.
+_WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", "rawvideo"})
+# In these, frames that are shown in another order than they lie in have the times of their places.
+_TIMES_IN_FILE_ORDER = frozenset({"avi", "asf"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packet:
+    """One packet of the video stream. Times in the stream's ticks.
+
+    `shown` is false for what an edit list hides. `corrupt`: the demuxer knows that it is not
+    whole. `key` is the container's word, `kind` what its own bytes say.
+    """
+
+    pts: int | None
+    duration: int
+    shown: bool
+    corrupt: bool
+    key: bool
+    kind: bitstream.Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """A clip's packets, in the order in which they lie in the file, and what is said of them.
+
+    `rates` are those that the file states, in frames a second, the likeliest first. `timed`: the
+    packets' times are when frames are shown; `ordered`: they say at least in which order.
+    """
+
+    packets: list[Packet]
+    time_base: Fraction
+    rates: list[float]
+    timed: bool
+    ordered: bool
+    intra_only: bool
+    container: str
+    codec: str
+    pixel_aspect_ratio: float
+    video_streams: int
+    warnings: list[str]
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The clip's container, from its start, and the video stream that is taken, in one thread.
+
+    Raises `ClipUnreadable`.
+    """
+    file.seek(0)
+    try:
+        container = av.open(file, "r", options=dict(_OPEN_OPTIONS), buffer_size=_BUFFER_BYTES)
+    except (av.FFmpegError, ValueError) as error:
+        raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
+    with container:
+        streams = _video_streams(container)
+        if not streams:
+            held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise ClipUnreadable(f"it has no video stream (it holds: {held})")
+        stream = streams[0]
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def _video_streams(container: InputContainer) -> list[VideoStream]:
+    """All but cover art and other stills that stand for the file."""
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return [s for s in container.streams.video if not s.disposition & still]
+
+
+def why(error: Exception) -> str:
+    """FFmpeg's reason, in one line."""
+    reason = error.strerror if isinstance(error, av.FFmpegError) else str(error)
+    return (reason or type(error).__name__).splitlines()[0]
+
+
+def contents(file: BinaryIO) -> Contents:
+    """What the file holds, without decoding. Raises `ClipUnreadable`."""
+    with opened(file) as (container, stream):
+        codec = stream.codec_context.codec
+        packets: list[Packet] = []
+        warnings = []
+        try:
+            packets.extend(_read(container, stream))
+        except av.FFmpegError as error:
+            warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
+        corrupt = sum(packet.corrupt for packet in packets)
+        if corrupt:
+            warnings.append(f"{corrupt} of {len(packets)} packets are damaged or cut short")
+        elif "matroska" in container.format.name and _is_cut_short(file):
+            warnings.append("the file is cut short: it ends before the end that it states")
+        shown = [packet.pts for packet in packets if packet.shown]
+        own_times = container.format.name not in _WITHOUT_TIMES
+        ordered = None not in shown and len(set(shown)) == len(shown) and _keys_rise(packets)
+        if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
+            ordered = False
+        return Contents(
+            packets=packets,
+            time_base=stream.time_base or Fraction(1, 1000),
+            rates=_stated_rates(stream, own_times=own_times),
+            timed=own_times and ordered,
+            ordered=ordered,
+            intra_only=codec.intra_only,
+            container=container.format.name,
+            codec=codec.canonical_name,
+            pixel_aspect_ratio=float(stream.sample_aspect_ratio or 0),
+            video_streams=len(_video_streams(container)),
+            warnings=warnings,
+        )
+
+
+def _read(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    context = stream.codec_context
+    look = bitstream.reader(
+        context.codec.canonical_name,
+        extradata=context.extradata,
+        intra_only=context.codec.intra_only,
+    )
+    for packet in container.demux(stream):
+        if packet.size:
+            kind = look(bytes(packet))
+            yield Packet(
+                pts=packet.pts,
+                duration=packet.duration or 0,
+                shown=not packet.is_discard and not kind.hidden,
+                corrupt=packet.is_corrupt,
+                key=packet.is_keyframe,
+                kind=kind,
+            )
+
+
+def _keys_rise(packets: list[Packet]) -> bool:
+    """Whether each key frame is shown after all packets before it, as every codec has it."""
+    latest = None
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        if packet.key and packet.kind.starts and latest is not None and packet.pts < latest:
+            return False
+        latest = packet.pts if latest is None else max(latest, packet.pts)
+    return True
+
+
+def _stated_rates(stream: VideoStream, *, own_times: bool) -> list[float]:
+    guessed, coded = stream.guessed_rate, stream.codec_context.framerate
+    rates = [guessed, stream.average_rate, stream.base_rate] if own_times else [coded, guessed]
+    return [float(rate) for rate in rates if rate] or [25.0]
+
+
+def _is_cut_short(file: BinaryIO) -> bool:
+    """Whether a Matroska file ends before its segment does (RFC 8794, RFC 9559)."""
+    file.seek(0)
+    head = file.read(4096)
+    at = 0
+    for expected in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # EBML, then Segment
+        if head[at : at + 4] != expected or len(head) < at + 12:
+            return False
+        octets = 9 - head[at + 4].bit_length()
+        size = int.from_bytes(head[at + 4 : at + 4 + octets]) & (1 << 7 * octets) - 1
+        at += 4 + octets + size
+    unknown = size == (1 << 7 * octets) - 1
+    return not unknown and file.seek(0, io.SEEK_END) < at

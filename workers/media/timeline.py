@@ -1,0 +1,66 @@
+"""When a clip's frames are shown, and at what rate: from timestamps, or from a rate alone."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+# Containers round times to their ticks, and Matroska's milliseconds live on in files made from it.
+_TICKS, _MILLISECONDS = 1.5, 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Times in seconds, from the first frame; `rate` in frames a second.
+
+    `end_time_s` is when the last frame ends. `uneven`: times do not follow a constant rate.
+    """
+
+    times_s: tuple[float, ...]
+    rate: float
+    end_time_s: float
+    uneven: bool
+
+
+def by_rate(num_frames: int, rate: float) -> Timeline:
+    """The times of frames at a constant rate."""
+    times = tuple(i / rate for i in range(num_frames))
+    return Timeline(times_s=times, rate=rate, end_time_s=num_frames / rate, uneven=False)
+
+
+def by_timestamps(
+    pts: Sequence[int], *, time_base: Fraction, rates: Sequence[float], last_ticks: int = 0
+) -> Timeline:
+    """The times of frames whose timestamps rise, in ticks of `time_base` seconds.
+
+    `rates` are those that the file states: one that explains all but the rounding of times is
+    exact; else the rate is the mean of what was measured. `last_ticks` is how long the last frame
+    is shown, 0 where that is not known.
+    """
+    if len(pts) < 2:
+        return by_rate(len(pts), rates[0])
+    times = tuple(float((p - pts[0]) * time_base) for p in pts)
+    rate = (len(times) - 1) / times[-1]
+    rounding_s = max(_TICKS * float(time_base), _MILLISECONDS / 1000)
+    for stated in rates:
+        if abs((len(times) - 1) / stated - times[-1]) <= rounding_s:
+            rate = stated
+            break
+    uneven = is_uneven(times)
+    last_s = 1 / rate
+    if uneven:
+        steps = sorted(b - a for a, b in itertools.pairwise(times))
+        last_s = float(last_ticks * time_base) or steps[len(steps) // 2]
+    return Timeline(times_s=times, rate=rate, end_time_s=times[-1] + last_s, uneven=uneven)
+
+
+def is_uneven(times_s: Sequence[float]) -> bool:
+    """Whether any frame lies more than half a frame from its place at a constant rate."""
+    if len(times_s) < 3:
+        return False
+    times = np.asarray(times_s)
+    even = np.linspace(times[0], times[-1], len(times))
+    half_frame = (times[-1] - times[0]) / (len(times) - 1) / 2
+    return bool(np.abs(times - even).max() > half_frame)
