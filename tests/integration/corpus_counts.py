@@ -1,0 +1,127 @@
+"""Cases about number: files without timestamps, without counts, with wrong ones, short and long."""
+
+import functools
+import struct
+
+from tests.integration import clips, mp4_boxes
+from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265, Case, h264
+from tests.integration.reference import Look
+
+UNTIMED = [
+    Case(name="no timestamps: raw H.264 with B-frames", make=lambda: h264(container="h264")),
+    Case(
+        name="no timestamps: raw H.264 without B-frames",
+        make=lambda: clips.encode(60, container="h264", options={**X264, "bf": "0"}),
+    ),
+    Case(
+        name="no timestamps: raw HEVC",
+        make=lambda: clips.encode(60, codec="libx265", container="hevc", options=X265),
+        codec="hevc",
+    ),
+    Case(name="no timestamps: H.264 with B-frames in avi", make=lambda: h264(container="avi")),
+    Case(
+        name="no timestamps: MPEG-4 part 2 with B-frames in avi",
+        make=lambda: clips.encode(60, codec="mpeg4", container="avi", options=MPEG2),
+        codec="mpeg4",
+    ),
+    Case(
+        name="no timestamps: raw MPEG-4 part 2",
+        make=lambda: clips.encode(60, codec="mpeg4", container="m4v", options=MPEG2),
+        codec="mpeg4",
+    ),
+    Case(
+        name="no timestamps: raw MPEG-2",
+        make=lambda: clips.encode(60, codec="mpeg2video", container="mpeg2video", options=MPEG2),
+        codec="mpeg2video",
+    ),
+    Case(
+        name="no timestamps and no rate: raw motion JPEG",
+        make=lambda: clips.encode(
+            60, codec="mjpeg", container="mjpeg", pixel_format="yuvj420p", options={"b": "20M"}
+        ),
+        codec="mjpeg",
+        pixel_format="yuvj420p",
+        look=Look(full_range=True),
+        guessed=False,
+        rate=None,
+        sampling=None,
+    ),
+    Case(
+        name="no timestamps and no rate: raw AV1 (obu)",
+        make=lambda: clips.encode(60, codec="libsvtav1", container="obu", options=AV1),
+        codec="av1",
+        rate=None,
+        sampling=None,
+    ),
+]
+
+
+def miscounted_mp4(factor: float) -> bytes:
+    """A mp4 whose headers give `factor` times its length, and no edit list that would cut it."""
+    data = mp4_boxes.edited(h264(), "moov/trak/edts", lambda _: None)
+    for path, at in (("moov/mvhd", 16), ("moov/trak/tkhd", 20), ("moov/trak/mdia/mdhd", 16)):
+        (old,) = struct.unpack_from(">I", mp4_boxes.content(data, path), at)
+        data = mp4_boxes.edited(data, path, mp4_boxes.overwritten(at, round(old * factor)))
+    return data
+
+
+def miscounted_avi(number: int) -> bytes:
+    """An avi whose two headers say `number` frames."""
+    data = bytearray(h264(container="avi"))
+    struct.pack_into("<I", data, data.index(b"avih") + 8 + 16, number)
+    struct.pack_into("<I", data, data.index(b"strh") + 8 + 32, number)
+    return bytes(data)
+
+
+COUNTS = [
+    *[
+        Case(name=f"no frame count: {name}", make=functools.partial(h264, 60, container))
+        for name, container in (
+            ("mkv", "matroska"),
+            ("ts", "mpegts"),
+            ("flv", "flv"),
+            ("asf", "asf"),
+        )
+    ],
+    Case(
+        name="no frame count: fragmented mp4",
+        make=lambda: h264(muxer=(("movflags", "frag_keyframe+empty_moov"),)),
+    ),
+    Case(
+        name="no frame count: webm, VP9",
+        make=lambda: clips.encode(60, codec="libvpx-vp9", container="webm", options=VP9),
+        codec="vp9",
+    ),
+    Case(
+        name="no frame count: mkv written as a live stream",
+        make=lambda: h264(container="matroska", muxer=(("live", "1"),)),
+    ),
+    Case(
+        name="no frame count: MPEG-2 program stream",
+        make=lambda: clips.encode(60, codec="mpeg2video", container="mpeg", options=MPEG2),
+        codec="mpeg2video",
+    ),
+    Case(name="frame count in the header: mov", make=lambda: h264(container="mov")),
+    Case(
+        name="wrong length in the headers: mp4, three times too long",
+        make=lambda: miscounted_mp4(3),
+    ),
+    Case(name="wrong length in the headers: mp4, a third", make=lambda: miscounted_mp4(1 / 3)),
+    Case(name="wrong count in the headers: avi, 1000", make=lambda: miscounted_avi(1000)),
+    Case(name="wrong count in the headers: avi, 10", make=lambda: miscounted_avi(10)),
+    Case(name="wrong count in the headers: avi, 0", make=lambda: miscounted_avi(0)),
+    Case(name="one frame", make=lambda: h264(1), numbers=range(1), windows=[]),
+    Case(name="three frames", make=lambda: h264(3), numbers=range(3), windows=[]),
+    Case(name="four frames", make=lambda: h264(4), numbers=range(4)),
+    Case(
+        name="an hour long: 7,200 frames at 2 fps",
+        make=lambda: clips.encode(
+            7200, rate=2, size=(48, 32), options={"preset": "ultrafast", "crf": "12", "g": "250"}
+        ),
+        numbers=range(7200),
+        rate=2.0,
+        size=(48, 32),
+        windows=[*((i * 256, i * 256 + 255) for i in range(27)), (27 * 256, 7199)],
+        prepare={"sampling_fps": 1 / 16},
+    ),
+]
