@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,18 +47,48 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "unknown"
 
 
-def publish(title: str, rows: list[Row], *, json_file: Path | None) -> None:
-    """Print the rows as a table and, with `json_file`, write them with the machine."""
+def publish(
+    title: str,
+    rows: list[Row],
+    *,
+    json_file: Path | None,
+    settings: dict[str, str] | None = None,
+    tables: Sequence[Table] = (),
+) -> None:
+    """Print the rows as a table and, with `json_file`, write them with the machine.
+
+    `settings` say what else the figures depend on. `tables` take the place of the one with a line
+    for each row.
+    """
     about = machine()
+    console = Console(highlight=False)
+    if tables:
+        console.print(title, style="italic")
+    for each in tables or (_table(title, rows),):
+        console.print(each)
+    console.print(f"{about['processor']}, {about['cores']} cores", style="dim")
+    for name, value in (settings or {}).items():
+        console.print(f"{name}: {value}", style="dim")
+    if json_file is not None:
+        write(rows, json_file, settings=settings)
+
+
+def _table(title: str, rows: list[Row]) -> Table:
     table = Table(title=title, title_justify="left", box=None, header_style="dim")
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("unit")
     for row in rows:
         table.add_row(row.name, f"{row.value:,.3g}", row.unit)
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(f"{about['processor']}, {about['cores']} cores", style="dim")
-    if json_file is not None:
-        text = json.dumps({"machine": about, "rows": [asdict(row) for row in rows]}, indent=1)
-        json_file.write_text(text + "\n")
+    return table
+
+
+def write(rows: list[Row], json_file: Path, *, settings: dict[str, str] | None = None) -> None:
+    """Write the rows with the machine; whole or not at all."""
+    content: dict[str, Any] = {"machine": machine()}
+    if settings:
+        content["settings"] = settings
+    content["rows"] = [asdict(row) for row in rows]
+    unfinished = json_file.with_name(f".{json_file.name}.part")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.replace(json_file)
