@@ -58,12 +58,12 @@ def ours(clip: Path, store: Store, *, previews: bool) -> Details:
         details |= {"preview_bytes": 0.0, "webp_cpu_s": 0.0}
 
     def write(window: onepass.Window) -> None:
-        pack = window.frames.to_bytes("raw")
+        pack = window.frames.to_parts("raw")
         name = f"{window.plan.start_frame}_{window.plan.end_frame}"
         store.put(f"frames/{name}", pack)
         details["windows"] += 1
         details["frames"] += len(window.plan.frame_indices)
-        details["pack_bytes"] += len(pack)
+        details["pack_bytes"] += sum(map(len, pack))
         if window.preview is not None:
             started_s = cpu_seconds()
             animation = webp.encode(

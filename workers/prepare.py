@@ -128,9 +128,9 @@ def _write_packs(
     def write(window: onepass.Window) -> None:
         span = (window.plan.start_frame, window.plan.end_frame)
         where = (job.clip_uuid, job.options_hash, *span)
-        context.store.put(keys.frames(*where), window.frames.to_bytes(encoding))
+        context.store.put(keys.frames(*where), window.frames.to_parts(encoding))
         if window.preview is not None:
-            shown = window.preview.to_bytes("zstd" if encoding == "jpeg444" else encoding)
+            shown = window.preview.to_parts("zstd" if encoding == "jpeg444" else encoding)
             context.store.put(keys.preview_frames(*where), shown)
 
     return onepass.cut(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from clipfleet.errors import ObjectMissing
 
+# An object's bytes, whole or in parts that are written one after the other.
+Data = bytes | memoryview | tuple[bytes | memoryview, ...]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectInfo:
@@ -38,7 +41,7 @@ class Store(abc.ABC):
     def put(
         self,
         key: str,
-        data: bytes | memoryview,
+        data: Data,
         *,
         content_type: str = "application/octet-stream",
         if_absent: bool = False,

@@ -17,7 +17,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from clipfleet.store.base import ObjectInfo, Store
+from clipfleet.store.base import Data, ObjectInfo, Store
 from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
@@ -55,7 +55,7 @@ class FolderStore(Store):
     def put(
         self,
         key: str,
-        data: bytes | memoryview,
+        data: Data,
         *,
         content_type: str = "application/octet-stream",
         if_absent: bool = False,
@@ -68,7 +68,7 @@ class FolderStore(Store):
             self._make_temp_folder()
             try:
                 with temp.open("xb") as file:
-                    file.write(data)
+                    file.writelines(data if isinstance(data, tuple) else (data,))
                     file.flush()
                     os.fsync(file.fileno())
                 return self._place(temp, path, if_absent=if_absent)

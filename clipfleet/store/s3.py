@@ -29,7 +29,7 @@ from clipfleet.errors import (
     StoreUnavailable,
     UsageError,
 )
-from clipfleet.store.base import ObjectInfo, Store
+from clipfleet.store.base import Data, ObjectInfo, Store
 from clipfleet.store.object_key import check_key, check_prefix
 
 logger = logging.getLogger(__name__)
@@ -125,13 +125,13 @@ class S3Store(Store):
     def put(
         self,
         key: str,
-        data: bytes | memoryview,
+        data: Data,
         *,
         content_type: str = "application/octet-stream",
         if_absent: bool = False,
     ) -> bool:
         name = self._name(key)
-        content = bytes(data)
+        content = b"".join(data) if isinstance(data, tuple) else bytes(data)
         if if_absent:
             if len(content) > MAX_PART_SIZE:
                 raise ValueError(f"{key}: {len(content)} bytes are too many to put if absent")

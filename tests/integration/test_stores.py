@@ -88,6 +88,12 @@ def test_an_object_of_12_mib_comes_back_whole(store: Store) -> None:
     assert store.stat("big").size_bytes == 12 * MIB
 
 
+def test_an_object_may_be_put_in_parts(store: Store) -> None:
+    store.put("parts", (b"one", memoryview(b"-two"), b"", b"-three"))
+
+    assert store.get("parts") == b"one-two-three"
+
+
 @pytest.mark.parametrize("key", UNUSUAL_KEYS)
 def test_unusual_keys_are_kept_as_they_are(store: Store, key: str) -> None:
     store.put(key, key.encode())

@@ -9,7 +9,7 @@ take them.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import av
 
@@ -72,17 +72,24 @@ def _timeline(held: Contents, places: Sequence[int]) -> Timeline:
     return by_timestamps(pts, time_base=held.time_base, rates=held.rates, last_ticks=last)
 
 
-def frames(
-    file: BinaryIO, index: ClipIndex, wanted: Sequence[int]
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The frames with the `wanted` numbers, which rise, each with its number.
+class Frame(NamedTuple):
+    """A decoded frame, its number, and the shape of its pixels (width / height, 0 unknown)."""
+
+    number: int
+    picture: av.VideoFrame
+    pixel_aspect_ratio: float
+
+
+def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[Frame]:
+    """The frames with the `wanted` numbers, which rise.
 
     Raises `FramesDiffer` at the first sign that `index` is wrong.
     """
     due = list(reversed(wanted))
-    last = -1
+    given = last = -1
     decoder = _Decoder(file, _needed(index, wanted), strict=index.strict)
-    for given, (packet_place, frame) in enumerate(decoder.frames()):
+    for packet_place, frame in decoder.frames():
+        given += 1
         place = given if index.settled else packet_place
         if index.numbers is None:
             number = last + 1
@@ -98,7 +105,8 @@ def frames(
         last = number
         if due and number == due[-1]:
             due.pop()
-            yield number, frame
+            yield Frame(number, frame, decoder.pixel_aspect_ratio)
+        del frame  # else the decoder needs room for one more: 30 MB in HEVC at 2160p
     short = index.numbers is None and last + 1 != index.num_frames
     if due or short or (decoder.failed and not index.settled):
         raise FramesDiffer
@@ -241,6 +249,7 @@ class _Decoder:
 
     def __init__(self, file: BinaryIO, needed: list[bool], *, strict: bool) -> None:
         self.failures: set[int] = set()
+        self.pixel_aspect_ratio = 0.0
         self._file, self._needed, self._strict = file, needed, strict
 
     @property
@@ -271,11 +280,17 @@ class _Decoder:
                     # Frames carry their packet's timestamp, which files may repeat or lack.
                     packet.pts = place
                 try:
-                    for frame in stream.decode(packet):
-                        yield -1 if frame.pts is None else frame.pts, frame
+                    frames = stream.decode(packet)
                 except av.EOFError:
                     return
                 except av.FFmpegError:
                     self.failures.add(place)
+                    frames = []
+                if frames:
+                    coded = stream.codec_context.sample_aspect_ratio
+                    self.pixel_aspect_ratio = float(stream.sample_aspect_ratio or coded or 0)
+                frames.reverse()
+                while frames:
+                    yield -1 if frames[-1].pts is None else frames[-1].pts, frames.pop()
                 if packet is None:
                     return

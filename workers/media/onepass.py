@@ -75,9 +75,8 @@ def _cut(
     coming = iter(cuts)
     filling: _Filling | None = None
     plans = []
-    for number, frame in decode.frames(file, index, wanted):
+    for number, frame, aspect in decode.frames(file, index, wanted):
         if studio is None:
-            aspect = index.contents.pixel_aspect_ratio
             picture = Picture.of(frame, pixel_aspect_ratio=aspect)
             studio = _Studio(picture, prepare=prepare, preview=preview, grid=grid)
         studio.look_at(frame)
@@ -90,6 +89,8 @@ def _cut(
                 filling = None
                 write(window)
                 plans.append(window.plan)
+                del window  # its pixels, before the next one's come
+        del frame  # before the next one is decoded
     if studio is None:
         raise ClipUnreadable("it holds no frame that can be decoded")
     source = _source_info(file, index, studio)
@@ -161,7 +162,7 @@ class _Studio:
         self.interlaced = False
         self._grid = None if prepare.model_does_preprocess else grid
         self._preview_height = preview.target_height
-        self._scalers: dict[tuple[int, int], Scaler] = {}
+        self._scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
         self._stored_sizes: dict[tuple[int, int], None] = {}
 
     @property
@@ -193,11 +194,14 @@ class _Studio:
             target_height=self._preview_height,
         )
 
-    def scaler(self, size: tuple[int, int]) -> Scaler:
+    def scaler(self, size: tuple[int, int], *, averaging: bool) -> Scaler:
         """What makes pictures of this (width, height)."""
-        if size not in self._scalers:
-            self._scalers[size] = Scaler(self.picture, width=size[0], height=size[1])
-        return self._scalers[size]
+        if (size, averaging) not in self._scalers:
+            width, height = size
+            self._scalers[size, averaging] = Scaler(
+                self.picture, width=width, height=height, averaging=averaging
+            )
+        return self._scalers[size, averaging]
 
 
 class _Filling:
@@ -205,8 +209,12 @@ class _Filling:
 
     def __init__(self, cut: _Cut, studio: _Studio) -> None:
         self.cut = cut
-        self._frames = _Images(cut.sampled, studio, studio.model_size(len(cut.sampled)))
-        self._preview = _Images(cut.shown, studio, studio.preview_size()) if cut.shown else None
+        model_size, preview_size = studio.model_size(len(cut.sampled)), studio.preview_size()
+        self._frames = _Images(cut.sampled, studio.scaler(model_size, averaging=False), model_size)
+        self._preview = None
+        if cut.shown:
+            scaler = studio.scaler(preview_size, averaging=True)
+            self._preview = _Images(cut.shown, scaler, preview_size)
 
     def take(self, number: int, frame: av.VideoFrame) -> None:
         for images in (self._frames, self._preview):
@@ -235,9 +243,8 @@ class _Filling:
 class _Images:
     """Frames of one size, each at its places."""
 
-    def __init__(self, numbers: list[int], studio: _Studio, size: tuple[int, int]) -> None:
-        self._numbers = numbers
-        self._scaler = studio.scaler(size)
+    def __init__(self, numbers: list[int], scaler: Scaler, size: tuple[int, int]) -> None:
+        self._numbers, self._scaler = numbers, scaler
         self.images: Image = np.empty((len(numbers), size[1], size[0], 3), np.uint8)
         self._next = 0
 

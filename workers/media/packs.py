@@ -48,6 +48,10 @@ class Pack:
 
     def to_bytes(self, encoding: Encoding = "raw") -> bytes:
         """The pack as one object. `raw` and `zstd` keep every bit, `jpeg444` (quality 95) not."""
+        return b"".join(self.to_parts(encoding))
+
+    def to_parts(self, encoding: Encoding) -> tuple[bytes | memoryview, ...]:
+        """The same in parts, which saves a copy of raw pixels."""
         sizes: list[int] | None = None
         shape = list(self.frames.shape)
         if encoding == "raw":
@@ -73,7 +77,7 @@ class Pack:
         }
         header = json.dumps({"__metadata__": {"clipfleet": json.dumps(about)}, "frames": tensor})
         padded = header.encode().ljust(-(-len(header) // 8) * 8)
-        return b"".join((struct.pack("<Q", len(padded)), padded, stored))
+        return struct.pack("<Q", len(padded)), padded, stored
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> "Pack":
