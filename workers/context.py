@@ -154,9 +154,11 @@ def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
             raise StoreUnavailable(f"{key} changed while it was read")
         try:
             file.write(piece)
+            file.flush()
         except OSError as error:
             where = tempfile.gettempdir()
             raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
+    file.seek(0)
 
 
 def _open_file(path: Path, limit: int) -> BinaryIO:

@@ -44,7 +44,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
     options = context.options(job)
     plan = stored_plan(context, job)
     if plan is None:
-        plan = _cut(context, job, options)
+        plan = cut_clip(context, job, options)
         key = keys.plan(job.clip_uuid, job.options_hash)
         context.store.put(key, plan.to_bytes(), content_type="application/json")
     context.emit(
@@ -71,7 +71,8 @@ def stored_plan(context: Context, job: Message) -> Plan | None:
         return None
 
 
-def _cut(context: Context, job: ClipJob, options: Options) -> Plan:
+def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
+    """The clip's plan, its packs written; with the reason in place of windows if it has none."""
     num_bytes = None
     try:
         with context.open_clip(job) as file:

@@ -87,7 +87,7 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     """
     due = list(reversed(wanted))
     given = last = -1
-    decoder = _Decoder(file, _needed(index, wanted), strict=index.strict)
+    decoder = _Decoder(file, needed_packets(index, wanted), strict=index.strict)
     for packet_place, frame in decoder.frames():
         given += 1
         place = given if index.settled else packet_place
@@ -112,7 +112,7 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
         raise FramesDiffer
 
 
-def _needed(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
+def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     """Which packets must be decoded for the wanted frames to come out right."""
     packets = index.contents.packets
     if index.numbers is None or index.settled:
@@ -163,7 +163,10 @@ def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
     lost = index.num_frames - settled.num_frames
     if lost <= 0:
         return settled
-    warning = f"{lost} of {index.num_frames} frames are lost: damaged, or leaning on such"
+    warning = (
+        f"{lost} of {index.num_frames} frames are lost: damaged, or leaning on frames that are "
+        "damaged or missing"
+    )
     return replace(settled, warnings=[*index.warnings, warning])
 
 
