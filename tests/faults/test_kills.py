@@ -73,11 +73,13 @@ def test_every_clip_is_done_once_though_each_kind_of_worker_is_killed(
     )
     assert all(record.valid for record in records)
     windows = {
-        f"previews/{record.span_uuid}/{w.start_frame}_{w.end_frame}.webp"
+        (record.span_uuid, f"{w.start_frame}_{w.end_frame}")
         for record in records
         for w in record.windows
     }
     previews = {str(p.relative_to(out)) for p in out.glob("previews/*/*")}
     assert len(windows) == CLIPS + CLIPS // 2
-    assert previews == windows
+    assert previews == {
+        f"previews/{clip}/{window}.{kind}" for clip, window in windows for kind in ("webp", "jpg")
+    }
     assert not list((out / "scratch").rglob("*"))

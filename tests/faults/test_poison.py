@@ -13,10 +13,11 @@ CRASHING_WORKER = """
 import os, signal, sys
 from workers.media import decode
 real_index = decode.index
-def index(data):
-    if b"poison" in data:
+def index(file):
+    file.seek(0)
+    if file.read() == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
-    return real_index(data)
+    return real_index(file)
 decode.index = index
 sys.argv = ["clipfleet-worker", "prepare"]
 from workers.cli import main

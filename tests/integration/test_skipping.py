@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.integration import clips
-from tests.integration.corpus_case import MPEG2, VP9, X264, X265
+from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265
 from workers.media import decode
 
 pytestmark = pytest.mark.integration
@@ -36,6 +36,10 @@ SKIPPED: dict[str, tuple[dict[str, Any], float]] = {
     "VP9 in short GOPs": (
         {"codec": "libvpx-vp9", "container": "webm", "options": {**VP9, "g": "24"}},
         0.8,
+    ),
+    "AV1 in short GOPs": (
+        {"codec": "libsvtav1", "container": "mp4", "options": {**AV1, "g": "32"}},
+        0.7,
     ),
     "motion JPEG": (
         {"codec": "mjpeg", "container": "mov", "pixel_format": "yuvj420p"},

@@ -39,6 +39,10 @@ def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> Look:
             length_size = (extradata[place] & 3) + 1
             return lambda data: kind_of(_by_length(data, length_size))
         return lambda data: kind_of(_by_start_code(data))
+    if codec == "av1":
+        from workers.media.av1 import Reader  # which gives a `Kind`, and so imports this module
+
+        return Reader(extradata)
     others: dict[str, Look] = {
         "mpeg1video": _mpeg2,
         "mpeg2video": _mpeg2,

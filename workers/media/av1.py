@@ -1,0 +1,194 @@
+"""What an AV1 packet's own headers say of its frames (the AV1 specification, 5.3 to 5.9).
+
+A frame that refreshes no slot leaves nothing behind: its pixels, probabilities, motion vectors and
+filter settings all live in the slots.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from workers.media.bitstream import Kind
+
+_SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME, _TILE_LIST = 1, 3, 5, 6, 8
+_KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
+_FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame says it for itself
+_FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others hold on
+_HEADER_BYTES = 64  # no header that is read here is longer
+
+
+class _Unknown(Exception):
+    """These bytes end early, or hold what is not read here."""
+
+
+class _Sequence(NamedTuple):
+    """What frame headers are read by; lengths in bits."""
+
+    decoder_model: bool
+    presentation_time_length: int  # 0 where frames hold none
+    removal_time_length: int  # 0 where frames hold none
+    frame_id_length: int
+    screen_content_tools: int
+    integer_mv: int
+    order_hint_length: int
+
+
+class _Frame(NamedTuple):
+    """One frame header: whether its frame is shown, starts anew, leaves anything behind."""
+
+    shown: bool
+    key: bool
+    kept: bool
+
+
+class Reader:
+    """Reads a stream's packets in their order; `extradata` is its av1C box, where it has one."""
+
+    def __init__(self, extradata: bytes | None) -> None:
+        self._sequence: _Sequence | None = None
+        if extradata and extradata[0] == 0x81:
+            self(extradata[4:])
+
+    def __call__(self, data: bytes) -> Kind:
+        """What one packet's headers say: nothing where any is not understood."""
+        frames: list[_Frame] = []
+        sets = holds_on = False
+        try:
+            for kind, content in _units(data):
+                if kind == _SEQUENCE:
+                    sets, self._sequence = True, None
+                    self._sequence = _sequence(_Bits(content))
+                elif kind in (_FRAME_HEADER, _FRAME):
+                    if self._sequence is None:
+                        raise _Unknown
+                    frames.append(_frame(_Bits(content), self._sequence))
+                elif kind == _METADATA:
+                    holds_on |= content[:1] not in _FLEETING
+                elif kind == _TILE_LIST:
+                    raise _Unknown
+        except _Unknown:
+            return Kind(sets=sets)
+        starts = bool(frames) and frames[0].key and sum(frame.shown for frame in frames) == 1
+        leaned_on = sets or holds_on or not frames or any(frame.kept for frame in frames)
+        return Kind(starts=starts, disposable=not leaned_on, sets=sets)
+
+
+class _Bits:
+    """The first bits of some bytes, taken from the left."""
+
+    def __init__(self, data: bytes) -> None:
+        head = data[:_HEADER_BYTES]
+        self._value, self._left = int.from_bytes(head), 8 * len(head)
+
+    def take(self, count: int = 1) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise _Unknown
+        return self._value >> self._left & (1 << count) - 1
+
+    def skip_variable(self) -> None:
+        """uvlc(), 4.10.3."""
+        zeros = 0
+        while not self.take():
+            zeros += 1
+        self.take(zeros if zeros < 32 else 0)
+
+
+def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Each OBU's type and the first bytes of its content."""
+    at = 0
+    while at < len(data):
+        head = data[at]
+        at += 1
+        if head & 0x80:
+            raise _Unknown
+        if head & 4:
+            if at >= len(data) or data[at] & 0x18:  # a spatial layer above the first
+                raise _Unknown
+            at += 1
+        size, at = _leb128(data, at) if head & 2 else (len(data) - at, at)
+        if at + size > len(data):
+            raise _Unknown
+        yield head >> 3 & 15, data[at : at + min(size, _HEADER_BYTES)]
+        at += size
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    """The value, and where it ends."""
+    value = 0
+    for i, byte in enumerate(data[at : at + 8]):
+        value |= (byte & 0x7F) << 7 * i
+        if not byte & 0x80:
+            return value, at + i + 1
+    raise _Unknown
+
+
+def _sequence(bits: _Bits) -> _Sequence:
+    """5.5.1. Stills, and streams of several operating points, are not read."""
+    bits.take(3)  # the profile
+    if bits.take(2):  # a still, its header reduced
+        raise _Unknown
+    equal_interval = decoder_model = False
+    delay_length = removal_time_length = presentation_time_length = 0
+    if bits.take():
+        bits.take(64)
+        equal_interval = bool(bits.take())
+        if equal_interval:
+            bits.skip_variable()
+        decoder_model = bool(bits.take())
+        if decoder_model:
+            delay_length = bits.take(5) + 1
+            bits.take(32)
+            removal_time_length = bits.take(5) + 1
+            presentation_time_length = bits.take(5) + 1
+    display_delay = bits.take()
+    if bits.take(5) or bits.take(12):  # more operating points; a choice of layers
+        raise _Unknown
+    if bits.take(5) > 7:
+        bits.take()
+    if decoder_model and bits.take():
+        bits.take(2 * delay_length + 1)
+    else:
+        removal_time_length = 0
+    if display_delay and bits.take():
+        bits.take(4)
+    bits.take(bits.take(4) + bits.take(4) + 2)  # the largest width and height
+    frame_id_length = bits.take(4) + bits.take(3) + 3 if bits.take() else 0
+    bits.take(7)
+    order_hints = bits.take()
+    if order_hints:
+        bits.take(2)
+    screen_content_tools = _FREE if bits.take() else bits.take()
+    integer_mv = _FREE if not screen_content_tools or bits.take() else bits.take()
+    return _Sequence(
+        decoder_model=decoder_model,
+        presentation_time_length=0 if equal_interval else presentation_time_length,
+        removal_time_length=removal_time_length,
+        frame_id_length=frame_id_length,
+        screen_content_tools=screen_content_tools,
+        integer_mv=integer_mv,
+        order_hint_length=bits.take(3) + 1 if order_hints else 0,
+    )
+
+
+def _frame(bits: _Bits, sequence: _Sequence) -> _Frame:
+    """5.9.2, up to refresh_frame_flags."""
+    if bits.take():  # an older frame shown now: if it is a key frame, it refreshes every slot
+        return _Frame(shown=True, key=False, kept=True)
+    kind, shown = bits.take(2), bool(bits.take())
+    if shown:
+        bits.take(sequence.presentation_time_length)
+    else:
+        bits.take()
+    if kind == _SWITCH or (kind == _KEY and shown):
+        return _Frame(shown=shown, key=kind == _KEY, kept=True)
+    error_resilient = bits.take()
+    bits.take()
+    tools = sequence.screen_content_tools
+    if (bits.take() if tools == _FREE else tools) and sequence.integer_mv == _FREE:
+        bits.take()
+    bits.take(sequence.frame_id_length + 1 + sequence.order_hint_length)
+    if kind not in (_KEY, _INTRA_ONLY) and not error_resilient:
+        bits.take(3)
+    if sequence.decoder_model and bits.take():
+        bits.take(sequence.removal_time_length)
+    return _Frame(shown=shown, key=False, kept=bits.take(8) != 0)
