@@ -1,6 +1,7 @@
 """What tests of every kind share."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from tests.cli import Cli
 from tests.s3_server import INSTALL, S3Server, missing_binaries
+
+# A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KINDS = ("unit", "integration", "e2e", "faults", "engine")
 

@@ -70,6 +70,9 @@ mon data avail crit = 1
 bluestore block size = 21474836480
 bluestore cache autotune = false
 bluestore cache size = 67108864
+# A lease of a minute. With one copy there is no peer whose answer would end the wait for a lease
+# that lapsed while the machine was busy: every later request would hang.
+osd pool default read lease ratio = 6
 # Short waits: alone on its machine, a cluster need not listen for others. Without these lines the
 # first start takes several times as long.
 paxos propose interval = 0.05
@@ -77,7 +80,6 @@ paxos min wait = 0.01
 mon tick interval = 1
 osd heartbeat interval = 1
 osd heartbeat grace = 10
-osd pool default read lease ratio = 0.05
 objecter tick interval = 0.5
 objecter timeout = 1
 # Making a bucket waits until a killed gateway is forgotten, by default for 30 s.
@@ -166,6 +168,16 @@ class S3Server:
         """Kill radosgw, if it still runs, and start it again; returns when it answers."""
         self.kill()
         self._start_gateway()
+
+    @contextlib.contextmanager
+    def disk_standing_still(self) -> Iterator[None]:
+        """Stop ceph-osd where it is, as a machine with much to do might."""
+        disk = self._processes["ceph-osd"]
+        disk.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            disk.send_signal(signal.SIGCONT)
 
     def _start(self) -> None:
         first = not self._identity.exists()

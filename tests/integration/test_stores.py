@@ -634,3 +634,16 @@ def test_a_write_waits_for_a_server_that_is_back_soon(s3_server: S3Server, s3_st
 
         assert writing.result()
     assert s3_store.get("a") == b"x"
+
+
+def test_a_server_whose_disk_stood_still_answers_again(
+    s3_server: S3Server, s3_store: Store
+) -> None:
+    """Of the test's server itself: with leases of half a second it did not, one time in ten."""
+    with ThreadPoolExecutor(24) as pool:
+        for _ in range(3):
+            with s3_server.disk_standing_still():
+                writing = [pool.submit(s3_store.put, f"a/{n}", b"x") for n in range(24)]
+                time.sleep(0.8)
+
+            assert all(one.result(timeout=30) for one in writing)
