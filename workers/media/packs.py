@@ -68,14 +68,15 @@ class Pack:
             "grid": shape[1:3],  # height, width
             "shape": shape,
             "sizes": sizes,
-            "xxh3_64": xxhash.xxh3_64_hexdigest(stored),
         } | {name: getattr(self, name) for name in _NUMBERS}
         tensor = {
             "dtype": "U8",
             "shape": shape if encoding == "raw" else [len(stored)],
             "data_offsets": [0, len(stored)],
         }
-        header = json.dumps({"__metadata__": {"clipfleet": json.dumps(about)}, "frames": tensor})
+        said = json.dumps(about)
+        metadata = {"clipfleet": said, "xxh3_64": _checksum(said, stored)}
+        header = json.dumps({"__metadata__": metadata, "frames": tensor})
         padded = header.encode().ljust(-(-len(header) // 8) * 8)
         return struct.pack("<Q", len(padded)), padded, stored
 
@@ -87,14 +88,15 @@ class Pack:
             if header_bytes > len(data) - 8:
                 raise ValueError("it is cut short")
             header: dict[str, Any] = json.loads(data[8 : 8 + header_bytes])
-            about = json.loads(header["__metadata__"]["clipfleet"])
+            metadata = header["__metadata__"]
+            about = json.loads(metadata["clipfleet"])
             if about["version"] != PACK_VERSION:
                 raise ValueError(f"it is of version {about['version']}, not {PACK_VERSION}")
             stored = memoryview(data)[8 + header_bytes :]
             if header["frames"]["data_offsets"] != [0, len(stored)]:
                 raise ValueError("it is cut short, or something follows it")
-            if xxhash.xxh3_64_hexdigest(stored) != about["xxh3_64"]:
-                raise ValueError("its pixels have changed since they were written")
+            if _checksum(metadata["clipfleet"], stored) != metadata["xxh3_64"]:
+                raise ValueError("its content has changed since it was written")
             frames = _decoded(stored, about)
             pack = cls(frames=frames, **{name: about[name] for name in _NUMBERS})
             _check(pack)
@@ -112,6 +114,12 @@ _NOT_A_PACK = (
     zstandard.ZstdError,
     Image.DecompressionBombError,
 )
+
+
+def _checksum(said: str, stored: bytes | memoryview) -> str:
+    checksum = xxhash.xxh3_64(said.encode())
+    checksum.update(stored)
+    return checksum.hexdigest()
 
 
 def _decoded(stored: memoryview, about: dict[str, Any]) -> Frames:
