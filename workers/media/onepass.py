@@ -1,5 +1,7 @@
 """From a clip's file to its windows' packs, in one pass over the frames."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +80,7 @@ def _cut(
     for number, frame, aspect in decode.frames(file, index, wanted):
         if studio is None:
             picture = Picture.of(frame, pixel_aspect_ratio=aspect)
-            studio = _Studio(picture, prepare=prepare, preview=preview, grid=grid)
+            studio = _Studio(picture, cuts, prepare=prepare, preview=preview, grid=grid)
         studio.look_at(frame)
         if filling is None and (following := next(coming, None)):
             filling = _Filling(following, studio)
@@ -153,10 +155,16 @@ def _plan(timeline: Timeline, *, prepare: PrepareOptions, preview: PreviewOption
 
 
 class _Studio:
-    """What makes a clip's pictures: their sizes, and a scaler for each size."""
+    """What makes a clip's pictures: their sizes, a scaler for each size, and room for them."""
 
     def __init__(
-        self, picture: Picture, *, prepare: PrepareOptions, preview: PreviewOptions, grid: Grid
+        self,
+        picture: Picture,
+        cuts: list[_Cut],
+        *,
+        prepare: PrepareOptions,
+        preview: PreviewOptions,
+        grid: Grid,
     ) -> None:
         self.picture = picture
         self.interlaced = False
@@ -164,6 +172,10 @@ class _Studio:
         self._preview_height = preview.target_height
         self._scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
         self._stored_sizes: dict[tuple[int, int], None] = {}
+        counts = {len(each.sampled) for each in cuts}
+        self._model_room = max((_num_bytes(n, self.model_size(n)) for n in counts), default=0)
+        most_shown = max((len(each.shown) for each in cuts), default=0)
+        self._preview_room = _num_bytes(most_shown, self.preview_size())
 
     @property
     def warnings(self) -> list[str]:
@@ -194,8 +206,17 @@ class _Studio:
             target_height=self._preview_height,
         )
 
-    def scaler(self, size: tuple[int, int], *, averaging: bool) -> Scaler:
-        """What makes pictures of this (width, height)."""
+    def for_model(self, numbers: list[int]) -> _Images:
+        """Room for a window's frames as the model sees them."""
+        size = self.model_size(len(numbers))
+        return _Images(numbers, self._scaler(size, averaging=False), size, self._model_room)
+
+    def for_preview(self, numbers: list[int]) -> _Images:
+        """Room for a window's frames as people see them."""
+        size = self.preview_size()
+        return _Images(numbers, self._scaler(size, averaging=True), size, self._preview_room)
+
+    def _scaler(self, size: tuple[int, int], *, averaging: bool) -> Scaler:
         if (size, averaging) not in self._scalers:
             width, height = size
             self._scalers[size, averaging] = Scaler(
@@ -209,12 +230,8 @@ class _Filling:
 
     def __init__(self, cut: _Cut, studio: _Studio) -> None:
         self.cut = cut
-        model_size, preview_size = studio.model_size(len(cut.sampled)), studio.preview_size()
-        self._frames = _Images(cut.sampled, studio.scaler(model_size, averaging=False), model_size)
-        self._preview = None
-        if cut.shown:
-            scaler = studio.scaler(preview_size, averaging=True)
-            self._preview = _Images(cut.shown, scaler, preview_size)
+        self._frames = studio.for_model(cut.sampled)
+        self._preview = studio.for_preview(cut.shown) if cut.shown else None
 
     def take(self, number: int, frame: av.VideoFrame) -> None:
         for images in (self._frames, self._preview):
@@ -241,11 +258,18 @@ class _Filling:
 
 
 class _Images:
-    """Frames of one size, each at its places."""
+    """Frames of one (width, height), each at its places.
 
-    def __init__(self, numbers: list[int], scaler: Scaler, size: tuple[int, int]) -> None:
+    `room` is the bytes that any window of the clip needs: where all ask for the same, malloc gives
+    the last one's again; where a later one asks for more, the process holds both.
+    """
+
+    def __init__(
+        self, numbers: list[int], scaler: Scaler, size: tuple[int, int], room: int
+    ) -> None:
         self._numbers, self._scaler = numbers, scaler
-        self.images: Image = np.empty((len(numbers), size[1], size[0], 3), np.uint8)
+        used = np.empty(room, np.uint8)[: _num_bytes(len(numbers), size)]
+        self.images: Image = used.reshape(len(numbers), size[1], size[0], 3)
         self._next = 0
 
     def take(self, number: int, frame: av.VideoFrame) -> None:
@@ -266,6 +290,10 @@ class _Images:
             source_fps=timeline.rate,
             durations_ms=durations_ms,
         )
+
+
+def _num_bytes(count: int, size: tuple[int, int]) -> int:
+    return count * size[0] * size[1] * 3
 
 
 def _source_info(file: BinaryIO, index: ClipIndex, studio: _Studio) -> SourceInfo:
