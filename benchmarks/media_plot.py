@@ -1,4 +1,4 @@
-"""A plot of what `benchmarks.media` found: `python -m benchmarks.media_plot RESULT.json PLOT.svg`.
+"""A plot of what `benchmarks.media` found: `python -m benchmarks.media_plot RESULT.json… PLOT.svg`.
 
 CPU seconds on a logarithmic scale, so points and not bars: a bar's length would mean nothing.
 """
@@ -28,12 +28,15 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 def main() -> None:
     """Draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("result", type=Path, help="what `python -m benchmarks.media --json` wrote")
+    parser.add_argument(
+        "result", type=Path, nargs="+", help="what `python -m benchmarks.media --json` wrote"
+    )
     parser.add_argument("svg", type=Path)
     arguments = parser.parse_args()
-    result = json.loads(arguments.result.read_text())
-    values = {row["name"]: row["value"] for row in result["rows"]}
-    machine = f"{result['machine']['processor']}, {result['machine']['cores']} cores"
+    results = [json.loads(path.read_text()) for path in arguments.result]
+    values = {row["name"]: row["value"] for result in results for row in result["rows"]}
+    first = results[0]["machine"]
+    machine = f"{first['processor']}, {first['cores']} cores"
     arguments.svg.write_text(draw(values, machine))
 
 

@@ -277,3 +277,19 @@ def test_an_unreadable_clips_reason_is_one_line(kind: str) -> None:
         cut(UNREADABLE[kind])
 
     assert str(refusal.value).isprintable()
+
+
+def test_every_window_asks_for_the_same_room_so_that_memory_does_not_grow() -> None:
+    """Of 256, 256 and 383 frames: else a longer one's room would come on top of a shorter one's."""
+    found = windows_of(clip(895))
+    packs = [pack for window in found for pack in (window.frames, window.preview) if pack]
+
+    assert [len(window.plan.frame_indices) for window in found] == [18, 18, 26]
+    assert {_room(pack.frames) for pack in packs[::2]} == {found[-1].frames.frames.nbytes}
+    assert len({_room(pack.frames) for pack in packs[1::2]}) == 1
+
+
+def _room(images: Any) -> int:
+    while images.base is not None:
+        images = images.base
+    return int(images.nbytes)
