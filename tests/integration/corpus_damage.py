@@ -233,6 +233,18 @@ OTHERS = [
         unreadable=r"no video stream",
     ),
     Case(
+        name="sound that comes up in mid-file (ts)",
+        make=lambda: (
+            h264(30, container="mpegts") + h264(30, container="mpegts", first_number=30, sound=True)
+        ),
+        may_warn=True,
+    ),
+    Case(
+        name="a codec that nobody knows (mp4)",
+        make=lambda: h264().replace(b"avc1", b"zzz9"),
+        unreadable=r"in a format that FFmpeg does not know",
+    ),
+    Case(
         name="mp4 whose index is missing",
         make=without_index,
         unreadable=r"not a video file that can be read",

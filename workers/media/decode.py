@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 import av
 
 from clipfleet.errors import ClipUnreadable
-from workers.media.demux import Contents, contents, opened
+from workers.media.demux import Contents, contents, opened, packets_of
 from workers.media.timeline import Timeline, by_rate, by_timestamps
 from workers.media.windows import MIN_FRAMES
 
@@ -266,15 +266,13 @@ class _Decoder:
             if self._strict:
                 stream.codec_context.options = {"err_detect": "explode"}
             place = -1
-            packets = container.demux(stream)
+            packets = packets_of(container, stream)
             while True:
                 try:
                     packet = next(packets, None)
                 except av.FFmpegError:
                     packet = None
                 if packet is not None:
-                    if not packet.size:
-                        continue
                     place += 1
                     if place >= len(self._needed):
                         raise FramesDiffer

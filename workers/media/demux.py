@@ -85,10 +85,25 @@ def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not streams:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise ClipUnreadable(f"it has no video stream (it holds: {held})")
-        stream = streams[0]
+        known = [stream for stream in streams if stream.codec_context is not None]
+        if not known:
+            raise ClipUnreadable("its video is in a format that FFmpeg does not know")
+        stream = known[0]
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         yield container, stream
+
+
+def packets_of(
+    container: InputContainer, stream: VideoStream
+) -> "Iterator[av.Packet[VideoStream]]":
+    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except IndexError:
+        pass  # at the end, from PyAV 18, of streams that came up after the file was opened
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
@@ -144,17 +159,16 @@ def _read(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
         extradata=context.extradata,
         intra_only=context.codec.intra_only,
     )
-    for packet in container.demux(stream):
-        if packet.size:
-            kind = look(bytes(packet))
-            yield Packet(
-                pts=packet.pts,
-                duration=packet.duration or 0,
-                shown=not packet.is_discard and not kind.hidden,
-                corrupt=packet.is_corrupt,
-                key=packet.is_keyframe,
-                kind=kind,
-            )
+    for packet in packets_of(container, stream):
+        kind = look(bytes(packet))
+        yield Packet(
+            pts=packet.pts,
+            duration=packet.duration or 0,
+            shown=not packet.is_discard and not kind.hidden,
+            corrupt=packet.is_corrupt,
+            key=packet.is_keyframe,
+            kind=kind,
+        )
 
 
 def _keys_rise(packets: list[Packet]) -> bool:
