@@ -639,7 +639,7 @@ def test_a_write_waits_for_a_server_that_is_back_soon(s3_server: S3Server, s3_st
 def test_a_server_whose_disk_stood_still_answers_again(
     s3_server: S3Server, s3_store: Store
 ) -> None:
-    """Of the test's server itself: with leases of half a second it did not, one time in ten."""
+    """Of the test's server itself: with leases of half a second it sometimes did not."""
     with ThreadPoolExecutor(24) as pool:
         for _ in range(3):
             with s3_server.disk_standing_still():
