@@ -1,8 +1,10 @@
 """Our side and the floor, each on one clip in a process of its own.
 
 `ours` does what a prepare worker and a preview worker do between them, in one process that has
-imported both: cut, write every pack and every preview to a store. `floor` decodes every frame in
-one thread and does nothing with them: what no way of looking at a whole clip can do without.
+imported both: cut, write every pack of sampled frames and every preview to a store. Left out are
+the preview frames' own way through the store and the still beside each preview. `floor` decodes
+every frame in one thread and does nothing with them: what no way of looking at a whole clip can do
+without.
 """
 
 import argparse
