@@ -21,6 +21,10 @@ VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "12", "b": "0", "threads"
 AV1 = {"preset": "6", "crf": "12", "svtav1-params": "lp=1"}  # 10 and up leave artifacts
 MPEG2 = {"bf": "2", "g": "12", "b": "8M"}
 
+# What decoders call what an encoder of another name writes.
+CODEC_OF = {"libx264": "h264", "libx264rgb": "h264", "libx265": "hevc", "libsvtav1": "av1"}
+CODEC_OF |= {"libvpx": "vp8", "libvpx-vp9": "vp9", "prores_ks": "prores"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -100,4 +104,32 @@ def h264(
     """H.264 with B-frames; `muxer` are the container's options."""
     return clips.encode(
         num_frames, container=container, options=X264, container_options=dict(muxer), **how
+    )
+
+
+def coded(
+    name: str,
+    encoder: str,
+    options: dict[str, str],
+    *,
+    container: str = "mp4",
+    pixel_format: str = "yuv420p",
+    decoded: str = "",
+    **more: Any,
+) -> Case:
+    """60 frames from this encoder. `decoded` is the decoder's pixel format, where it differs."""
+    return Case(
+        name=name,
+        make=functools.partial(
+            clips.encode,
+            60,
+            codec=encoder,
+            container=container,
+            pixel_format=pixel_format,
+            options=options,
+        ),
+        codec=CODEC_OF.get(encoder, encoder),
+        pixel_format=decoded or pixel_format,
+        look=Look(full_range=pixel_format.startswith("yuvj")),
+        **more,
     )

@@ -1,57 +1,25 @@
 """Cases about codecs: their depths and samplings, and how frames lean on each other."""
 
-import functools
 from typing import Any
 
 from tests.integration import clips, mp4_boxes
-from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265, Case, h264
-from tests.integration.reference import Look
+from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265, Case, coded, h264
 
-FULL = Look(full_range=True)
 TEMPORAL_LAYERS = {**X265, "x265-params": X265["x265-params"] + ":temporal-layers=3:bframes=3"}
 HIDDEN = {"deadline": "good", "cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16"}
 HIDDEN |= {"crf": "12", "b": "0", "threads": "1"}
 
 
-def coded(
-    name: str,
-    encoder: str,
-    options: dict[str, str],
-    *,
-    codec: str,
-    container: str = "mp4",
-    pixel_format: str = "yuv420p",
-    decoded: str = "",
-    **more: Any,
-) -> Case:
-    """60 frames from this encoder. `decoded` is the decoder's pixel format, where it differs."""
-    full = pixel_format.startswith("yuvj")
-    return Case(
-        name=name,
-        make=functools.partial(
-            clips.encode,
-            60,
-            codec=encoder,
-            container=container,
-            pixel_format=pixel_format,
-            options=options,
-        ),
-        codec=codec,
-        pixel_format=decoded or pixel_format,
-        **{"look": FULL if full else Look(), **more},
-    )
-
-
-JPEG: dict[str, Any] = {"codec": "mjpeg", "container": "mov", "guessed": False}
-PRORES: dict[str, Any] = {"codec": "prores", "container": "mov"}
-FFV1: dict[str, Any] = {"codec": "ffv1", "container": "matroska"}
-VP8: dict[str, Any] = {"codec": "vp8", "guessed": False}  # by its own definition BT.601
-WEBM: dict[str, Any] = {"codec": "vp9", "container": "webm"}
+JPEG: dict[str, Any] = {"container": "mov", "guessed": False}
+PRORES: dict[str, Any] = {"container": "mov"}
+FFV1: dict[str, Any] = {"container": "matroska"}
+VP8: dict[str, Any] = {"guessed": False}  # by its own definition BT.601
+WEBM: dict[str, Any] = {"container": "webm"}
 
 CODECS = [
-    coded("H.264, 8 bits 4:2:0", "libx264", X264, codec="h264"),
+    coded("H.264, 8 bits 4:2:0", "libx264", X264),
     *[
-        coded(f"H.264, {name}", "libx264", X264, codec="h264", pixel_format=pixel_format)
+        coded(f"H.264, {name}", "libx264", X264, pixel_format=pixel_format)
         for name, pixel_format in (
             ("10 bits 4:2:0", "yuv420p10le"),
             ("8 bits 4:2:2", "yuv422p"),
@@ -61,7 +29,7 @@ CODECS = [
         )
     ],
     *[
-        coded(f"HEVC, {name}", "libx265", X265, codec="hevc", pixel_format=pixel_format)
+        coded(f"HEVC, {name}", "libx265", X265, pixel_format=pixel_format)
         for name, pixel_format in (
             ("8 bits 4:2:0", "yuv420p"),
             ("10 bits 4:2:0", "yuv420p10le"),
@@ -74,22 +42,21 @@ CODECS = [
     coded("VP9 in webm, 4:2:0", "libvpx-vp9", VP9, **WEBM),
     coded("VP9 in webm, 4:2:2", "libvpx-vp9", VP9, pixel_format="yuv422p", **WEBM),
     coded("VP9 in webm, 4:4:4", "libvpx-vp9", VP9, pixel_format="yuv444p", **WEBM),
-    coded("VP9 in mp4", "libvpx-vp9", VP9, codec="vp9"),
+    coded("VP9 in mp4", "libvpx-vp9", VP9),
     coded("VP9 with frames that are never shown", "libvpx-vp9", HIDDEN, **WEBM),
-    coded("AV1 in mp4, 8 bits", "libsvtav1", AV1, codec="av1"),
-    coded("AV1 in mp4, 10 bits", "libsvtav1", AV1, codec="av1", pixel_format="yuv420p10le"),
-    coded("AV1 in mkv", "libsvtav1", AV1, codec="av1", container="matroska"),
-    coded("MPEG-2 in ts", "mpeg2video", MPEG2, codec="mpeg2video", container="mpegts"),
+    coded("AV1 in mp4, 8 bits", "libsvtav1", AV1),
+    coded("AV1 in mp4, 10 bits", "libsvtav1", AV1, pixel_format="yuv420p10le"),
+    coded("AV1 in mkv", "libsvtav1", AV1, container="matroska"),
+    coded("MPEG-2 in ts", "mpeg2video", MPEG2, container="mpegts"),
     coded(
         "MPEG-2 4:2:2 in ts",
         "mpeg2video",
         MPEG2,
-        codec="mpeg2video",
         container="mpegts",
         pixel_format="yuv422p",
     ),
-    coded("MPEG-4 part 2 in mp4", "mpeg4", MPEG2, codec="mpeg4"),
-    coded("MPEG-4 part 2 in avi", "mpeg4", {"b": "8M"}, codec="mpeg4", container="avi"),
+    coded("MPEG-4 part 2 in mp4", "mpeg4", MPEG2),
+    coded("MPEG-4 part 2 in avi", "mpeg4", {"b": "8M"}, container="avi"),
     *[
         coded(f"motion JPEG, {name}", "mjpeg", {"b": "20M"}, pixel_format=pixel_format, **JPEG)
         for name, pixel_format in (
@@ -124,7 +91,7 @@ CODECS = [
             ("alpha, which is ignored", "yuva420p"),
         )
     ],
-    coded("intra only H.264", "libx264", {**X264, "g": "1"}, codec="h264"),
+    coded("intra only H.264", "libx264", {**X264, "g": "1"}),
     coded("intra only FFV1", "ffv1", {"g": "1"}, **FFV1),
 ]
 
@@ -133,31 +100,27 @@ STRUCTURE = [
         "B-frames, H.264 pyramid",
         "libx264",
         {**X264, "bf": "7", "b-pyramid": "normal"},
-        codec="h264",
     ),
     # Here the filter between blocks, which frames lean on, changes many pixels.
-    coded("strongly compressed H.264", "libx264", {**X264, "crf": "38"}, codec="h264", lossy=True),
+    coded("strongly compressed H.264", "libx264", {**X264, "crf": "38"}, lossy=True),
     coded(
         "strongly compressed HEVC",
         "libx265",
         {**X265, "x265-params": X265["x265-params"].replace("crf=12", "crf=38")},
-        codec="hevc",
         lossy=True,
     ),
-    coded("no B-frames, H.264", "libx264", {**X264, "bf": "0"}, codec="h264"),
-    coded("one GOP of 60 frames, H.264", "libx264", {**X264, "g": "600"}, codec="h264"),
+    coded("no B-frames, H.264", "libx264", {**X264, "bf": "0"}),
+    coded("one GOP of 60 frames, H.264", "libx264", {**X264, "g": "600"}),
     coded(
         "intra refresh without key frames, H.264",
         "libx264",
         {**X264, "bf": "0", "intra-refresh": "1"},
-        codec="h264",
     ),
-    coded("HEVC with three temporal layers", "libx265", TEMPORAL_LAYERS, codec="hevc"),
+    coded("HEVC with three temporal layers", "libx265", TEMPORAL_LAYERS),
     coded(
         "HEVC with three temporal layers in ts",
         "libx265",
         TEMPORAL_LAYERS,
-        codec="hevc",
         container="mpegts",
     ),
     Case(

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from tests.integration import clips
-from tests.integration.corpus_case import MPEG2, VP9, X264, X265, Case
+from tests.integration.corpus_case import CODEC_OF, MPEG2, VP9, X264, X265, Case
 from tests.integration.corpus_planes import TAGS
 from tests.integration.reference import Look
 
@@ -13,7 +13,6 @@ ENCODERS: dict[str, tuple[str, dict[str, str], str]] = {
     "HEVC": ("libx265", X265, "mp4"),
     "VP9": ("libvpx-vp9", VP9, "webm"),
 }
-CODEC = {"H.264": "h264", "HEVC": "hevc", "VP9": "vp9"}
 
 
 def tagged(kind: str, matrix: str, *, full: bool = False, pixel_format: str = "yuv420p") -> Case:
@@ -34,7 +33,7 @@ def tagged(kind: str, matrix: str, *, full: bool = False, pixel_format: str = "y
             full_range=full,
         ),
         numbers=range(20),
-        codec=CODEC[kind],
+        codec=CODEC_OF[encoder],
         # FFmpeg calls full-range 8-bit 4:2:0 of H.264 by a name of its own.
         pixel_format="yuvj420p"
         if full and kind != "VP9" and "10" not in pixel_format
@@ -87,7 +86,7 @@ def uncoloured(
         name=name,
         make=functools.partial(clips.encode, 20, codec=encoder, options=options, **how),
         numbers=range(20),
-        codec={"libx264rgb": "h264", "libx264": "h264", "libx265": "hevc"}.get(encoder, encoder),
+        codec=CODEC_OF.get(encoder, encoder),
         pixel_format=decoded,
         look=look or Look(full_range=True),
         matrix=None if grey else "rgb",

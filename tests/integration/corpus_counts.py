@@ -4,52 +4,36 @@ import functools
 import struct
 
 from tests.integration import clips, mp4_boxes
-from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265, Case, h264
-from tests.integration.reference import Look
+from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265, Case, coded, h264
 
 UNTIMED = [
     Case(name="no timestamps: raw H.264 with B-frames", make=lambda: h264(container="h264")),
-    Case(
-        name="no timestamps: raw H.264 without B-frames",
-        make=lambda: clips.encode(60, container="h264", options={**X264, "bf": "0"}),
+    coded(
+        "no timestamps: raw H.264 without B-frames",
+        "libx264",
+        {**X264, "bf": "0"},
+        container="h264",
     ),
-    Case(
-        name="no timestamps: raw HEVC",
-        make=lambda: clips.encode(60, codec="libx265", container="hevc", options=X265),
-        codec="hevc",
-    ),
+    coded("no timestamps: raw HEVC", "libx265", X265, container="hevc"),
     Case(name="no timestamps: H.264 with B-frames in avi", make=lambda: h264(container="avi")),
-    Case(
-        name="no timestamps: MPEG-4 part 2 with B-frames in avi",
-        make=lambda: clips.encode(60, codec="mpeg4", container="avi", options=MPEG2),
-        codec="mpeg4",
-    ),
-    Case(
-        name="no timestamps: raw MPEG-4 part 2",
-        make=lambda: clips.encode(60, codec="mpeg4", container="m4v", options=MPEG2),
-        codec="mpeg4",
-    ),
-    Case(
-        name="no timestamps: raw MPEG-2",
-        make=lambda: clips.encode(60, codec="mpeg2video", container="mpeg2video", options=MPEG2),
-        codec="mpeg2video",
-    ),
-    Case(
-        name="no timestamps and no rate: raw motion JPEG",
-        make=lambda: clips.encode(
-            60, codec="mjpeg", container="mjpeg", pixel_format="yuvj420p", options={"b": "20M"}
-        ),
-        codec="mjpeg",
+    coded("no timestamps: MPEG-4 part 2 with B-frames in avi", "mpeg4", MPEG2, container="avi"),
+    coded("no timestamps: raw MPEG-4 part 2", "mpeg4", MPEG2, container="m4v"),
+    coded("no timestamps: raw MPEG-2", "mpeg2video", MPEG2, container="mpeg2video"),
+    coded(
+        "no timestamps and no rate: raw motion JPEG",
+        "mjpeg",
+        {"b": "20M"},
+        container="mjpeg",
         pixel_format="yuvj420p",
-        look=Look(full_range=True),
         guessed=False,
         rate=None,
         sampling=None,
     ),
-    Case(
-        name="no timestamps and no rate: raw AV1 (obu)",
-        make=lambda: clips.encode(60, codec="libsvtav1", container="obu", options=AV1),
-        codec="av1",
+    coded(
+        "no timestamps and no rate: raw AV1 (obu)",
+        "libsvtav1",
+        AV1,
+        container="obu",
         rate=None,
         sampling=None,
     ),
@@ -87,20 +71,12 @@ COUNTS = [
         name="no frame count: fragmented mp4",
         make=lambda: h264(muxer=(("movflags", "frag_keyframe+empty_moov"),)),
     ),
-    Case(
-        name="no frame count: webm, VP9",
-        make=lambda: clips.encode(60, codec="libvpx-vp9", container="webm", options=VP9),
-        codec="vp9",
-    ),
+    coded("no frame count: webm, VP9", "libvpx-vp9", VP9, container="webm"),
     Case(
         name="no frame count: mkv written as a live stream",
         make=lambda: h264(container="matroska", muxer=(("live", "1"),)),
     ),
-    Case(
-        name="no frame count: MPEG-2 program stream",
-        make=lambda: clips.encode(60, codec="mpeg2video", container="mpeg", options=MPEG2),
-        codec="mpeg2video",
-    ),
+    coded("no frame count: MPEG-2 program stream", "mpeg2video", MPEG2, container="mpeg"),
     Case(name="frame count in the header: mov", make=lambda: h264(container="mov")),
     Case(
         name="wrong length in the headers: mp4, three times too long",

@@ -250,5 +250,3 @@ OTHERS = [
         unreadable=r"not a video file that can be read",
     ),
 ]
-
-CASES = [*SHORTENED, *OVERWRITTEN, *OTHERS]

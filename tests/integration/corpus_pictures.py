@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.integration import clips, ebml, mp4_boxes
-from tests.integration.corpus_case import HEIGHT, MPEG2, VP9, WIDTH, X264, Case, h264
+from tests.integration.corpus_case import CODEC_OF, HEIGHT, MPEG2, VP9, WIDTH, X264, Case, h264
 from tests.integration.corpus_planes import Image
 from tests.integration.corpus_remux import remux, shifted
 from tests.integration.reference import Look
@@ -204,7 +204,6 @@ def sized(
     name: str, width: int, height: int, encoder: str, options: dict[str, str], **how: Any
 ) -> Case:
     """Frames of this size; small ones are told apart by their brightness."""
-    codec = {"libvpx-vp9": "vp9", "libx264": "h264", "libx265": "hevc"}.get(encoder, encoder)
     small = min(width, height) < 16
     draw = functools.partial(flat, size=(width, height)) if small else None
     num_frames = 40 if small else 60
@@ -214,7 +213,7 @@ def sized(
             num_frames, codec=encoder, size=(width, height), options=options, draw=draw, **how
         ),
         numbers=range(num_frames),
-        codec=codec,
+        codec=CODEC_OF.get(encoder, encoder),
         size=(width, height),
         pixel_format=how.get("pixel_format", "yuv420p"),
         colours=not small,

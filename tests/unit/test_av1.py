@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from workers.media.bitstream import Kind, reader
+from workers.media.bitstream import reader
+from workers.media.kind import Kind
 
 pytestmark = pytest.mark.unit
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from workers.media.bitstream import Kind, reader
+from workers.media.bitstream import reader
+from workers.media.kind import Kind
 
 pytestmark = pytest.mark.unit
 
@@ -104,9 +105,7 @@ SHORT = [b"\0", b"\0\0\1", b"\0\0\1\0", b"\xff" * 9, b"\0\0\1\xb6", b"\0" * 5]
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "mpeg2video", "mpeg4", "vp8", "vp9"])
 @pytest.mark.parametrize("extradata", [None, b"", b"\1"])
-@pytest.mark.parametrize(
-    "data", [b"\0", b"\0\0\1", b"\0\0\1\0", b"\xff" * 9, b"\0\0\1\xb6", b"\0" * 5]
-)
+@pytest.mark.parametrize("data", SHORT)
 def test_bytes_that_end_early_are_no_error(
     codec: str, extradata: bytes | None, data: bytes
 ) -> None:

@@ -7,7 +7,7 @@ filter settings all live in the slots.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from workers.media.bitstream import Kind
+from workers.media.kind import Kind
 
 _SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME, _TILE_LIST = 1, 3, 5, 6, 8
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3

@@ -6,23 +6,9 @@ here, nothing is ever passed over.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
-
-class Kind(NamedTuple):
-    """One packet.
-
-    `starts`: nothing shown after it leans on anything before it. `disposable`: no other packet of
-    its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it carries
-    parameters that later packets may need. `hidden`: its frame is never shown itself.
-    """
-
-    starts: bool = False
-    disposable: bool = False
-    layer: int = 0
-    sets: bool = False
-    hidden: bool = False
-
+from workers.media import av1
+from workers.media.kind import Kind
 
 Look = Callable[[bytes], Kind]
 
@@ -40,9 +26,7 @@ def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> Look:
             return lambda data: kind_of(_by_length(data, length_size))
         return lambda data: kind_of(_by_start_code(data))
     if codec == "av1":
-        from workers.media.av1 import Reader  # which gives a `Kind`, and so imports this module
-
-        return Reader(extradata)
+        return av1.Reader(extradata)
     others: dict[str, Look] = {
         "mpeg1video": _mpeg2,
         "mpeg2video": _mpeg2,

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
 from workers.media import bitstream
+from workers.media.kind import Kind
 
 # Clips are untrusted: containers that carry media themselves, never playlists or references.
 _CONTAINERS = (
@@ -45,7 +46,7 @@ class Packet:
     shown: bool
     corrupt: bool
     key: bool
-    kind: bitstream.Kind
+    kind: Kind
 
 
 @dataclass(frozen=True, kw_only=True)
