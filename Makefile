@@ -10,10 +10,9 @@ setup:
 
 demo: setup
 	@rm -rf demo/results
-	@test -e demo/clips/sample-004.mp4 || $(BIN)/clipfleet samples demo/clips
+	@test -e demo/clips/sample-004.json || $(BIN)/clipfleet samples demo/clips
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
-		--captioning-algorithm mini --enhance-captions-algorithm mini \
-		--captioning-max-output-tokens 64 --enhance-captions-max-output-tokens 64
+		--captioning-algorithm mini --enhance-captions-algorithm mini
 
 test:
 	@$(PYTHON) bootstrap.py --tests

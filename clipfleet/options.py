@@ -21,18 +21,25 @@ class ModelVariant(enum.StrEnum):
     NEMOTRON_BF16 = "nemotron-bf16"  # the same
     NEMOTRON_FP8 = "nemotron-fp8"  # the same, quantized to 8 bits
     NEMOTRON_NVFP4 = "nemotron-nvfp4"  # the same, quantized to 4 bits
-    MINI = "mini"  # a tiny stand-in that runs on any CPU
+    MINI = "mini"  # a small model of a small world; runs on any CPU
 
 
 class EnhanceVariant(enum.StrEnum):
     """Models that rewrite captions."""
 
     QWEN_LM = "qwen_lm"  # Qwen2.5-14B-Instruct
-    MINI = "mini"  # a tiny stand-in that runs on any CPU
+    MINI = "mini"  # the same small model that captions
 
 
 # The models that this version can load; the others are known by name only.
 BUILT = frozenset(map(str, (ModelVariant.QWEN, ModelVariant.MINI, EnhanceVariant.QWEN_LM)))
+
+# What must be known of a model before its words are believed. Runs say it first, records keep it.
+CAVEATS = {
+    "mini": "mini understands only the sample clips that `clipfleet samples` writes: what it says "
+    "of any other clip means nothing. For real captions, on a machine with a GPU: "
+    "--captioning-algorithm qwen --enhance-captions-algorithm qwen_lm"
+}
 
 PromptVariant = Literal["default", "av", "av-surveillance"]
 FrameEncoding = Literal["auto", "raw", "zstd", "jpeg444"]
@@ -233,6 +240,13 @@ class Options(Group):
             enhance.fp8,
             enhance.model_dir,
         )
+
+    @property
+    def caveats(self) -> list[str]:
+        """What must be known of the models before their words are believed."""
+        wanted = {str(self.caption.model_variant)}
+        wanted |= {str(self.enhance.model_variant)} if self.enhance.enabled else set()
+        return [CAVEATS[name] for name in sorted(wanted) if name in CAVEATS]
 
     @property
     def hash(self) -> str:

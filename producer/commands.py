@@ -40,7 +40,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     log_dir = _log_dir(job.store, job.run_id)
     started = time.monotonic()
     if job.todo:
-        _say_what_captions(job.options)
+        _say_caveats(job.options)
         try:
             with Stack(settings, job.options, log_dir=log_dir, gpus=gpus) as stack:
                 # Nobody but the person who reads this can mend the store: say so and stop.
@@ -188,14 +188,9 @@ def count_gpus() -> int:
     return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
 
 
-def _say_what_captions(options: Options) -> None:
-    if options.caption.model_variant == "mini":
-        _console.print(
-            "Captions come from [bold]mini[/], a stand-in with random weights: its words are "
-            "noise.\nFor real captions, on a machine with a GPU: --captioning-algorithm qwen",
-            style="yellow",
-            soft_wrap=True,
-        )
+def _say_caveats(options: Options) -> None:
+    for caveat in options.caveats:
+        _console.print(caveat, style="yellow", soft_wrap=True, markup=False)
 
 
 def _log_dir(store: Store, run_id: str) -> Path:
@@ -295,7 +290,7 @@ def _finish(job: Job, *, seconds: float, logs: Path | None = None) -> int:
         data = json.dumps(summary, indent=1).encode()
         job.store.put(keys.run_summary(job.run_id), data, content_type="application/json")
     _console.print(report.clip_table(found, enhance=job.options.enhance.enabled))
-    report.print_example(_console, found)
+    report.print_captions(_console, found, job.store.uri)
     report.print_totals(_console, job.store.uri, standing, done_now=now, seconds=seconds)
     if standing["failed"]:
         _console.print(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from clipfleet.broker import WorkerBeat
 from clipfleet.records import ClipRecord, ManifestLine, Status
@@ -13,6 +14,7 @@ from producer.progress import duration
 from producer.sources import short_name
 
 ROWS_SHOWN = 20
+WINDOWS_SHOWN = 8
 
 
 def standing(records: Iterable[ClipRecord | None]) -> dict[str, int]:
@@ -61,18 +63,29 @@ def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
     return [*cells, str(counts["previews"]), result]
 
 
-def print_example(
-    console: Console, found: Sequence[tuple[ManifestLine, ClipRecord | None]]
+def print_captions(
+    console: Console, found: Sequence[tuple[ManifestLine, ClipRecord | None]], uri: str
 ) -> None:
-    """One window's words, so that a person sees what they are like."""
-    for line, record in found:
-        for window in record.windows if record else ():
-            caption = window.qwen_lm_enhanced_caption or window.qwen_caption
-            if caption:
-                where = f"{short_name(line.source)}, frames {window.start_frame}–{window.end_frame}"
-                words = textwrap.shorten(caption, 200, placeholder=" …")
-                console.print(f"\n{where}: {words}", style="dim", markup=False, soft_wrap=True)
-                return
+    """What was said of each window and the preview to hold it against; of many, the first alone."""
+    said = [
+        (short_name(line.source), window)
+        for line, record in found
+        for window in (record.windows if record else ())
+        if window.qwen_caption
+    ]
+    shown = said if len(said) <= WINDOWS_SHOWN else said[:1]
+    for name, window in shown:
+        console.print(f"\n[bold]{escape(name)}[/], frames {window.start_frame}–{window.end_frame}")
+        _print_text(console, "caption", window.qwen_caption)
+        _print_text(console, "enhanced", window.qwen_lm_enhanced_caption)
+        if window.preview_key:
+            _print_text(console, "preview", f"{uri}/{window.preview_key}")
+
+
+def _print_text(console: Console, label: str, text: str | None) -> None:
+    if text:
+        line = Text.assemble((f"  {label:9}", "dim"), textwrap.shorten(text, 400, placeholder=" …"))
+        console.print(line, soft_wrap=True)
 
 
 def print_totals(

@@ -129,7 +129,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         frame_encoding=plan.frame_encoding,
         valid=valid,
         errors=plan.errors,
-        warnings=plan.warnings,
+        warnings=[*options.caveats, *plan.warnings],
         source=source,
         caption_model=_model_record(parts, CAPTION),
         enhance_model=_model_record(parts, ENHANCE),

@@ -173,7 +173,10 @@ class VllmEngine(Engine):
                 "do_sample_frames": False,
             }
         sampling = SamplingParams(
-            temperature=0.0, max_tokens=prompt.max_output_tokens, repetition_penalty=1.05, seed=0
+            temperature=0.0,
+            max_tokens=prompt.max_output_tokens,
+            repetition_penalty=self._model.repetition_penalty,
+            seed=0,
         )
         last: Any = None
         async for output in self._llm.generate(request, sampling, prompt.request_id):
