@@ -151,9 +151,7 @@ def _rate(step: int, plan: Plan) -> float:
 
 
 def _batches(plan: Plan, tokenizer: Any, batch_size: int, stream: int) -> Iterator[Batch]:
-    examples = Examples(
-        tokenizer, batch_size=batch_size, seed=stream, text_share=plan.text_share
-    )
+    examples = Examples(tokenizer, batch_size=batch_size, seed=stream, text_share=plan.text_share)
     loader = torch.utils.data.DataLoader(
         examples,
         batch_size=None,
@@ -167,7 +165,9 @@ def _join() -> tuple[int, int, torch.device]:
     """(rank, ranks, device) of this process; it joins the others that torchrun started."""
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     on_gpu = torch.cuda.is_available()
-    device = torch.device("cuda", rank % torch.cuda.device_count()) if on_gpu else torch.device("cpu")
+    device = (
+        torch.device("cuda", rank % torch.cuda.device_count()) if on_gpu else torch.device("cpu")
+    )
     if on_gpu:
         torch.cuda.set_device(device)
     if ranks > 1:

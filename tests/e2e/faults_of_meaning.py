@@ -1,0 +1,108 @@
+"""Faults that leave every process, file and count as it should be, and make captions untrue."""
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers import caption, prepare
+from workers.engines.base import Answer, Prompt
+from workers.engines.vllm import VllmEngine
+from workers.media import onepass
+from workers.media.packs import Pack
+
+# By how much each must bring down the share right of which kinds of fact; no kinds: of all facts.
+# About half of what was measured when the weights were made.
+FAULTS: dict[str, tuple[tuple[str, ...], float]] = {
+    "red and blue swapped": (("colour", "ground"), 0.30),
+    "frames reversed": (("motion", "event time"), 0.35),
+    "window 0 everywhere": ((), 0.12),
+    "half the frames lost": (("event", "event time"), 0.20),
+    "timestamps doubled": (("event time",), 0.50),
+    "another chat form": ((), 0.35),
+    "captions mixed up": ((), 0.40),
+}
+
+
+def plant(path: str) -> None:
+    """Put the faults into this process's modules."""
+    faults: dict[str, str] = json.loads(Path(path).read_text())
+    _plant_in_frames(faults)
+    _plant_in_times(faults)
+    _plant_in_engine(faults)
+
+
+def _plant_in_frames(faults: dict[str, str]) -> None:
+    real_write, real_cut = prepare._write_packs, onepass.cut
+    current: list[str | None] = [None]
+
+    def write_packs(context: Any, job: Any, *rest: Any) -> Any:
+        current[0] = faults.get(job.clip_uuid)
+        return real_write(context, job, *rest)
+
+    def cut(file: Any, *, write: Any, **rest: Any) -> Any:
+        first: list[Pack] = []
+
+        def write_faulty(window: onepass.Window) -> None:
+            first.append(window.frames)
+            frames = _faulty(current[0], window.frames, first[0])
+            write(dataclasses.replace(window, frames=frames))
+
+        return real_cut(file, write=write_faulty, **rest)
+
+    prepare._write_packs, onepass.cut = write_packs, cut
+
+
+def _faulty(fault: str | None, pack: Pack, first: Pack) -> Pack:
+    frames, count = pack.frames, len(pack.frames)
+    if fault == "red and blue swapped":
+        return dataclasses.replace(pack, frames=frames[..., ::-1])
+    if fault == "frames reversed":
+        return dataclasses.replace(pack, frames=frames[::-1])
+    if fault == "window 0 everywhere":
+        places = np.linspace(0, len(first.frames) - 1, count).round().astype(int)
+        return dataclasses.replace(pack, frames=first.frames[places])
+    if fault == "half the frames lost":
+        kept = count // 4 * 2
+        cut = {"indices": pack.indices[:kept], "times_s": pack.times_s[:kept]}
+        return dataclasses.replace(pack, frames=frames[:kept], **cut)
+    return pack
+
+
+def _plant_in_times(faults: dict[str, str]) -> None:
+    real_read = caption.read_pack
+
+    def read_pack(context: Any, job: Any, key_of: Any) -> Pack:
+        pack = real_read(context, job, key_of)
+        if faults.get(job.clip_uuid) == "timestamps doubled":
+            return dataclasses.replace(pack, source_fps=pack.source_fps / 2)
+        return pack
+
+    caption.read_pack = read_pack
+
+
+def _plant_in_engine(faults: dict[str, str]) -> None:
+    real_render, real_generate = VllmEngine._render, VllmEngine.generate
+    before: list[Answer] = []
+    lock = threading.Lock()
+
+    def fault_of(prompt: Prompt) -> str | None:
+        return faults.get(prompt.request_id.partition(".")[0])
+
+    def render(engine: VllmEngine, prompt: Prompt) -> str:
+        if fault_of(prompt) == "another chat form":
+            return f"[INST] <|vision_start|><|video_pad|><|vision_end|>{prompt.user} [/INST]"
+        return real_render(engine, prompt)
+
+    def generate(engine: VllmEngine, prompt: Prompt) -> Answer:
+        answer = real_generate(engine, prompt)
+        if fault_of(prompt) == "captions mixed up":
+            with lock:
+                before.append(answer)
+                return before.pop(0) if len(before) > 1 else answer
+        return answer
+
+    VllmEngine._render, VllmEngine.generate = render, generate  # type: ignore[method-assign]
