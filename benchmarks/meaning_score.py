@@ -5,13 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from clipfleet.records import ClipRecord
-from producer.samples.reading import judge
-
-Text = Literal["qwen_caption", "qwen_lm_enhanced_caption"]
+from producer.samples.reading import judge, read_facts
+from producer.samples.scene import Facts
 
 
 @dataclass
@@ -44,8 +42,21 @@ class Score:
         return {kind: self.share(kind) for kind in sorted(self.seen)}
 
 
-def score(records: Iterable[ClipRecord], *, truth: Path, text: Text = "qwen_caption") -> Score:
-    """Judge the texts of all windows by the files that lie in `truth`, one for each clip.
+@dataclass
+class Kept(Score):
+    """The same of enhanced captions, held against the captions that they rewrite."""
+
+    longer: int = 0
+    words: list[int] = field(default_factory=lambda: [0, 0])
+
+    @property
+    def words_ratio(self) -> float:
+        """How many times as many words they have."""
+        return self.words[1] / max(1, self.words[0])
+
+
+def score(records: Iterable[ClipRecord], *, truth: Path) -> Score:
+    """Judge the captions of all windows by the files that lie in `truth`, one for each clip.
 
     Raises `ValueError` where a clip's windows are not its scenes.
     """
@@ -57,17 +68,33 @@ def score(records: Iterable[ClipRecord], *, truth: Path, text: Text = "qwen_capt
         if spans != [(window.start_frame, window.end_frame) for window in record.windows]:
             raise ValueError(f"the windows of {name} are not its scenes, {spans}")
         for window, scene in zip(record.windows, scenes, strict=True):
-            said = getattr(window, text) or ""
-            verdict = judge(said, scene["facts"])
-            found.windows += 1
-            found.whole += verdict.wholly_right
-            found.right.update(_kind(fact) for fact in verdict.right)
-            found.seen.update(_kind(fact) for fact in (*verdict.right, *verdict.wrong))
-            if verdict.wrong:
-                where = f"{name}, frame {window.start_frame}"
-                wrong = ", ".join(verdict.wrong)
-                found.mistakes.append(f"{where}: {wrong}: {said!r} for {scene['caption']!r}")
+            where = f"{name}, frame {window.start_frame}"
+            _count(found, window.qwen_caption or "", scene["facts"], where)
     return found
+
+
+def kept(records: Iterable[ClipRecord]) -> Kept:
+    """Judge the enhanced captions by the facts of the captions that they rewrite."""
+    found = Kept()
+    for record in records:
+        for window in record.windows:
+            plain, lively = window.qwen_caption or "", window.qwen_lm_enhanced_caption or ""
+            _count(found, lively, read_facts(plain), record.source_video)
+            lengths = len(plain.split()), len(lively.split())
+            found.longer += lengths[1] > lengths[0]
+            found.words = [a + b for a, b in zip(found.words, lengths, strict=True)]
+    return found
+
+
+def _count(found: Score, said: str, truth: Facts, where: str) -> None:
+    verdict = judge(said, truth)
+    found.windows += 1
+    found.whole += verdict.wholly_right
+    found.right.update(_kind(fact) for fact in verdict.right)
+    found.seen.update(_kind(fact) for fact in (*verdict.right, *verdict.wrong))
+    if verdict.wrong:
+        wrong = ", ".join(f"{fact} is {truth.get(fact, 'not there')}" for fact in verdict.wrong)
+        found.mistakes.append(f"{where}: {wrong}, in {said!r}")
 
 
 def _kind(fact: str) -> str:

@@ -52,7 +52,7 @@ class Batch:
     prefix: int = 0
 
 
-class Examples(torch.utils.data.IterableDataset[Batch]):
+class Examples(torch.utils.data.IterableDataset):  # type: ignore[misc]
     """Batches without end. Each worker process has a random stream of its own."""
 
     def __init__(self, tokenizer: Any, *, batch_size: int, seed: int, text_share: float) -> None:

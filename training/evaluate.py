@@ -15,7 +15,7 @@ from training.render import draw_patches
 _LONGEST = {"captions": 70, "rewrites": 140}  # tokens
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def evaluate(
     model: Any, tokenizer: Any, device: torch.device, *, batches: int, batch_size: int
 ) -> dict[str, Any]:

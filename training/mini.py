@@ -90,7 +90,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
         step += 1
         recent["text" if batch.tracks is None else "video"].append(torch.stack([loss, right]))
         if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps):
-            line = {"step": step, "seconds": round(time.monotonic() - started, 1)}
+            line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - started, 1)}
             line |= {kind: _mean(found) for kind, found in recent.items() if found}
             recent = {kind: [] for kind in recent}
             print(json.dumps(line), flush=True)
@@ -124,7 +124,8 @@ def _mean(found: list[torch.Tensor]) -> dict[str, float]:
 
 def _optimizer(masters: dict[str, torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
     """AdamW over the weights in float32; gains, biases and embeddings do not decay."""
-    matrices, others = [], []
+    matrices: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
     for name, weights in masters.items():
         decays = weights.ndim > 1 and "embed_tokens" not in name
         (matrices if decays else others).append(weights)
@@ -136,7 +137,7 @@ def _optimizer(masters: dict[str, torch.Tensor], plan: Plan) -> torch.optim.Opti
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=fused)
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def _copy(masters: dict[str, torch.Tensor], model: Any) -> None:
     """Put the weights into the model, in the model's own precision."""
     torch._foreach_copy_(list(model.parameters()), list(masters.values()))
@@ -202,7 +203,7 @@ def _step(
     asked = wanted != -100
     found = found[:, :-1][asked].float()
     loss = cross_entropy(found, wanted[asked])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     for weights, parameter in zip(masters.values(), model.parameters(), strict=True):
         # Text alone gives no gradient to what sees.
         weights.grad = None if parameter.grad is None else parameter.grad.float()

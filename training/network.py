@@ -55,7 +55,7 @@ def read(
         mixed = scaled_dot_product_attention(query, key, value, is_causal=True)
         states = states + attention.o_proj(mixed.transpose(1, 2).flatten(2))
         states = states + layer.mlp(_even(layer.post_attention_layernorm, states))
-    return model.lm_head(_even(language.norm, states[:, start:]))  # type: ignore[no-any-return]
+    return model.lm_head(_even(language.norm, states[:, start:]))
 
 
 def see(visual: Any, patches: torch.Tensor, rope: torch.Tensor | None) -> torch.Tensor:
@@ -75,7 +75,7 @@ def see(visual: Any, patches: torch.Tensor, rope: torch.Tensor | None) -> torch.
         states = states + attention.proj(mixed.transpose(1, 2).flatten(2))
         states = states + block.mlp(_even(block.norm2, states))
     merger = visual.merger
-    return merger.mlp(_even(merger.ln_q, states).reshape(-1, 4 * states.shape[-1]))  # type: ignore[no-any-return]
+    return merger.mlp(_even(merger.ln_q, states).reshape(-1, 4 * states.shape[-1]))
 
 
 def _turn(states: torch.Tensor, rope: torch.Tensor) -> torch.Tensor:

@@ -151,19 +151,19 @@ def _paint_thing(frame: "NDArray[np.uint8]", track: "NDArray[np.float32]") -> No
         return
     height, width = frame.shape[:2]
     reach = int(paint.REACH * track[RADIUS]) + 2
-    columns = int(track[X]) + np.arange(-reach, reach + 1)
-    rows = int(track[Y]) + np.arange(-reach, reach + 1)
+    left, top = int(track[X]) - reach, int(track[Y]) - reach
+    columns, rows = np.arange(left, left + 2 * reach + 1), np.arange(top, top + 2 * reach + 1)
     if not track[WRAPS]:
         columns = columns[(columns >= 0) & (columns < width)]
         rows = rows[(rows >= 0) & (rows < height)]
     covered = paint.cover(
         np,
-        track[SHAPE],
-        (columns + 0.5 - track[X])[None, :],
-        (rows + 0.5 - track[Y])[:, None],
+        int(track[SHAPE]),
+        (columns + np.float32(0.5) - track[X])[None, :],
+        (rows + np.float32(0.5) - track[Y])[:, None],
         track[RADIUS],
         track[ANGLE],
-        1.0,
+        np.float32(1),
     )[..., None]
     box = np.ix_(rows % height, columns % width)
     under = frame[box].astype(np.float32)

@@ -19,20 +19,26 @@ def cover(
 ) -> Array:
     """How much of each pixel a shape covers, 0 to 1.
 
-    `shape` is its place in `SHAPES`; `dx` and `dy` are the pixels' distances from its centre.
+    `shape` is its place in `SHAPES`: an int, or an array of them. `dx` and `dy` are the pixels'
+    distances from its centre.
     """
     cos, sin = xp.cos(angle), xp.sin(angle)
     x, y = dx * cos + dy * sin, dy * cos - dx * sin
-    distance = xp.where(
-        shape == 0,
-        xp.sqrt(dx * dx + dy * dy) - radius,
-        xp.where(
-            shape == 1,
-            xp.maximum(xp.abs(x), xp.abs(y)) - _SQUARE * radius,
-            xp.where(shape == 2, _triangle(xp, x, y, radius), _star(xp, x, y, radius)),
-        ),
-    )
+    if isinstance(shape, int):
+        distance = _DISTANCE[shape](xp, x, y, radius)
+    else:
+        circle, square, triangle, star = (form(xp, x, y, radius) for form in _DISTANCE)
+        curved = xp.where(shape == 0, circle, star)
+        distance = xp.where(shape == 1, square, xp.where(shape == 2, triangle, curved))
     return (0.5 - distance / soft).clip(0, 1)
+
+
+def _circle(xp: Any, x: Array, y: Array, radius: Array) -> Array:
+    return xp.sqrt(x * x + y * y) - radius
+
+
+def _square(xp: Any, x: Array, y: Array, radius: Array) -> Array:
+    return xp.maximum(xp.abs(x), xp.abs(y)) - _SQUARE * radius
 
 
 def _triangle(xp: Any, x: Array, y: Array, radius: Array) -> Array:
@@ -52,6 +58,9 @@ def _star(xp: Any, x: Array, y: Array, radius: Array) -> Array:
     inner_y = _STAR_INNER * math.sin(fifth / 2)
     length = math.hypot(_STAR - inner_x, inner_y)
     return (inner_y * (along - _STAR * radius) + (_STAR - inner_x) * across) / length
+
+
+_DISTANCE = (_circle, _square, _triangle, _star)  # in the order of `SHAPES`
 
 
 def texture(xp: Any, ground: Array, x: Array, y: Array, soft: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workers import caption, prepare
+from workers import caption, parts, prepare
 from workers.engines.base import Answer, Prompt
 from workers.engines.vllm import VllmEngine
 from workers.media import onepass
@@ -53,7 +53,7 @@ def _plant_in_frames(faults: dict[str, str]) -> None:
 
         return real_cut(file, write=write_faulty, **rest)
 
-    prepare._write_packs, onepass.cut = write_packs, cut
+    vars(prepare)["_write_packs"], vars(onepass)["cut"] = write_packs, cut
 
 
 def _faulty(fault: str | None, pack: Pack, first: Pack) -> Pack:
@@ -67,13 +67,13 @@ def _faulty(fault: str | None, pack: Pack, first: Pack) -> Pack:
         return dataclasses.replace(pack, frames=first.frames[places])
     if fault == "half the frames lost":
         kept = count // 4 * 2
-        cut = {"indices": pack.indices[:kept], "times_s": pack.times_s[:kept]}
-        return dataclasses.replace(pack, frames=frames[:kept], **cut)
+        indices, times_s = pack.indices[:kept], pack.times_s[:kept]
+        return dataclasses.replace(pack, frames=frames[:kept], indices=indices, times_s=times_s)
     return pack
 
 
 def _plant_in_times(faults: dict[str, str]) -> None:
-    real_read = caption.read_pack
+    real_read = parts.read_pack
 
     def read_pack(context: Any, job: Any, key_of: Any) -> Pack:
         pack = real_read(context, job, key_of)
@@ -81,7 +81,7 @@ def _plant_in_times(faults: dict[str, str]) -> None:
             return dataclasses.replace(pack, source_fps=pack.source_fps / 2)
         return pack
 
-    caption.read_pack = read_pack
+    vars(caption)["read_pack"] = read_pack
 
 
 def _plant_in_engine(faults: dict[str, str]) -> None:
@@ -105,4 +105,5 @@ def _plant_in_engine(faults: dict[str, str]) -> None:
                 return before.pop(0) if len(before) > 1 else answer
         return answer
 
-    VllmEngine._render, VllmEngine.generate = render, generate  # type: ignore[method-assign]
+    VllmEngine._render = render  # type: ignore[method-assign,assignment]
+    VllmEngine.generate = generate  # type: ignore[method-assign,assignment]

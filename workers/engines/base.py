@@ -2,6 +2,7 @@
 
 import abc
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,22 @@ class Video:
     num_frames: int
     fps: float
     resize: bool = False
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the model's processor is told about time: the rate and the frames' true numbers.
+
+        Engines round times down to whole positions, vLLM in float64 and transformers in float32
+        from the same float32: a time that is a whole number, such as 6 × 1.0416667 s × 4, came out
+        one position apart. A rate that is too low by less than a millionth lifts such times over
+        the edge in both.
+        """
+        return {
+            "fps": self.fps * (1 - 2**-21),
+            "frames_indices": self.indices,
+            "total_num_frames": self.num_frames,
+            "duration": self.num_frames / self.fps,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clipfleet.errors import EngineDead, ModelUnavailable, WindowTooLong
-from workers.engines.base import Answer, Engine, Prompt, Video
+from workers.engines.base import Answer, Engine, Prompt
 from workers.models import Model
 
 T = TypeVar("T")
@@ -167,7 +167,8 @@ class VllmEngine(Engine):
 
         request: dict[str, Any] = {"prompt": text}
         if prompt.video is not None:
-            request["multi_modal_data"] = {"video": (prompt.video.frames, _metadata(prompt.video))}
+            metadata = {**prompt.video.metadata, "do_sample_frames": False}
+            request["multi_modal_data"] = {"video": (prompt.video.frames, metadata)}
             request["mm_processor_kwargs"] = {
                 "do_resize": prompt.video.resize,
                 "do_sample_frames": False,
@@ -210,14 +211,3 @@ def _chat_template(weights: Path) -> Any:
     from transformers import AutoProcessor
 
     return AutoProcessor.from_pretrained(weights)
-
-
-def _metadata(video: Video) -> dict[str, Any]:
-    """What the processor is told about time: the source's rate and the frames' true numbers."""
-    return {
-        "fps": video.fps,
-        "frames_indices": video.indices,
-        "total_num_frames": video.num_frames,
-        "duration": video.num_frames / video.fps,
-        "do_sample_frames": False,
-    }

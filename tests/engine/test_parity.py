@@ -1,0 +1,32 @@
+"""vLLM, as our worker drives it, writes the tokens that the model authors' own code writes."""
+
+import pytest
+
+from benchmarks.meaning import LONGEST, PARITY_SEED, our_tokens
+from benchmarks.meaning_reference import Reference, authors_positions
+from benchmarks.meaning_windows import cut_windows
+from workers import models, prompts
+from workers.engines.base import Video
+
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
+
+QUESTION = prompts.CAPTION["default"]
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
+    return list(cut_windows(tmp_path_factory.mktemp("parity"), count=36, seed=PARITY_SEED))
+
+
+def test_every_token_is_the_same_in_float32(windows: list[Video], ours: list[list[int]]) -> None:
+    shapes = {video.frames.shape for video in windows}
+    assert len(windows) >= 50
+    assert len({shape[1:3] for shape in shapes}) >= 4, "sizes"
+    assert len({shape[0] for shape in shapes}) >= 8, "numbers of frames"
+    ours = our_tokens(windows, "float32", cache_dir)
+    reference = Reference(models.MINI_FOLDER, "float32")
+
+    with authors_positions():
+        theirs = [reference.tokens(video, QUESTION, most=LONGEST) for video in windows]
+
+    assert ours == theirs
