@@ -12,20 +12,21 @@ from training.batches import Batch, text_batch, video_batch
 from training.network import logits
 from training.render import draw_patches
 
-_LONGEST = {"captions": 70, "rewrites": 140}  # tokens
+_KINDS = ("captions", "rewrites")
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def evaluate(
-    model: Any, tokenizer: Any, device: torch.device, *, batches: int, batch_size: int
+    model: Any, tokenizer: Any, device: torch.device, *, batches: int, batch_size: int, longest: int
 ) -> dict[str, Any]:
     """Shares right of single facts and of whole captions, and of each kind of fact.
 
-    The scenes come from a stream of their own, half of them at 2 frames a second.
+    The scenes come from a stream of their own, half of them at 2 frames a second. Answers are cut
+    at `longest` tokens.
     """
     random, scores = Random("evaluation"), {}
     generator = torch.Generator(device).manual_seed(0)
-    for kind, longest in _LONGEST.items():
+    for kind in _KINDS:
         right: Counter[str] = Counter()
         seen: Counter[str] = Counter()
         for number in range(batches):

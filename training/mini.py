@@ -35,7 +35,7 @@ LOG_EVERY = 100
 class Plan:
     """How long and how hard to train. `text_share` is of the batches: rewriting alone."""
 
-    steps: int = 10_000
+    steps: int = 3300
     batch_size: int = 512
     learning_rate: float = 2e-3
     warm_up: int = 500
@@ -44,9 +44,10 @@ class Plan:
     clip_norm: float = 1.0
     workers: int = 14
     eval_batches: int = 6
+    eval_tokens: int = 160
 
 
-SMOKE = Plan(steps=12, batch_size=4, warm_up=4, workers=0, eval_batches=1)
+SMOKE = Plan(steps=20, batch_size=4, warm_up=4, workers=0, eval_batches=1, eval_tokens=6)
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     tokenizer = checkpoint.build_tokenizer()
     model: Any = Qwen2_5_VLForConditionalGeneration(checkpoint.build_config(tokenizer)).to(device)
     masters = {name: p.detach().clone() for name, p in model.named_parameters()}
-    model.to(torch.bfloat16)
+    model.to(torch.bfloat16 if device.type == "cuda" else torch.float32)  # CPUs emulate it
     optimizer = _optimizer(masters, plan)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
     state = out / "state.pt"
@@ -89,7 +90,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
         schedule.step()
         step += 1
         recent["text" if batch.tracks is None else "video"].append(torch.stack([loss, right]))
-        if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps):
+        if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps or stop):
             line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - started, 1)}
             line |= {kind: _mean(found) for kind, found in recent.items() if found}
             recent = {kind: [] for kind in recent}
@@ -109,7 +110,12 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     _copy(masters, model)
     if step == plan.steps:
         scores = evaluate(
-            model, tokenizer, device, batches=plan.eval_batches, batch_size=plan.batch_size // 2
+            model,
+            tokenizer,
+            device,
+            batches=plan.eval_batches,
+            batch_size=plan.batch_size // 2,
+            longest=plan.eval_tokens,
         )
         scores |= {"step": step, "seed": seed, "seconds": round(time.monotonic() - started, 1)}
         print(json.dumps(scores, indent=1), flush=True)
@@ -186,7 +192,7 @@ def _step(
     *,
     stop: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    """One step: gradients in bfloat16, weights in float32.
+    """One step: gradients in the model's precision, weights in float32.
 
     Gives its loss, the share of the answers' tokens that came out right, and whether any of the
     processes that train together wants to stop.

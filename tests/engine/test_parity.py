@@ -1,5 +1,7 @@
 """vLLM, as our worker drives it, writes the tokens that the model authors' own code writes."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.meaning import LONGEST, PARITY_SEED, our_tokens
@@ -18,7 +20,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     return list(cut_windows(tmp_path_factory.mktemp("parity"), count=36, seed=PARITY_SEED))
 
 
-def test_every_token_is_the_same_in_float32(windows: list[Video], ours: list[list[int]]) -> None:
+def test_every_token_is_the_same_in_float32(windows: list[Video], cache_dir: Path) -> None:
     shapes = {video.frames.shape for video in windows}
     assert len(windows) >= 50
     assert len({shape[1:3] for shape in shapes}) >= 4, "sizes"
