@@ -134,7 +134,12 @@ def status(run_id: str, as_json: bool, **rest: Any) -> None:
 @click.option("--count", default=5, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 def samples(folder: Path, count: int, seed: int) -> None:
-    """Write sample clips to FOLDER: shapes that move, in H.264, of one window and of several."""
+    """Write sample clips to FOLDER: coloured shapes and what happens to them, the world that the
+    model mini understands.
+
+    They come in several codecs, sizes and frame rates, of one window and of several. What is true
+    of each lies beside it as JSON: for every window its caption, and its facts one by one.
+    """
     from producer.samples import write_samples
 
     with click.progressbar(
@@ -142,7 +147,7 @@ def samples(folder: Path, count: int, seed: int) -> None:
     ) as bar:
         for _ in bar:
             pass
-    click.echo(f"{count} clips in {folder}")
+    click.echo(f"{count} clips in {folder}, with the truth about each beside it as .json")
 
 
 def _interrupt(*_: object) -> None:

@@ -8,6 +8,7 @@ goes on from the last checkpoint in FOLDER.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -33,10 +34,15 @@ LOG_EVERY = 100
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long and how hard to train. `text_share` is of the batches: rewriting alone."""
+    """How long and how hard to train.
+
+    A step takes `batches` batches of `batch_size` windows, shared out over the GPUs.
+    `text_share` is of the batches: rewriting alone.
+    """
 
     steps: int = 3300
-    batch_size: int = 512
+    batches: int = 2
+    batch_size: int = 256
     learning_rate: float = 2e-3
     warm_up: int = 500
     weight_decay: float = 0.05
@@ -47,7 +53,7 @@ class Plan:
     eval_tokens: int = 160
 
 
-SMOKE = Plan(steps=20, batch_size=4, warm_up=4, workers=0, eval_batches=1, eval_tokens=6)
+SMOKE = Plan(steps=20, batch_size=2, warm_up=4, workers=0, eval_batches=1, eval_tokens=6)
 
 
 def main() -> None:
@@ -84,12 +90,16 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     started = saved = time.monotonic()
     log = (out / "log.jsonl").open("a")
     recent: dict[str, list[torch.Tensor]] = {"video": [], "text": []}
-    for batch in _batches(plan, tokenizer, plan.batch_size // ranks, stream):
+    loader = _batches(plan, tokenizer, stream)
+    while True:
         stop = stop_after_s is not None and time.monotonic() - started > stop_after_s
-        loss, right, stop = _step(model, masters, optimizer, batch, plan, generator, stop=stop)
+        _copy(masters, model)
+        for batch in itertools.islice(loader, max(1, plan.batches // ranks)):
+            kind = "text" if batch.tracks is None else "video"
+            recent[kind].append(_learn(model, batch, plan, generator))
+        stop = _step(model, masters, optimizer, plan, stop=stop)
         schedule.step()
         step += 1
-        recent["text" if batch.tracks is None else "video"].append(torch.stack([loss, right]))
         if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps or stop):
             line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - started, 1)}
             line |= {kind: _mean(found) for kind, found in recent.items() if found}
@@ -114,7 +124,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
             tokenizer,
             device,
             batches=plan.eval_batches,
-            batch_size=plan.batch_size // 2,
+            batch_size=plan.batch_size,
             longest=plan.eval_tokens,
         )
         scores |= {"step": step, "seed": seed, "seconds": round(time.monotonic() - started, 1)}
@@ -157,8 +167,10 @@ def _rate(step: int, plan: Plan) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2
 
 
-def _batches(plan: Plan, tokenizer: Any, batch_size: int, stream: int) -> Iterator[Batch]:
-    examples = Examples(tokenizer, batch_size=batch_size, seed=stream, text_share=plan.text_share)
+def _batches(plan: Plan, tokenizer: Any, stream: int) -> Iterator[Batch]:
+    examples = Examples(
+        tokenizer, batch_size=plan.batch_size, seed=stream, text_share=plan.text_share
+    )
     loader = torch.utils.data.DataLoader(
         examples,
         batch_size=None,
@@ -182,22 +194,8 @@ def _join() -> tuple[int, int, torch.device]:
     return rank, ranks, device
 
 
-def _step(
-    model: Any,
-    masters: dict[str, torch.Tensor],
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    plan: Plan,
-    generator: torch.Generator,
-    *,
-    stop: bool,
-) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    """One step: gradients in the model's precision, weights in float32.
-
-    Gives its loss, the share of the answers' tokens that came out right, and whether any of the
-    processes that train together wants to stop.
-    """
-    _copy(masters, model)
+def _learn(model: Any, batch: Batch, plan: Plan, generator: torch.Generator) -> torch.Tensor:
+    """Add a batch's gradient; its loss, and the share of the answers' tokens that came out right."""
     device = generator.device
     patches = None
     if batch.tracks is not None:
@@ -209,7 +207,22 @@ def _step(
     asked = wanted != -100
     found = found[:, :-1][asked].float()
     loss = cross_entropy(found, wanted[asked])
-    loss.backward()
+    (loss / plan.batches).backward()
+    return torch.stack([loss.detach(), (found.argmax(-1) == wanted[asked]).float().mean()])
+
+
+def _step(
+    model: Any,
+    masters: dict[str, torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    plan: Plan,
+    *,
+    stop: bool,
+) -> bool:
+    """Move the weights, in float32, by the gradients that the model has gathered.
+
+    Gives whether any of the processes that train together wants to stop.
+    """
     for weights, parameter in zip(masters.values(), model.parameters(), strict=True):
         # Text alone gives no gradient to what sees.
         weights.grad = None if parameter.grad is None else parameter.grad.float()
@@ -218,17 +231,16 @@ def _step(
         stop = _share(list(masters.values()), stop=stop)
     torch.nn.utils.clip_grad_norm_(masters.values(), plan.clip_norm)
     optimizer.step()
-    return loss.detach(), (found.argmax(-1) == wanted[asked]).float().mean(), stop
+    return stop
 
 
 def _share(weights: list[torch.Tensor], *, stop: bool) -> bool:
-    """Make the gradients the mean of all processes'; whether any of them wants to stop."""
+    """Add up the gradients of all processes; whether any of them wants to stop."""
     flat = torch.cat(
         [(torch.zeros_like(w) if w.grad is None else w.grad).flatten() for w in weights]
         + [weights[0].new_tensor([float(stop)])]
     )
     dist.all_reduce(flat)
-    flat /= dist.get_world_size()
     *gradients, wishes = flat.split([w.numel() for w in weights] + [1])
     for w, gradient in zip(weights, gradients, strict=True):
         w.grad = gradient.view_as(w)

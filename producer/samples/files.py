@@ -101,8 +101,8 @@ def write_samples(folder: Path, *, count: int, seed: int) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for clip in draw_clips(count=count, seed=seed):
         path = folder / clip.name
-        path.with_suffix(".json").write_text(json.dumps(clip.truth(), indent=1) + "\n")
         _encode(path, clip)
+        path.with_suffix(".json").write_text(json.dumps(clip.truth(), indent=1) + "\n")
         yield path
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.meaning_score import kept, score
+from clipfleet.options import CAVEATS
 from clipfleet.records import ClipRecord
 from tests.cli import Cli
+from workers import models
 
 pytestmark = pytest.mark.e2e
 
@@ -30,9 +33,11 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
     cli: Cli, sample_clips: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = cli.run("run", sample_clips, "--out", out, "--enhance-captions", *SHORT)
+    done = cli.run("run", sample_clips, "--out", out, "--enhance-captions")
 
     assert done.returncode == 0, done.stdout
+    first_words, _, _ = done.stdout.partition("waiting for")
+    assert CAVEATS["mini"] in first_words, "said before anything is done"
     assert "3 of 3 clips done, 0 with errors: 4 windows, 4 captions, 4 enhanced, 4 previews" in (
         done.stdout
     )
@@ -51,20 +56,27 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
         assert record.errors == []
         assert record.caption_model is not None
         assert record.caption_model.engine.startswith("vllm ")
+        assert record.caption_model.revision == models.find("mini").revision
+        assert record.warnings[0] == CAVEATS["mini"]
         for window in record.windows:
-            assert window.qwen_caption
+            assert window.qwen_caption is not None
             assert window.qwen_lm_enhanced_caption
-            assert window.output_tokens is not None
-            assert 1 <= window.output_tokens <= 16
+            assert window.finish_reason == window.enhance_finish_reason == "stop"
             assert window.preview_key is not None
+            for shown in (window.qwen_caption, window.preview_key):
+                assert shown in done.stdout, "side by side, for a person to compare"
             image = Image.open(io.BytesIO((out / window.preview_key).read_bytes()))
             assert getattr(image, "n_frames", 1) >= 3
             assert image.size == (window.preview_width, window.preview_height)
+    captions, enhanced = score(records.values(), truth=sample_clips), kept(records.values())
+    assert captions.facts_right >= 0.97, captions.mistakes
+    assert enhanced.facts_right >= 0.97, enhanced.mistakes
+    assert enhanced.longer == enhanced.windows == 4
     assert not list((out / "scratch").rglob("*")), "scratch is cleared"
 
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
     started = time.monotonic()
-    again = cli.run("run", sample_clips, "--out", out, "--enhance-captions", *SHORT)
+    again = cli.run("run", sample_clips, "--out", out, "--enhance-captions")
     assert again.returncode == 0
     assert "3 done already" in again.stdout
     assert time.monotonic() - started < 10, "nothing is started when nothing is to do"

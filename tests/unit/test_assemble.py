@@ -2,7 +2,7 @@
 
 import pytest
 
-from clipfleet.options import Options
+from clipfleet.options import CAVEATS, Options
 from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
 from tests.unit.records import (
     CLIP,
@@ -61,6 +61,32 @@ def test_a_record_describes_its_source_under_the_reference_systems_names() -> No
     assert (built.width_source, built.height_source, built.framerate_source) == (1280, 720, 30.0)
     assert (built.width, built.height, built.framerate) == (1280, 720, 30.0)
     assert (built.num_frames, built.video_codec, built.num_bytes) == (400, "h264", 123_456)
+
+
+@pytest.mark.parametrize(
+    ("caption", "enhance", "enabled", "caveats"),
+    [
+        ("mini", "mini", True, [CAVEATS["mini"]]),
+        ("mini", "qwen_lm", False, [CAVEATS["mini"]]),
+        ("qwen", "mini", True, [CAVEATS["mini"]]),
+        ("qwen", "mini", False, []),
+        ("qwen", "qwen_lm", True, []),
+    ],
+)
+def test_a_record_says_first_what_must_be_known_of_its_models(
+    caption: str, enhance: str, enabled: bool, caveats: list[str]
+) -> None:
+    options = Options.model_validate(
+        {
+            "caption": {"model_variant": caption},
+            "enhance": {"model_variant": enhance, "enabled": enabled},
+        }
+    )
+    plan = PLAN.model_copy(update={"warnings": ["the clip is dark"]})
+    assert build_record(plan, list(BOTH), options=options).warnings == [
+        *caveats,
+        "the clip is dark",
+    ]
 
 
 def test_a_clip_that_was_not_uploaded_is_located_at_its_source() -> None:

@@ -9,9 +9,11 @@ import pytest
 from rich.console import Console
 
 from clipfleet.broker import redact
-from clipfleet.records import ManifestLine
-from producer.report import clip_table, standing
-from tests.unit.records import clip_record
+from clipfleet.options import Options
+from clipfleet.records import ClipRecord, ManifestLine
+from producer.report import WINDOWS_SHOWN, clip_table, print_captions, standing
+from tests.unit.records import PLAN, clip_record, completed, previewed
+from workers.assemble import build_record
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +24,38 @@ def test_a_clips_name_is_shown_as_it_is(name: str) -> None:
     line = ManifestLine(clip_uuid=clip_record().span_uuid, source=f"s3://bucket/{name}")
     Console(file=out, width=200).print(clip_table([(line, clip_record())], enhance=False))
     assert name.rpartition("/")[2] in out.getvalue()
+
+
+def captioned() -> ClipRecord:
+    """A record with two windows, each with its caption and its preview."""
+    spans = ((0, 255), (256, 399))
+    parts = [{"caption": completed(f"A car, {s}."), "preview": previewed(s, e)} for s, e in spans]
+    return build_record(PLAN, parts, options=Options())
+
+
+def test_captions_are_shown_with_the_preview_to_hold_them_against() -> None:
+    out = io.StringIO()
+    record = captioned()
+    line = ManifestLine(clip_uuid=record.span_uuid, source="s3://bucket/a[b].mp4")
+    print_captions(Console(file=out, width=60), [(line, record)], "/results")
+    shown = out.getvalue()
+    assert len(record.windows) == 2
+    for window in record.windows:
+        assert f"a[b].mp4, frames {window.start_frame}–{window.end_frame}" in shown
+        assert window.qwen_caption is not None
+        assert window.qwen_caption in shown
+        assert f"/results/{window.preview_key}\n" in shown, "in one piece, to be copied"
+
+
+def test_of_many_windows_the_first_alone_is_shown() -> None:
+    out = io.StringIO()
+    record = captioned()
+    lines = [
+        (ManifestLine(clip_uuid=record.span_uuid, source=f"s3://bucket/{i}.mp4"), record)
+        for i in range(WINDOWS_SHOWN + 1)
+    ]
+    print_captions(Console(file=out, width=200), lines, "/results")
+    assert out.getvalue().count("preview ") == 1
 
 
 def test_a_clip_without_a_record_is_missing() -> None:
