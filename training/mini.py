@@ -195,7 +195,7 @@ def _join() -> tuple[int, int, torch.device]:
 
 
 def _learn(model: Any, batch: Batch, plan: Plan, generator: torch.Generator) -> torch.Tensor:
-    """Add a batch's gradient; its loss, and the share of the answers' tokens that came out right."""
+    """Add a batch's gradient; its loss, and the share of its answers' tokens that were right."""
     device = generator.device
     patches = None
     if batch.tracks is not None:
