@@ -1,5 +1,6 @@
 """Training examples: scenes as numbers and words, many of one layout at a time. On the CPU."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -109,28 +110,9 @@ def _window(
         wanted_fps = fps or (_USUAL_FPS if random.random() < 0.6 else random.uniform(*_FPS))
         rate = random.choice(RATES)
         num_frames = round((frames + random.uniform(-1, 1)) / wanted_fps * rate)
-        if not SHORTEST_S <= num_frames / rate <= LONGEST_S:
-            fps = None if frames / (fps or 1) < SHORTEST_S else fps
-            if frames / _USUAL_FPS < SHORTEST_S:
-                return _short_window(random, frames, size)
-            continue
+        num_frames = min(max(num_frames, math.ceil(SHORTEST_S * rate)), int(LONGEST_S * rate))
         if sample_count(num_frames, rate=rate, sampling_fps=wanted_fps) == frames:
             break
-    return _staged(random, frames, size, num_frames, rate)
-
-
-def _short_window(
-    random: Random, frames: int, size: tuple[int, int]
-) -> tuple[Scene, Staged, float]:
-    """The few frames of a clip that is as short as they come."""
-    rate = random.choice(RATES)
-    num_frames = round(random.uniform(SHORTEST_S, SHORTEST_S + 0.1) * rate)
-    return _staged(random, frames, size, num_frames, rate)
-
-
-def _staged(
-    random: Random, frames: int, size: tuple[int, int], num_frames: int, rate: int
-) -> tuple[Scene, Staged, float]:
     indices = sample_evenly(0, num_frames - 1, frames)
     times: NDArray[np.float64] = np.asarray(indices) / rate
     scene = draw_scene(random, seconds=num_frames / rate)

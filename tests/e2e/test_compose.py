@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.meaning_score import kept, score
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode
+from clipfleet.options import CAVEATS
 from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
 from producer.samples import write_samples
@@ -33,9 +35,8 @@ WINDOWS = {(clip, start) for clip, windows in PREVIEW_FRAMES.items() for start, 
 SERVICES = compose.services(compose.read_file())
 PRODUCER = SERVICES["producer"]
 MINI = (
-    *("--captioning-algorithm", "mini", "--captioning-max-output-tokens", "16"),
+    *("--captioning-algorithm", "mini"),
     *("--enhance-captions", "--enhance-captions-algorithm", "mini"),
-    *("--enhance-captions-max-output-tokens", "16"),
 )
 
 
@@ -92,6 +93,18 @@ def _uuid(clip: Path) -> str:
 
 def _record(store: Store, clip: Path) -> ClipRecord:
     return ClipRecord.model_validate_json(store.get(keys.record(_uuid(clip))))
+
+
+def test_captions_are_true_on_a_fleet_and_over_s3(
+    submitted: subprocess.CompletedProcess[str], store: Store, clips: Path
+) -> None:
+    assert CAVEATS["mini"] in submitted.stdout
+    records = [_record(store, clip) for clip in sorted(clips.glob("*.mp4"))]
+    assert {record.frame_encoding for record in records} == {"zstd"}
+
+    captions, enhanced = score(records, truth=clips), kept(records)
+    assert captions.facts_right >= 0.97, captions.mistakes
+    assert enhanced.facts_right >= 0.97, enhanced.mistakes
 
 
 def test_each_process_of_a_worker_says_that_it_lives(fleet: compose.Fleet) -> None:
