@@ -67,12 +67,12 @@ def measure_truth(folder: Path, count: int, sampling_fps: str) -> list[Row]:
         print(line, file=sys.stderr)
     rows = [
         Row("clips", count, ""),
-        Row("windows", found.windows, ""),
+        Row("windows", found.captions, ""),
         Row("facts_right", found.facts_right, "of single facts"),
         Row("captions_right", found.wholly_right, "of captions, nothing wrong in them"),
         Row("enhanced_facts_kept", rewritten.facts_right, "of the caption's facts"),
         Row("enhanced_wholly_kept", rewritten.wholly_right, "of enhanced captions"),
-        Row("enhanced_longer", rewritten.longer / rewritten.windows, "of enhanced captions"),
+        Row("enhanced_longer", rewritten.longer / rewritten.captions, "of enhanced captions"),
         Row("enhanced_words_ratio", rewritten.words_ratio, "times the caption's words"),
     ]
     return rows + [
@@ -88,11 +88,11 @@ def measure_parity(folder: Path) -> list[Row]:
     rows = [Row("parity/windows", len(windows), "")]
     for dtype in ("float32", "bfloat16"):
         ours = our_tokens(windows, dtype, folder / "cache")
+        reference = Reference(models.MINI_FOLDER, dtype)
         for name, positions in (
             (dtype, authors_positions()),
             (f"{dtype}_transformers_positions", contextlib.nullcontext()),
         ):
-            reference = Reference(models.MINI_FOLDER, dtype)
             with positions:
                 theirs = [
                     reference.tokens(video, prompts.CAPTION["default"], most=LONGEST)

@@ -1,50 +1,19 @@
-"""How true the captions of sample clips are: their facts against the truth beside the clips."""
+"""How true the records of sample clips are: their captions against the truth beside the clips."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from clipfleet.records import ClipRecord
-from producer.samples.reading import judge, read_facts
-from producer.samples.scene import Facts
-
-
-@dataclass
-class Score:
-    """Counts over windows. `mistakes` has a line for each window with anything wrong."""
-
-    windows: int = 0
-    whole: int = 0
-    right: Counter[str] = field(default_factory=Counter)
-    seen: Counter[str] = field(default_factory=Counter)
-    mistakes: list[str] = field(default_factory=list)
-
-    @property
-    def facts_right(self) -> float:
-        """The share of single facts that are right; one left out, or one too many, is wrong."""
-        return sum(self.right.values()) / max(1, sum(self.seen.values()))
-
-    @property
-    def wholly_right(self) -> float:
-        """The share of captions with nothing wrong."""
-        return self.whole / max(1, self.windows)
-
-    def share(self, *kinds: str) -> float:
-        """The share right of facts of these kinds alone."""
-        right = sum(self.right[kind] for kind in kinds)
-        return right / max(1, sum(self.seen[kind] for kind in kinds))
-
-    def by_kind(self) -> dict[str, float]:
-        """The share right of each kind of fact."""
-        return {kind: self.share(kind) for kind in sorted(self.seen)}
+from producer.samples.reading import read_facts
+from producer.samples.score import Score
 
 
 @dataclass
 class Kept(Score):
-    """The same of enhanced captions, held against the captions that they rewrite."""
+    """The score of enhanced captions, held against the captions that they rewrite."""
 
     longer: int = 0
     words: list[int] = field(default_factory=lambda: [0, 0])
@@ -69,7 +38,7 @@ def score(records: Iterable[ClipRecord], *, truth: Path) -> Score:
             raise ValueError(f"the windows of {name} are not its scenes, {spans}")
         for window, scene in zip(record.windows, scenes, strict=True):
             where = f"{name}, frame {window.start_frame}"
-            _count(found, window.qwen_caption or "", scene["facts"], where)
+            found.count(window.qwen_caption or "", scene["facts"], where=where)
     return found
 
 
@@ -79,23 +48,8 @@ def kept(records: Iterable[ClipRecord]) -> Kept:
     for record in records:
         for window in record.windows:
             plain, lively = window.qwen_caption or "", window.qwen_lm_enhanced_caption or ""
-            _count(found, lively, read_facts(plain), record.source_video)
+            found.count(lively, read_facts(plain), where=record.source_video)
             lengths = len(plain.split()), len(lively.split())
             found.longer += lengths[1] > lengths[0]
             found.words = [a + b for a, b in zip(found.words, lengths, strict=True)]
     return found
-
-
-def _count(found: Score, said: str, truth: Facts, where: str) -> None:
-    verdict = judge(said, truth)
-    found.windows += 1
-    found.whole += verdict.wholly_right
-    found.right.update(_kind(fact) for fact in verdict.right)
-    found.seen.update(_kind(fact) for fact in (*verdict.right, *verdict.wrong))
-    if verdict.wrong:
-        wrong = ", ".join(f"{fact} is {truth.get(fact, 'not there')}" for fact in verdict.wrong)
-        found.mistakes.append(f"{where}: {wrong}, in {said!r}")
-
-
-def _kind(fact: str) -> str:
-    return fact.partition("/")[0]

@@ -65,7 +65,8 @@ def submit(
     url = settings.broker.get_secret_value()
     Broker(url).check()
     job = _plan(arguments, settings, read_options(flags, settings.options), flags)
-    _say_caveats(job.options)
+    if job.todo:
+        _say_caveats(job.options)
     stage = settings.store.startswith("s3://") if stage is None else stage
     started = time.monotonic()
     if flags["in_flight"] and not wait:

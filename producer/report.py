@@ -76,16 +76,19 @@ def print_captions(
     shown = said if len(said) <= WINDOWS_SHOWN else said[:1]
     for name, window in shown:
         console.print(f"\n[bold]{escape(name)}[/], frames {window.start_frame}–{window.end_frame}")
-        _print_text(console, "caption", window.qwen_caption)
-        _print_text(console, "enhanced", window.qwen_lm_enhanced_caption)
+        _print_line(console, "caption", _shortened(window.qwen_caption))
+        if window.qwen_lm_enhanced_caption:
+            _print_line(console, "enhanced", _shortened(window.qwen_lm_enhanced_caption))
         if window.preview_key:
-            _print_text(console, "preview", f"{uri}/{window.preview_key}")
+            _print_line(console, "preview", f"{uri}/{window.preview_key}")
 
 
-def _print_text(console: Console, label: str, text: str | None) -> None:
-    if text:
-        line = Text.assemble((f"  {label:9}", "dim"), textwrap.shorten(text, 400, placeholder=" …"))
-        console.print(line, soft_wrap=True)
+def _print_line(console: Console, label: str, text: str) -> None:
+    console.print(Text.assemble((f"  {label:9}", "dim"), text), soft_wrap=True)
+
+
+def _shortened(text: str | None) -> str:
+    return textwrap.shorten(text or "", 400, placeholder=" …")
 
 
 def print_totals(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from producer.samples.files import SIZES
 from producer.samples.scene import LONGEST_S, SHORTEST_S, Scene, draw_scene
-from producer.samples.stage import VISIBLE, Staged, stage
+from producer.samples.stage import Staged, stage
 from producer.samples.words import caption, lively_caption
 from workers import models, prompts
 from workers.media.windows import sample_count, sample_evenly
@@ -74,9 +74,7 @@ def video_batch(random: Random, tokenizer: Any, count: int, *, fps: float | None
     """`count` windows with as many frames each, sampled as the workers do, and their captions."""
     size = random.choice(SIZES)
     frames = 2 * round(random.triangular(2, MOST_FRAMES / 2, 7))
-    width, height = models.find("mini").grid.fit(  # type: ignore[union-attr]
-        width=size[0], height=size[1], num_frames=frames
-    )
+    width, height = models.MINI_GRID.fit(width=size[0], height=size[1], num_frames=frames)
     windows = [_window(random, frames, size, fps) for _ in range(count)]
     pads = frames // 2 * (height // 28) * (width // 28)
     prefix, ids, labels = _chats(
@@ -85,10 +83,9 @@ def video_batch(random: Random, tokenizer: Any, count: int, *, fps: float | None
         [caption(scene) for scene, _, _ in windows],
         pads,
     )
-    tracks = np.zeros((count, 2, frames, 10), np.float32)
+    tracks = np.zeros((count, 2, frames, 10), np.float32)  # a thing of zeros is not visible
     for i, (_, staged, _) in enumerate(windows):
         tracks[i, : len(staged.tracks)] = staged.tracks
-        tracks[i, len(staged.tracks) :, :, VISIBLE] = 0
     return Batch(
         ids=ids,
         labels=labels,

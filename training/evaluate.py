@@ -1,13 +1,14 @@
 """How often the model is right, on scenes that it has not seen, by the words it writes."""
 
-from collections import Counter
+import dataclasses
 from random import Random
 from typing import Any
 
 import torch
 
-from producer.samples.reading import judge
 from producer.samples.scene import facts
+from producer.samples.score import Score
+from producer.samples.words import caption
 from training.batches import Batch, text_batch, video_batch
 from training.network import logits
 from training.render import draw_patches
@@ -27,8 +28,7 @@ def evaluate(
     random, scores = Random("evaluation"), {}
     generator = torch.Generator(device).manual_seed(0)
     for kind in _KINDS:
-        right: Counter[str] = Counter()
-        seen: Counter[str] = Counter()
+        score = Score()
         for number in range(batches):
             if kind == "captions":
                 fps = 2.0 if number % 2 else None
@@ -36,18 +36,13 @@ def evaluate(
                 patches = draw_patches(batch, device, generator)
             else:
                 batch, patches = text_batch(random, tokenizer, batch_size), None
-            for scene, text in zip(
-                batch.scenes, _write(model, tokenizer, batch, patches, device, longest), strict=True
-            ):
-                verdict = judge(text, facts(scene))
-                right.update(["wholly", *(["wholly right"] if verdict.wholly_right else [])])
-                right.update(name.partition("/")[0] for name in verdict.right)
-                seen.update(name.partition("/")[0] for name in (*verdict.right, *verdict.wrong))
-        by_fact = {name: round(right[name] / count, 4) for name, count in sorted(seen.items())}
+            written = _write(model, tokenizer, batch, patches, device, longest)
+            for scene, text in zip(batch.scenes, written, strict=True):
+                score.count(text, facts(scene), where=caption(scene))
         scores[kind] = {
-            "facts_right": round(sum(right[n] for n in seen) / sum(seen.values()), 4),
-            "wholly_right": round(right["wholly right"] / right["wholly"], 4),
-            "by_fact": by_fact,
+            "facts_right": round(score.facts_right, 4),
+            "wholly_right": round(score.wholly_right, 4),
+            "by_fact": {name: round(share, 4) for name, share in score.by_kind().items()},
         }
     return scores
 
@@ -70,7 +65,7 @@ def _write(
     ends, open_rows = starts.clone(), torch.ones(len(labels), dtype=torch.bool)
     rows = torch.arange(len(labels))
     for _ in range(longest):
-        filled = Batch(**{**vars(batch), "ids": ids[:, : int(ends.max())]})
+        filled = dataclasses.replace(batch, ids=ids[:, : int(ends.max())])
         found = logits(model, filled, patches)
         skipped = filled.ids.shape[1] - found.shape[1]
         token = found[rows.to(device), (ends - 1 - skipped).to(device)].argmax(-1).cpu()

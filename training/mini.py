@@ -2,8 +2,8 @@
 
 On several GPUs: torchrun --nproc-per-node GPUS -m training.mini --out FOLDER
 
-The same seed gives the same examples and the same first weights. Interrupted, the same command
-goes on from the last checkpoint in FOLDER.
+The same seed on as many GPUs gives the same first weights and the same examples. Interrupted, the
+same command goes on from the last checkpoint in FOLDER, with examples of its own.
 """
 
 import argparse
@@ -75,33 +75,42 @@ def main() -> None:
 def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None) -> None:
     """Train to the plan's end and save the model in `out`/model, with its scores beside it."""
     rank, ranks, device = _join()
+    if plan.batches % ranks:
+        raise SystemExit(f"a step's {plan.batches} batches cannot be shared out over {ranks} GPUs")
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     tokenizer = checkpoint.build_tokenizer()
     model: Any = Qwen2_5_VLForConditionalGeneration(checkpoint.build_config(tokenizer)).to(device)
     masters = {name: p.detach().clone() for name, p in model.named_parameters()}
-    model.to(torch.bfloat16 if device.type == "cuda" else torch.float32)  # CPUs emulate it
+    if device.type == "cuda":  # CPUs only emulate it
+        _lower(model, torch.bfloat16)
     optimizer = _optimizer(masters, plan)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
     state = out / "state.pt"
     step = _resume(state, masters, optimizer, schedule) if state.exists() else 0
+    began = step
     stream = seed + 1_000_003 * step + 7_919 * rank  # nobody sees what another has seen
     generator = torch.Generator(device).manual_seed(stream)
     started = saved = time.monotonic()
     log = (out / "log.jsonl").open("a")
     recent: dict[str, list[torch.Tensor]] = {"video": [], "text": []}
     loader = _batches(plan, tokenizer, stream)
-    while True:
+    stop = False
+    while step < plan.steps and not stop:
         stop = stop_after_s is not None and time.monotonic() - started > stop_after_s
         _copy(masters, model)
-        for batch in itertools.islice(loader, max(1, plan.batches // ranks)):
+        for batch in itertools.islice(loader, plan.batches // ranks):
             kind = "text" if batch.tracks is None else "video"
             recent[kind].append(_learn(model, batch, plan, generator))
         stop = _step(model, masters, optimizer, plan, stop=stop)
         schedule.step()
         step += 1
         if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps or stop):
-            line: dict[str, Any] = {"step": step, "seconds": round(time.monotonic() - started, 1)}
+            line: dict[str, Any] = {
+                "step": step,
+                "from": began,
+                "seconds": round(time.monotonic() - started, 1),
+            }
             line |= {kind: _mean(found) for kind, found in recent.items() if found}
             recent = {kind: [] for kind in recent}
             print(json.dumps(line), flush=True)
@@ -110,13 +119,11 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
         if rank == 0 and (step == plan.steps or stop or now - saved > SAVE_EVERY_S):
             _save_state(state, masters, optimizer, schedule, step)
             saved = now
-        if step == plan.steps or stop:
-            break
     if ranks > 1:
         dist.destroy_process_group()
     if rank:
         return
-    model.float()
+    _lower(model, torch.float32)
     _copy(masters, model)
     if step == plan.steps:
         scores = evaluate(
@@ -151,6 +158,12 @@ def _optimizer(masters: dict[str, torch.Tensor], plan: Plan) -> torch.optim.Opti
     ]
     fused = matrices[0].is_cuda
     return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=fused)
+
+
+def _lower(model: Any, dtype: torch.dtype) -> None:
+    """Lower the weights' precision, and theirs alone: rotary frequencies must stay exact."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -7,12 +7,13 @@ import numpy as np
 from clipfleet import keys
 from clipfleet.errors import ModelMismatch
 from clipfleet.messages import WindowJob
-from clipfleet.options import CaptionOptions
+from clipfleet.options import CaptionOptions, PrepareOptions
 from clipfleet.queues import CAPTION
 from clipfleet.records import Completion, Part, Status
 from workers import prompts
 from workers.context import Context, LoadedModel
 from workers.engines.base import Answer, Prompt, Video
+from workers.media.packs import Pack
 from workers.parts import read_pack
 
 
@@ -21,13 +22,7 @@ def caption(context: Context, job: WindowJob) -> Part:
     options = context.options(job)
     model = holding(context, CAPTION, options.caption.model_variant, fp8=options.caption.fp8)
     pack = read_pack(context, job, keys.frames)
-    video = Video(
-        frames=pack.frames.astype(np.dtype(options.prepare.preprocess_dtype), copy=False),
-        indices=[number - job.start_frame for number in pack.indices],
-        num_frames=job.end_frame - job.start_frame + 1,
-        fps=pack.source_fps,
-        resize=options.prepare.model_does_preprocess,
-    )
+    video = window_video(pack, job.start_frame, job.end_frame, options.prepare)
     prompt = prompts.caption_prompt(options.caption)
     answer = _ask(model, job, prompt, video, options.caption)
     first, stage2 = None, None
@@ -38,6 +33,17 @@ def caption(context: Context, job: WindowJob) -> Part:
         answer = _ask(model, job, again, video, options.caption)
     written = completion(model, answer, prompt, first=first, stage2=stage2)
     return Part(status=Status.OK, completion=written)
+
+
+def window_video(pack: Pack, start_frame: int, end_frame: int, options: PrepareOptions) -> Video:
+    """The window's frames as the model is given them, with the truth about their times."""
+    return Video(
+        frames=pack.frames.astype(np.dtype(options.preprocess_dtype), copy=False),
+        indices=[number - start_frame for number in pack.indices],
+        num_frames=end_frame - start_frame + 1,
+        fps=pack.source_fps,
+        resize=options.model_does_preprocess,
+    )
 
 
 def _ask(

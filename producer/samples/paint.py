@@ -7,7 +7,7 @@ source, which is what scaling by area makes of hard ones.
 import math
 from typing import Any
 
-# How far each shape reaches beyond its radius, at most.
+# How far a shape reaches from its centre, in radii, at most.
 REACH = 1.32
 _SQUARE, _TRIANGLE, _STAR, _STAR_INNER = 0.88, 1.25, 1.3, 0.56
 

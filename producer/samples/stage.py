@@ -207,8 +207,7 @@ def _slide(
     *,
     coming: bool,
 ) -> None:
-    """Let the thing come in at `at_s`, or go out: along its way, else over the nearest kind of
-    side."""
+    """Let the thing come in at `at_s`, or go out: along its way, else over a side of its part."""
     import numpy as np
 
     x_way, y_way = DIRECTION.get(thing.movement.motion, (0, 0))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.meaning_score import Score, score
+from benchmarks.meaning_score import score
 from clipfleet import keys
 from clipfleet.records import ClipRecord
 from producer.samples import write_samples
 from producer.samples.reading import judge
+from producer.samples.score import Score
 from tests.cli import Cli
 from tests.e2e.faults_of_meaning import FAULTS
 
@@ -84,7 +85,7 @@ def test_a_planted_fault_makes_the_score_fall(judged: dict[str, Path], fault: st
 
     kinds, margin = FAULTS[fault]
     kinds = kinds or tuple(whole.seen)
-    assert faulty.windows == whole.windows
+    assert faulty.captions == whole.captions
     assert faulty.share(*kinds) <= whole.share(*kinds) - margin
 
 

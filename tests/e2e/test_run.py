@@ -71,7 +71,7 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
     captions, enhanced = score(records.values(), truth=sample_clips), kept(records.values())
     assert captions.facts_right >= 0.97, captions.mistakes
     assert enhanced.facts_right >= 0.97, enhanced.mistakes
-    assert enhanced.longer == enhanced.windows == 4
+    assert enhanced.longer == enhanced.captions == 4
     assert not list((out / "scratch").rglob("*")), "scratch is cleared"
 
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}

@@ -37,14 +37,14 @@ def test_captions_are_shown_with_the_preview_to_hold_them_against() -> None:
     out = io.StringIO()
     record = captioned()
     line = ManifestLine(clip_uuid=record.span_uuid, source="s3://bucket/a[b].mp4")
-    print_captions(Console(file=out, width=60), [(line, record)], "/results")
+    print_captions(Console(file=out, width=60), [(line, record)], "/my  results")
     shown = out.getvalue()
     assert len(record.windows) == 2
     for window in record.windows:
         assert f"a[b].mp4, frames {window.start_frame}–{window.end_frame}" in shown
         assert window.qwen_caption is not None
         assert window.qwen_caption in shown
-        assert f"/results/{window.preview_key}\n" in shown, "in one piece, to be copied"
+        assert f"/my  results/{window.preview_key}\n" in shown, "in one piece, to be copied"
 
 
 def test_of_many_windows_the_first_alone_is_shown() -> None:

@@ -22,7 +22,7 @@ from producer.samples.scene import (
     draw_scene,
     facts,
 )
-from producer.samples.stage import RADIUS, RGB, VISIBLE, WRAPS, Staged, X, Y, stage
+from producer.samples.stage import ANGLE, RADIUS, RGB, VISIBLE, WRAPS, Staged, X, Y, stage
 from producer.samples.words import caption, lively_caption
 from workers.media.windows import split
 
@@ -128,21 +128,17 @@ def test_a_movement_goes_its_way(
     assert np.mean(np.sign(steps) == sign) > 0.9, "but for coming in again on the other side"
 
 
-@pytest.mark.parametrize("motion", set(Motion) - {Motion.STILL})
-def test_fast_is_at_least_twice_as_fast_as_slow(motion: Motion) -> None:
+@pytest.mark.parametrize("motion", [m for m in Motion if m not in (Motion.STILL, Motion.BLINKS)])
+def test_fast_is_more_than_twice_as_fast_as_slow_on_average(motion: Motion) -> None:
     def change(speed: str, seed: int) -> float:
         tracks = staged(scene_with(motion, speed), seed).tracks[0]
-        return float(np.median(np.abs(np.diff(tracks[:, [X, Y, RADIUS, 3]], axis=0)).sum(1)))
+        return float(np.median(np.abs(np.diff(tracks[:, [X, Y, RADIUS, ANGLE]], axis=0)).sum(1)))
 
-    if motion is Motion.BLINKS:
-        return  # by the number of times below
     slow, fast = ([change(speed, seed) for seed in range(8)] for speed in ("slow", "fast"))
-    # What grows does so by parts of its size, so that its size sets the pace as well.
-    factor = 1.4 if motion in (Motion.GROWS, Motion.SHRINKS) else 2.0
-    assert min(fast) > factor * max(slow) or np.mean(fast) > 2 * np.mean(slow)
+    assert np.mean(fast) > 2 * np.mean(slow)
 
 
-def test_a_fast_blink_goes_on_and_off_more_than_twice_as_often() -> None:
+def test_the_slowest_fast_blink_is_clearly_faster_than_the_fastest_slow_one() -> None:
     def changes(speed: str, seed: int) -> int:
         visible = staged(scene_with(Motion.BLINKS, speed), seed).tracks[0, :, VISIBLE]
         return int(np.abs(np.diff(visible)).sum())
@@ -162,9 +158,8 @@ def test_what_enters_is_not_seen_before_and_what_leaves_not_after(seed: int) -> 
     times = np.arange(0, 12.0, 0.1)
     before, after = seen[times < event.at_s - 0.2], seen[times > event.at_s + 0.9]
     entering = event.kind is Happening.ENTERS
-    assert before.all() != entering
-    assert after.all() == entering
-    assert after.any() == entering
+    assert {bool(seen) for seen in before} == {not entering}
+    assert {bool(seen) for seen in after} == {entering}
 
 
 def test_every_scene_of_a_clip_is_a_window_at_the_default_options() -> None:
