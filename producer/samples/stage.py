@@ -219,9 +219,11 @@ def _slide(
         part = 1 - part
         x_way, y_way = -x_way, -y_way
     beyond = 1.35 * track[:, RADIUS]
+    inside_s = at_s + _SLIDE_S if coming else at_s  # when the slide has an end within the frame
     for column, way, side in ((X, x_way, width), (Y, y_way, height)):
         if way:
-            at = track[:, column] % side
+            at = track[:, column]
+            at = at - np.interp(inside_s, times, at) // side * side
             outside = side + beyond if way > 0 else -beyond
             track[:, column] = at + (outside - at) * part
     track[(part > 0) & (part < 1), WRAPS] = 0

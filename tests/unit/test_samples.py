@@ -162,6 +162,20 @@ def test_what_enters_is_not_seen_before_and_what_leaves_not_after(seed: int) -> 
     assert {bool(seen) for seen in after} == {entering}
 
 
+@given(st.integers(0, 2**32))
+def test_what_comes_in_or_goes_out_slides_one_way(seed: int) -> None:
+    scene = scene_of(seed, 12.0)
+    if scene.event is None or scene.event.kind not in (Happening.ENTERS, Happening.LEAVES):
+        return
+    times = np.arange(0, 12.0, 0.02, dtype=np.float64)
+    found = stage(scene, Random(seed), times_s=times, width=WIDTH, height=HEIGHT)
+    track = found.tracks[0]
+    sliding = track[track[:, WRAPS] == 0]
+    across, down = np.diff(sliding[:, X]), np.diff(sliding[:, Y])
+    for steps in (across, down):
+        assert (steps >= -1e-3).all() or (steps <= 1e-3).all()
+
+
 def test_every_scene_of_a_clip_is_a_window_at_the_default_options() -> None:
     options = PrepareOptions()
     for frames, _ in LENGTHS:
