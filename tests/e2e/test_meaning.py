@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same clips once as they are and once for each fault, all in one run: its records.
 
-    The folder of each kind holds the clips and, in `out`, their records.
+    The folder of each kind holds its clips; the records of all lie in `out` beside them.
     """
     folder = tmp_path_factory.mktemp("meaning")
     truth = folder / NONE
@@ -47,6 +47,7 @@ def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     try:
         done = commands.run(
             *("run", folder, "--out", folder / "out", "--no-generate-previews"),
+            *("--captioning-algorithm", "mini"),
             timeout_s=400,
             PLANTED_FAULTS=str(folder / "faults.json"),
             PYTHONPATH=os.pathsep.join([str(Path(__file__).parent / "planted"), str(ROOT)]),
