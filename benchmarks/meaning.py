@@ -26,7 +26,7 @@ from producer.samples import write_samples
 from workers import models, prompts
 from workers.engines.base import Prompt, Video
 
-SEED, PARITY_SEED = 20_261_124, 2_718
+SEED, PARITY_SEED, PARITY_CLIPS = 20_261_124, 2_718, 12
 LONGEST = 80  # tokens
 
 
@@ -84,7 +84,7 @@ def measure_truth(folder: Path, count: int, sampling_fps: str) -> list[Row]:
 def measure_parity(folder: Path) -> list[Row]:
     """The share of windows whose answers agree in every token, in both precisions."""
     print("comparing with transformers", file=sys.stderr)
-    windows = list(cut_windows(folder / "parity", count=36, seed=PARITY_SEED))
+    windows = list(cut_windows(folder / "parity", count=PARITY_CLIPS, seed=PARITY_SEED))
     rows = [Row("parity/windows", len(windows), "")]
     for dtype in ("float32", "bfloat16"):
         ours = our_tokens(windows, dtype, folder / "cache")

@@ -16,19 +16,19 @@ SAMPLING_FPS = (2.0, 1.6, 3.0, 4.0)
 
 
 def cut_windows(folder: Path, *, count: int, seed: int) -> Iterator[Video]:
-    """Every window of `count` clips, each clip sampled at one of the rates in turn."""
-    for number, path in enumerate(write_samples(folder, count=count, seed=seed)):
-        cut: list[onepass.Window] = []
-        fps = SAMPLING_FPS[number % len(SAMPLING_FPS)]
-        prepare = PrepareOptions(sampling_fps=fps, generate_previews=False)
-        with path.open("rb") as file:
-            onepass.cut(
-                file,
-                prepare=prepare,
-                preview=PreviewOptions(),
-                grid=models.MINI_GRID,
-                write=cut.append,
-            )
-        for window in cut:
-            span = (window.plan.start_frame, window.plan.end_frame)
-            yield window_video(window.frames, *span, prepare)
+    """Every window of `count` clips, each clip sampled at each of the rates."""
+    for path in write_samples(folder, count=count, seed=seed):
+        for fps in SAMPLING_FPS:
+            cut: list[onepass.Window] = []
+            prepare = PrepareOptions(sampling_fps=fps, generate_previews=False)
+            with path.open("rb") as file:
+                onepass.cut(
+                    file,
+                    prepare=prepare,
+                    preview=PreviewOptions(),
+                    grid=models.MINI_GRID,
+                    write=cut.append,
+                )
+            for window in cut:
+                span = (window.plan.start_frame, window.plan.end_frame)
+                yield window_video(window.frames, *span, prepare)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.meaning import LONGEST, PARITY_SEED, our_tokens
+from benchmarks.meaning import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
 from benchmarks.meaning_reference import Reference, authors_positions
 from benchmarks.meaning_windows import cut_windows
 from workers import models, prompts
@@ -17,7 +17,9 @@ QUESTION = prompts.CAPTION["default"]
 
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
-    return list(cut_windows(tmp_path_factory.mktemp("parity"), count=36, seed=PARITY_SEED))
+    return list(
+        cut_windows(tmp_path_factory.mktemp("parity"), count=PARITY_CLIPS, seed=PARITY_SEED)
+    )
 
 
 def test_every_token_is_the_same_in_float32(windows: list[Video], cache_dir: Path) -> None:
