@@ -253,3 +253,19 @@ def test_the_enhancer_keeps_facts_of_captions_in_every_form(model: Any, processo
             )
             assert read_facts(text) == read_facts(said)
             assert len(text.split()) > len(said.split())
+
+
+def test_lower_precision_of_weights_leaves_positions_exact() -> None:
+    import torch
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    from training.mini import _lower
+
+    lowered: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(MINI, dtype=torch.float32)
+    exact = lowered.model.language_model.rotary_emb.inv_freq.clone()
+    assert not torch.equal(exact.to(torch.bfloat16).float(), exact), "rounding would show"
+
+    _lower(lowered, torch.bfloat16)
+
+    assert lowered.lm_head.weight.dtype is torch.bfloat16
+    assert torch.equal(lowered.model.language_model.rotary_emb.inv_freq, exact)
