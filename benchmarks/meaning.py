@@ -17,14 +17,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.meaning_reference import Reference, authors_positions
+from benchmarks.meaning_reference import Reference
 from benchmarks.meaning_score import kept, score
 from benchmarks.meaning_windows import cut_windows
 from benchmarks.report import Row, publish
+from clipfleet import models, prompts
 from clipfleet.records import ClipRecord
 from producer.samples import write_samples
-from workers import models, prompts
 from workers.engines.base import Prompt, Video
+from workers.engines.positions import authors_positions
+from workers.weights import MINI_FOLDER
 
 SEED, PARITY_SEED, PARITY_CLIPS = 20_261_124, 2_718, 12
 LONGEST = 80  # tokens
@@ -88,7 +90,7 @@ def measure_parity(folder: Path) -> list[Row]:
     rows = [Row("parity/windows", len(windows), "")]
     for dtype in ("float32", "bfloat16"):
         ours = our_tokens(windows, dtype, folder / "cache")
-        reference = Reference(models.MINI_FOLDER, dtype)
+        reference = Reference(MINI_FOLDER, dtype)
         for name, positions in (
             (dtype, authors_positions()),
             (f"{dtype}_transformers_positions", contextlib.nullcontext()),
@@ -109,7 +111,7 @@ def our_tokens(windows: Sequence[Video], dtype: str, cache: Path) -> list[list[i
 
     before = dict(os.environ)
     model = dataclasses.replace(models.find("mini"), dtype=dtype)
-    engine = VllmEngine(model, models.MINI_FOLDER, cache_dir=cache, batch_size=16)
+    engine = VllmEngine(model, MINI_FOLDER, cache_dir=cache, batch_size=16)
     written: dict[str, list[int]] = {}
     real_generate = engine._llm.generate
 
@@ -127,7 +129,8 @@ def our_tokens(windows: Sequence[Video], dtype: str, cache: Path) -> list[list[i
                 user=prompts.CAPTION["default"],
                 video=windows[number],
                 max_output_tokens=LONGEST,
-            )
+            ),
+            timeout_s=300,
         )
 
     try:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from clipfleet import models
 from clipfleet.options import PrepareOptions, PreviewOptions
 from producer.samples import write_samples
-from workers import models
 from workers.caption import window_video
 from workers.engines.base import Video
 from workers.media import onepass

@@ -10,9 +10,9 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from benchmarks.report import Row
+from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from workers.media import onepass
-from workers.media.grid import QWEN2_5_VL
 from workers.media.packs import Pack
 
 Encoding = Literal["raw", "zstd", "jpeg444"]

@@ -15,10 +15,10 @@ from pathlib import Path
 import av
 
 from benchmarks.media_meter import Details, cpu_seconds, report
+from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store, open_store
 from workers.media import onepass, webp
-from workers.media.grid import QWEN2_5_VL
 
 
 def main() -> None:

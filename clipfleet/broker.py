@@ -149,10 +149,10 @@ class Broker:
         with self._errors():
             return int(str(self._redis.get(f"clipfleet:restarts:{task_id}") or 0))
 
-    def count_restart(self, task_id: str) -> None:
+    def count_restart(self, task_id: str, *, by: int = 1) -> None:
         """Count that a task which came back is begun again. Raises `BrokerError`."""
         with self._errors(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.incr(f"clipfleet:restarts:{task_id}")
+            pipe.incrby(f"clipfleet:restarts:{task_id}", by)
             pipe.expire(f"clipfleet:restarts:{task_id}", EVENTS_EXPIRE_S)
             pipe.execute()
 

@@ -64,6 +64,18 @@ class WindowTooLong(ClipError):
     """The window needs more tokens than the model's context holds."""
 
 
+class RequestRefused(ClipError):
+    """The engine does not take this window's prompt."""
+
+
+class RequestTimedOut(ClipError):
+    """The model gave no answer within the time limit."""
+
+
+class EngineFailed(ClipError):
+    """The engine failed on this window, twice, and goes on with others."""
+
+
 class MessageInvalid(ClipfleetError):
     """A message on the queue does not follow the schema."""
 
@@ -110,6 +122,10 @@ class EngineDead(ClipfleetError):
     """The inference engine died."""
 
     exit_code = ExitCode.ENGINE_DEAD
+
+
+class Interrupted(ClipfleetError):
+    """The worker is stopping, and gives back what it holds."""
 
 
 class WorkersFailing(ClipfleetError):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from clipfleet.errors import UsageError
-from clipfleet.options import BUILT, Options
+from clipfleet.options import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -112,27 +112,15 @@ def read_options(
     if filed:
         raise UsageError(f"[options] in the settings file: there is no option {min(filed)}")
     try:
-        options = Options.model_validate(groups)
-        _check_built(options)
-        return options
+        return Options.model_validate(groups)
     except ValidationError as error:
         first = error.errors()[0]
         flags = {(g, n): flag for g, n, _, flag in each_option()}
         group, name = (str(part) for part in first["loc"][:2])
         flag = flags.get((group, name), name)
-        said = first["msg"].replace("Input should", "should")
+        said = first["msg"].replace("Input should", "should").removeprefix("Value error, ")
         value = textwrap.shorten(str(first["input"]), 60, placeholder=" …")
         raise UsageError(f"{flag.partition('/')[0]} {value}: {said}") from None
-
-
-def _check_built(options: Options) -> None:
-    """Raises `UsageError` for a model that is known by name only."""
-    wanted = [str(options.caption.model_variant)]
-    wanted += [str(options.enhance.model_variant)] if options.enhance.enabled else []
-    for variant in wanted:
-        if variant not in BUILT:
-            built = ", ".join(sorted(BUILT))
-            raise UsageError(f"{variant} is not built into this version yet; it has: {built}")
 
 
 def _click_type(field: FieldInfo) -> Any:

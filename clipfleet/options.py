@@ -4,42 +4,13 @@ Names and defaults are those of the reference system (NVIDIA NeMo Curator's vide
 The command line is generated from these models, so the two cannot differ.
 """
 
-import enum
 import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-
-class ModelVariant(enum.StrEnum):
-    """Models that write captions."""
-
-    QWEN = "qwen"  # Qwen2.5-VL-7B-Instruct
-    QWEN3 = "qwen3"  # Qwen3-VL-8B-Instruct
-    NEMOTRON = "nemotron"  # Nemotron-Nano-12B-v2-VL, bfloat16
-    NEMOTRON_BF16 = "nemotron-bf16"  # the same
-    NEMOTRON_FP8 = "nemotron-fp8"  # the same, quantized to 8 bits
-    NEMOTRON_NVFP4 = "nemotron-nvfp4"  # the same, quantized to 4 bits
-    MINI = "mini"  # a small model of a small world; runs on any CPU
-
-
-class EnhanceVariant(enum.StrEnum):
-    """Models that rewrite captions."""
-
-    QWEN_LM = "qwen_lm"  # Qwen2.5-14B-Instruct
-    MINI = "mini"  # the same small model that captions
-
-
-# The models that this version can load; the others are known by name only.
-BUILT = frozenset(map(str, (ModelVariant.QWEN, ModelVariant.MINI, EnhanceVariant.QWEN_LM)))
-
-# What must be known of a model before its words are believed. Runs say it first, records keep it.
-CAVEATS = {
-    "mini": "mini understands only the sample clips that `clipfleet samples` writes: what it says "
-    "of any other clip means nothing. For real captions, on a machine with a GPU: "
-    "--captioning-algorithm qwen --enhance-captions-algorithm qwen_lm"
-}
+from clipfleet.models import SAME, check_captioner, check_rewriter, find
 
 PromptVariant = Literal["default", "av", "av-surveillance"]
 FrameEncoding = Literal["auto", "raw", "zstd", "jpeg444"]
@@ -139,8 +110,11 @@ class PreviewOptions(Group):
 class CaptionOptions(Group):
     """Which model captions, and how."""
 
-    model_variant: ModelVariant = option(
-        ModelVariant.QWEN, "Caption model.", flag="--captioning-algorithm"
+    model_variant: Annotated[str, AfterValidator(check_captioner)] = option(
+        "qwen",
+        "Caption model: qwen, qwen3, nemotron, nemotron-fp8, nemotron-nvfp4, mini, or LIKE:WHERE "
+        "for other weights of one's kind, a folder or a Hugging Face repository.",
+        flag="--captioning-algorithm",
     )
     model_dir: str | None = option(
         None,
@@ -192,8 +166,11 @@ class EnhanceOptions(Group):
         "Rewrite each caption with a language model.",
         flag="--enhance-captions/--no-enhance-captions",
     )
-    model_variant: EnhanceVariant = option(
-        EnhanceVariant.QWEN_LM, "Model that rewrites.", flag="--enhance-captions-algorithm"
+    model_variant: Annotated[str, AfterValidator(check_rewriter)] = option(
+        "qwen_lm",
+        "Model that rewrites: qwen_lm, qwen3_lm, mini, any caption model, LIKE:WHERE, or same: the "
+        "one that captions, on one engine.",
+        flag="--enhance-captions-algorithm",
     )
     model_dir: str | None = option(
         None,
@@ -232,25 +209,28 @@ class Options(Group):
     enhance: EnhanceOptions = EnhanceOptions()
 
     @property
+    def rewriter(self) -> tuple[str, bool, str | None]:
+        """(model, fp8, model_dir) of the model that rewrites; the caption model's for "same"."""
+        wanted = self.caption if self.enhance.model_variant == SAME else self.enhance
+        return wanted.model_variant, wanted.fp8, wanted.model_dir
+
+    @property
     def one_engine(self) -> bool:
         """Whether captions and enhanced captions come from the same loaded model."""
-        caption, enhance = self.caption, self.enhance
-        return (str(caption.model_variant), caption.fp8, caption.model_dir) == (
-            str(enhance.model_variant),
-            enhance.fp8,
-            enhance.model_dir,
-        )
+        caption = self.caption
+        return (caption.model_variant, caption.fp8, caption.model_dir) == self.rewriter
 
     @property
     def caveats(self) -> list[str]:
         """What must be known of the models before their words are believed."""
-        wanted = {str(self.caption.model_variant)}
-        wanted |= {str(self.enhance.model_variant)} if self.enhance.enabled else set()
-        return [CAVEATS[name] for name in sorted(wanted) if name in CAVEATS]
+        wanted = {self.caption.model_variant}
+        wanted |= {self.rewriter[0]} if self.enhance.enabled else set()
+        said = (find(name).caveat for name in sorted(wanted))
+        return list(dict.fromkeys(caveat for caveat in said if caveat))
 
     @property
     def hash(self) -> str:
-        """16 hex digits over the options that shape the output; batch sizes and such do not."""
+        """16 hex digits over what shapes the output: options, but not batch sizes; weights."""
         shaping = {
             group: {
                 name: value
@@ -258,6 +238,10 @@ class Options(Group):
                 if _shapes_output(type(getattr(self, group)), name)
             }
             for group in type(self).model_fields
+        }
+        shaping["weights"] = {
+            "caption": find(self.caption.model_variant).identity,
+            "enhance": find(self.rewriter[0]).identity,
         }
         canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -107,14 +107,25 @@ class Plan(Stored):
     errors: list[Failure] = []
 
 
-class Completion(Stored):
-    """A text that a model wrote, and how it came about."""
+class Written(Stored):
+    """A text that a model wrote.
+
+    `cut`: it reached the most tokens that were asked for. `repeats`: it ends in one phrase over and
+    over, as a model does that has lost its way.
+    """
 
     text: str
-    first_text: str | None = None  # of the first pass, where a second was asked for
     finish_reason: str
     prompt_tokens: int
     output_tokens: int
+    cut: bool
+    repeats: bool
+
+
+class Completion(Written):
+    """A text, and how it came about; `first` is the first pass's, where a second was asked for."""
+
+    first: Written | None = None
     model: str
     revision: str
     engine: str
@@ -145,12 +156,14 @@ class Part(Stored):
 
 
 class WindowRecord(Stored):
-    """One window in the record."""
+    """One window in the record. Cut and repeating texts: see `Written`."""
 
     start_frame: int
     end_frame: int
     qwen_caption: str | None = None
     stage1_caption: str | None = None
+    stage1_finish_reason: str | None = None
+    stage1_output_tokens: int | None = None
     qwen_lm_enhanced_caption: str | None = None
     status: Status
     caption_status: Status
@@ -159,9 +172,13 @@ class WindowRecord(Stored):
     finish_reason: str | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    caption_cut: bool | None = None
+    caption_repeats: bool | None = None
     enhance_finish_reason: str | None = None
     enhance_prompt_tokens: int | None = None
     enhance_output_tokens: int | None = None
+    enhance_cut: bool | None = None
+    enhance_repeats: bool | None = None
     frame_indices: list[int]
     frame_times_s: list[float]
     sampling: Literal["index", "time"]

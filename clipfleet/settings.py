@@ -6,7 +6,7 @@ What a run asks for is in `options.py`; this is about machines and services.
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -51,6 +51,27 @@ class Settings(BaseSettings):
     )
     gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Part of its GPU's memory that an engine takes."
+    )
+    engine: Literal["vllm", "transformers", "openai"] = Field(
+        "vllm",
+        description="What runs the models: vllm; transformers, one window at a time, the models' "
+        "authors' own code; or openai, a server at engine_url that speaks OpenAI's protocol.",
+    )
+    engine_url: str | None = Field(
+        None, description="URL of that server, such as http://gpu7:8000/v1."
+    )
+    engine_api_key: SecretStr | None = Field(None, description="Its API key, if it wants one.")
+    engine_arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of vLLM's own, over ours, such as "
+        '{"max_num_batched_tokens": 16384}.',
+    )
+    request_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        900.0,
+        description="Seconds after which a window that the model does not answer is taken back.",
+    )
+    drain_s: Annotated[float, Field(ge=0)] = Field(
+        60.0, description="Seconds that a GPU worker told to stop goes on with what it holds."
     )
     options: dict[str, Any] = Field(
         default_factory=dict,

@@ -5,10 +5,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from clipfleet import prompts
+from clipfleet.models import MINI_GRID
 from producer.samples.scene import LONGEST_S, SHORTEST_S, draw_scene
 from producer.samples.words import caption, lively_caption
-from workers import prompts
-from workers.models import MINI_GRID
 
 SPECIAL = (
     "<|endoftext|>",

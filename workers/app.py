@@ -7,7 +7,6 @@ on it runs alone, so that those who were with it are not taken for it.
 
 import contextlib
 import logging
-import os
 import random
 import threading
 import time
@@ -16,9 +15,17 @@ from typing import Any, NoReturn
 
 from celery import Celery
 from celery.exceptions import Reject
+from celery.worker import state
 
 from clipfleet import keys
-from clipfleet.errors import BrokerError, ClipError, EngineDead, ExitCode, StoreError
+from clipfleet.errors import (
+    BrokerError,
+    ClipError,
+    EngineDead,
+    ExitCode,
+    Interrupted,
+    StoreError,
+)
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, make_app
 from clipfleet.records import Failure, Plan
@@ -100,17 +107,22 @@ def _add_task(
     app: Celery, context: Context, queue: str, message_type: type[Message], step: Step
 ) -> None:
     def task(self: Any, payload: Any) -> str | None:
+        if context.stopping.is_set():
+            _give_back("the worker is stopping")
         job = message_type.read(payload)
         try:
             with _suspicion(context, self.request) as poisoned:
                 return step(job, poisoned)
         except EngineDead as error:
-            log.critical("%s", error, extra={"action": "engine_dead"})
-            _end_process(context)
+            _stop_worker(context, error)
+            _give_back(str(error))
+        except Interrupted as error:
+            if not context.engine_dead:  # a worker that only stops is no word against the clip
+                context.broker.count_restart(self.request.id, by=-1)
+            _give_back(str(error))
         except BrokerError as error:
             log.warning("%s", error, extra={"action": "broker_refused"})
-            time.sleep(1.0)
-            raise Reject(str(error), requeue=True) from None
+            _give_back(str(error))
         except StoreError as error:
             wait_s = min(LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
             name = type(error).__name__
@@ -122,6 +134,21 @@ def _add_task(
 
     # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
     app.task(task, name=queue, bind=True, shared=False, max_retries=None)
+
+
+def _give_back(reason: str) -> NoReturn:
+    """Put the message back for another worker; this one waits, so as not to take it right again."""
+    time.sleep(1.0)
+    raise Reject(reason, requeue=True)
+
+
+def _stop_worker(context: Context, error: EngineDead) -> None:
+    """Have Celery end this worker, with the exit code that says why, once its tasks are back."""
+    if not context.engine_dead:
+        log.critical("%s", error, extra={"action": "engine_dead"})
+    context.engine_dead = True
+    context.interrupt()
+    state.should_stop = ExitCode.ENGINE_DEAD
 
 
 @contextlib.contextmanager
@@ -141,12 +168,3 @@ def _suspicion(context: Context, request: Any) -> Iterator[bool]:
     with _alone if restarts else contextlib.nullcontext():
         context.broker.count_restart(request.id)
         yield False
-
-
-def _end_process(context: Context) -> NoReturn:
-    """End this worker; what it holds comes back when its leases run out."""
-    closing = threading.Thread(target=context.close_models, daemon=True)
-    closing.start()
-    closing.join(5.0)
-    logging.shutdown()
-    os._exit(ExitCode.ENGINE_DEAD)

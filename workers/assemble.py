@@ -148,13 +148,16 @@ def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> Windo
     }
     worst = (s for s in (Status.ERROR, Status.CANCELLED) if s in statuses.values())
     caption = parts[CAPTION].completion
+    first = caption.first if caption else None
     enhanced = parts[ENHANCE].completion if ENHANCE in parts else None
     preview = parts[PREVIEW].preview if PREVIEW in parts else None
     return WindowRecord(
         start_frame=window.start_frame,
         end_frame=window.end_frame,
         qwen_caption=caption.text if caption else None,
-        stage1_caption=caption.first_text if caption else None,
+        stage1_caption=first.text if first else None,
+        stage1_finish_reason=first.finish_reason if first else None,
+        stage1_output_tokens=first.output_tokens if first else None,
         qwen_lm_enhanced_caption=enhanced.text if enhanced else None,
         status=next(worst, Status.OK),
         caption_status=statuses[CAPTION],
@@ -163,9 +166,13 @@ def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> Windo
         finish_reason=caption.finish_reason if caption else None,
         prompt_tokens=caption.prompt_tokens if caption else None,
         output_tokens=caption.output_tokens if caption else None,
+        caption_cut=caption.cut if caption else None,
+        caption_repeats=caption.repeats if caption else None,
         enhance_finish_reason=enhanced.finish_reason if enhanced else None,
         enhance_prompt_tokens=enhanced.prompt_tokens if enhanced else None,
         enhance_output_tokens=enhanced.output_tokens if enhanced else None,
+        enhance_cut=enhanced.cut if enhanced else None,
+        enhance_repeats=enhanced.repeats if enhanced else None,
         frame_indices=window.frame_indices,
         frame_times_s=window.frame_times_s,
         sampling=window.sampling,

@@ -1,20 +1,23 @@
 """The caption queue: a window's frames become words."""
 
+import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 
-from clipfleet import keys
+from clipfleet import keys, prompts
 from clipfleet.errors import ModelMismatch
 from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, PrepareOptions
 from clipfleet.queues import CAPTION
-from clipfleet.records import Completion, Part, Status
-from workers import prompts
-from workers.context import Context, LoadedModel
+from clipfleet.records import Completion, Part, Status, Written
+from workers.context import Context
 from workers.engines.base import Answer, Prompt, Video
+from workers.loaded import LoadedModel
 from workers.media.packs import Pack
 from workers.parts import read_pack
+from workers.repetition import runs_away
 
 
 def caption(context: Context, job: WindowJob) -> Part:
@@ -27,9 +30,9 @@ def caption(context: Context, job: WindowJob) -> Part:
     answer = _ask(model, job, prompt, video, options.caption)
     first, stage2 = None, None
     if options.caption.generate_stage2_caption:
-        first = answer.text
+        first = answer
         stage2 = prompts.stage2_text(options.caption)
-        again = prompts.stage2_prompt(options.caption, first)
+        again = prompts.stage2_prompt(options.caption, first.text)
         answer = _ask(model, job, again, video, options.caption)
     written = completion(model, answer, prompt, first=first, stage2=stage2)
     return Part(status=Status.OK, completion=written)
@@ -37,12 +40,14 @@ def caption(context: Context, job: WindowJob) -> Part:
 
 def window_video(pack: Pack, start_frame: int, end_frame: int, options: PrepareOptions) -> Video:
     """The window's frames as the model is given them, with the truth about their times."""
+    dtype, resize = options.preprocess_dtype, options.model_does_preprocess
     return Video(
-        frames=pack.frames.astype(np.dtype(options.preprocess_dtype), copy=False),
+        frames=pack.frames.astype(np.dtype(dtype), copy=False),
         indices=[number - start_frame for number in pack.indices],
         num_frames=end_frame - start_frame + 1,
         fps=pack.source_fps,
-        resize=options.model_does_preprocess,
+        resize=resize,
+        name=f"{pack.checksum}.{dtype}.{int(resize)}" if pack.checksum else None,
     )
 
 
@@ -50,12 +55,13 @@ def _ask(
     model: LoadedModel, job: WindowJob, prompt: str, video: Video, options: CaptionOptions
 ) -> Answer:
     return model.generate(
+        CAPTION,
         Prompt(
             request_id=request_id(job, CAPTION),
             user=prompt,
             video=video,
             max_output_tokens=options.max_output_tokens,
-        )
+        ),
     )
 
 
@@ -86,16 +92,13 @@ def completion(
     answer: Answer,
     prompt: str,
     *,
-    first: str | None = None,
+    first: Answer | None = None,
     stage2: str | None = None,
 ) -> Completion:
     """The answer as it is stored."""
     return Completion(
-        text=answer.text,
-        first_text=first,
-        finish_reason=answer.finish_reason,
-        prompt_tokens=answer.prompt_tokens,
-        output_tokens=answer.output_tokens,
+        **_written(answer),
+        first=Written(**_written(first)) if first else None,
         model=model.repository,
         revision=model.revision,
         engine=model.engine.name,
@@ -103,3 +106,8 @@ def completion(
         prompt_sha256=prompts.sha256(prompt),
         stage2_prompt=stage2,
     )
+
+
+def _written(answer: Answer) -> dict[str, Any]:
+    marks = {"cut": answer.finish_reason == "length", "repeats": runs_away(answer.text)}
+    return dataclasses.asdict(answer) | marks

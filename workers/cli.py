@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -15,6 +16,7 @@ from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_op
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings, read_settings
+from workers import supervisor
 
 _FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in names]
 _FLAGS.append(("prepare", "verbose"))
@@ -41,6 +43,21 @@ _FLAGS.append(("prepare", "verbose"))
     help="Form of log lines. [default: text on a terminal, else json]",
 )
 @click.option(
+    "--gpus",
+    metavar="all|N,N,…",
+    envvar="CLIPFLEET_GPUS",
+    help="Start a worker for each of these GPUs, and start it again when it dies. "
+    "[default: one worker, on the first GPU it sees]",
+)
+@click.option(
+    "--gpus-per-engine",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    envvar="CLIPFLEET_GPUS_PER_ENGINE",
+    help="GPUs that share one model, for models larger than one.",
+)
+@click.option(
     "--check", is_flag=True, help="Exit 0 if such a worker lives on this host, and no more."
 )
 @option_flags(_FLAGS)
@@ -52,6 +69,8 @@ def cli(
     store: str | None,
     s3_endpoint: str | None,
     log_format: str | None,
+    gpus: str | None,
+    gpus_per_engine: int,
     check: bool,
     **flags: Any,
 ) -> None:
@@ -71,7 +90,34 @@ def cli(
         sys.exit(_check(settings, queues))
     options = read_options(flags, settings.options)
     logs.set_up(log_format=settings.log_format, verbose=options.prepare.verbose)
-    sys.exit(work(settings, queues, concurrency, options))
+    if gpus is not None:
+        sys.exit(_supervise(settings, queues, gpus, per_engine=gpus_per_engine))
+    sys.exit(work(settings, queues, concurrency, options, gpus=gpus_per_engine))
+
+
+def _supervise(settings: Settings, queues: tuple[str, ...], asked: str, *, per_engine: int) -> int:
+    """This very command, without --gpus, once for each engine."""
+    if not set(queues) <= set(GPU_QUEUES):
+        raise UsageError("--gpus is for caption and enhance; the others take --concurrency")
+    sets = supervisor.choose_gpus(asked, per_engine=per_engine)
+    arguments = _without(sys.argv[1:], "--gpus")
+    environment = {name: value for name, value in os.environ.items() if name != "CLIPFLEET_GPUS"}
+    return supervisor.supervise(
+        [[sys.executable, "-P", "-m", "workers", *arguments] for _ in sets],
+        sets,
+        environment=environment,
+        stop_s=settings.drain_s + 30,
+    )
+
+
+def _without(arguments: list[str], flag: str) -> list[str]:
+    """The command line without one of its flags and that flag's value."""
+    left, skip = [], False
+    for argument in arguments:
+        if not skip and argument.partition("=")[0] != flag:
+            left.append(argument)
+        skip = not skip and argument == flag
+    return left
 
 
 def _check(settings: Settings, queues: tuple[str, ...]) -> int:
@@ -83,9 +129,15 @@ def _check(settings: Settings, queues: tuple[str, ...]) -> int:
 
 
 def work(
-    settings: Settings, queues: tuple[str, ...], concurrency: int | None, options: Options
+    settings: Settings,
+    queues: tuple[str, ...],
+    concurrency: int | None,
+    options: Options,
+    *,
+    gpus: int = 1,
 ) -> int:
     """Serve the queues until told to stop; returns the exit code."""
+    supervisor.end_with_parent()
     on_gpu_queues = [queue for queue in queues if queue in GPU_QUEUES]
     if on_gpu_queues and len(on_gpu_queues) < len(queues):
         raise UsageError(
@@ -99,7 +151,7 @@ def work(
     Broker(settings.broker.get_secret_value()).check()
     settings.open_store(settings.store).prepare()
 
-    from celery.signals import setup_logging
+    from celery.signals import setup_logging, worker_shutting_down
 
     from workers.app import build_app
     from workers.context import Context
@@ -111,9 +163,12 @@ def work(
     if on_gpu_queues:
         from workers.loading import load_models
 
-        context.models = load_models(settings, queues, options)
+        context.models = load_models(settings, queues, options, gpus=gpus)
+        worker_shutting_down.connect(_draining(context, settings.drain_s), weak=False)
     batch = options.caption.caption_batch_size * (CAPTION in queues)
     batch += options.enhance.model_batch_size * (ENHANCE in queues)
+    # Beside those that the engine works on, some whose frames are being fetched and decoded.
+    batch += max(4, batch // 4)
     name = f"{'-'.join(queues)}-{os.getpid()}"
     worker = build_app(context, queues).Worker(
         pool="threads" if on_gpu_queues else "prefork",
@@ -129,6 +184,17 @@ def work(
     worker.start()
     context.close_models()
     return int(worker.exitcode or 0)
+
+
+def _draining(context: Any, drain_s: float) -> Any:
+    """Told to stop, a worker finishes what it holds, and after a while gives it back."""
+
+    def begin(**_: Any) -> None:
+        timer = threading.Timer(drain_s, context.interrupt)
+        timer.daemon = True
+        timer.start()
+
+    return begin
 
 
 def _keep_logging(**_: Any) -> None:

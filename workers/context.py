@@ -8,7 +8,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -31,32 +30,12 @@ from clipfleet.options import Options
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet.store.object_key import KeyRefused
-from workers.engines.base import Answer, Engine, Prompt
+from workers.loaded import LoadedModel
 
 log = logging.getLogger("clipfleet")
 
 _OPTIONS_KEPT = 64
 _FETCH_BYTES = 16 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """An engine with what it was loaded as: a window that asks for something else is refused.
-
-    `slots` bounds the prompts in flight, for each queue that shares the engine.
-    """
-
-    engine: Engine
-    slots: threading.BoundedSemaphore
-    variant: str
-    fp8: bool
-    repository: str
-    revision: str
-
-    def generate(self, prompt: Prompt) -> Answer:
-        """See `Engine.generate`."""
-        with self.slots:
-            return self.engine.generate(prompt)
 
 
 class Context:
@@ -65,6 +44,8 @@ class Context:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.models: dict[str, LoadedModel] = {}
+        self.stopping = threading.Event()
+        self.engine_dead = False
         self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
         self._options_lock = threading.Lock()
 
@@ -133,6 +114,12 @@ class Context:
             except (StoreDenied, KeyRefused) as error:
                 raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
             yield file
+
+    def interrupt(self) -> None:
+        """Have every task that waits for an engine give its message back, and every new one."""
+        self.stopping.set()
+        for engine in {model.engine for model in self.models.values()}:
+            engine.interrupt()
 
     def close_models(self) -> None:
         """Let the engines go."""

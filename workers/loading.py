@@ -1,50 +1,57 @@
 """Loads the models that a GPU worker serves, one engine where one will do."""
 
 import logging
-import threading
 import time
 
+from clipfleet import models
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.settings import Settings
-from workers import models
-from workers.context import LoadedModel
-from workers.engines.vllm import VllmEngine
+from workers.engines.base import Engine
+from workers.loaded import LoadedModel, Slots
+from workers.weights import find_weights
 
 log = logging.getLogger("clipfleet")
 
 
 def load_models(
-    settings: Settings, queues: tuple[str, ...], options: Options
+    settings: Settings, queues: tuple[str, ...], options: Options, *, gpus: int = 1
 ) -> dict[str, LoadedModel]:
-    """The model of each queue. `caption` and `enhance` together share one engine.
+    """The model of each queue, over `gpus` GPUs. `caption` and `enhance` together share one engine.
 
     Raises `UsageError` where they ask for different models, `ModelUnavailable` where one cannot
     be loaded.
     """
-    caption, enhance = options.caption, options.enhance
-    sizes = {CAPTION: caption.caption_batch_size, ENHANCE: enhance.model_batch_size}
+    caption = options.caption
+    sizes = {
+        queue: size
+        for queue, size in (
+            (CAPTION, caption.caption_batch_size),
+            (ENHANCE, options.enhance.model_batch_size),
+        )
+        if queue in queues
+    }
+    rewriter = options.rewriter
     if len(queues) > 1 and not options.one_engine:
         raise UsageError(
-            f"one engine cannot hold both {caption.model_variant} and {enhance.model_variant}: "
+            f"one engine cannot hold both {caption.model_variant} and {rewriter[0]}: "
             "start a worker for caption and another for enhance"
         )
-    wanted = caption if CAPTION in queues else enhance
+    own = (caption.model_variant, caption.fp8, caption.model_dir)
+    variant, fp8, model_dir = own if CAPTION in queues else rewriter
     started = time.monotonic()
-    log.info("loading %s", wanted.model_variant, extra={"action": "model_loading"})
-    model = models.find(wanted.model_variant)
-    weights, revision = models.weights(
-        model, model_dir=wanted.model_dir, cache_dir=settings.cache_dir
-    )
-    engine = VllmEngine(
+    log.info("loading %s", variant, extra={"action": "model_loading"})
+    model = models.find(variant)
+    engine, revision = _engine(
+        settings,
         model,
-        weights,
-        cache_dir=settings.cache_dir,
-        batch_size=max(sizes[queue] for queue in queues),
-        fp8=wanted.fp8,
+        model_dir=model_dir,
+        fp8=fp8,
+        gpus=gpus,
+        batch_size=sum(sizes.values()),
+        windows=sizes.get(CAPTION, 0),
         disable_mmcache=caption.disable_mmcache and CAPTION in queues,
-        gpu_memory_share=settings.gpu_memory_share,
     )
     seconds = round(time.monotonic() - started, 1)
     log.info(
@@ -53,14 +60,57 @@ def load_models(
         seconds,
         extra={"action": "model_loaded", "seconds": seconds},
     )
-    return {
-        queue: LoadedModel(
-            engine=engine,
-            slots=threading.BoundedSemaphore(sizes[queue]),
-            variant=str(wanted.model_variant),
-            fp8=wanted.fp8,
-            repository=model.repository or model.name,
-            revision=revision,
-        )
-        for queue in queues
-    }
+    loaded = LoadedModel(
+        engine,
+        Slots(sizes),
+        variant=variant,
+        fp8=fp8,
+        repository=model.repository or model.name,
+        revision=revision,
+        timeout_s=settings.request_timeout_s,
+    )
+    return dict.fromkeys(queues, loaded)
+
+
+def _engine(
+    settings: Settings,
+    model: models.Model,
+    *,
+    model_dir: str | None,
+    fp8: bool,
+    gpus: int,
+    batch_size: int,
+    windows: int,
+    disable_mmcache: bool,
+) -> tuple[Engine, str]:
+    """The engine that the settings name, and its weights' revision."""
+    if settings.engine == "openai":
+        from workers.engines.openai import OpenAIEngine
+
+        secret = settings.engine_api_key
+        return OpenAIEngine(
+            model,
+            settings.engine_url,
+            api_key=secret.get_secret_value() if secret else None,
+        ), "as its server has it"
+    weights, revision = find_weights(model, model_dir=model_dir, cache_dir=settings.cache_dir)
+    if settings.engine == "transformers":
+        from workers.engines.transformers import TransformersEngine
+
+        if fp8:
+            raise UsageError("fp8 needs the engine vllm")
+        return TransformersEngine(model, weights), revision
+    from workers.engines.vllm import VllmEngine
+
+    return VllmEngine(
+        model,
+        weights,
+        cache_dir=settings.cache_dir,
+        batch_size=batch_size,
+        windows=windows,
+        fp8=fp8,
+        disable_mmcache=disable_mmcache,
+        gpu_memory_share=settings.gpu_memory_share,
+        gpus=gpus,
+        arguments=settings.engine_arguments,
+    ), revision

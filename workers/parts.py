@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from clipfleet import keys
-from clipfleet.errors import EngineDead, ObjectMissing, StoreError
+from clipfleet.errors import EngineDead, Interrupted, ObjectMissing, StoreError
 from clipfleet.messages import Message, WindowJob
 from clipfleet.records import Failure, Part, Status
 from workers.context import Context
@@ -62,8 +62,8 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
     """Do a window's step unless it is done, and store what came of it, an error as well.
 
     Nothing is stored where the clip's scratch is gone: its record is there by now, or `assemble`
-    will find the part missing and have the clip done again. Raises `StoreError` and `EngineDead`,
-    which say nothing about the clip.
+    will find the part missing and have the clip done again. Raises `StoreError`, `EngineDead` and
+    `Interrupted`, which say nothing about the clip.
     """
     found = find_part(context, job, job.start_frame, job.end_frame, queue)
     if found is not None:
@@ -71,7 +71,7 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
         return DONE
     try:
         part = work(context, job)
-    except (StoreError, EngineDead) as error:
+    except (StoreError, EngineDead, Interrupted) as error:
         if isinstance(error, ObjectMissing):
             log.warning("scratch is gone: %s", error, extra={"action": "scratch_gone"})
             return DONE

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from celery import Celery
 from pydantic import ValidationError
 
-from clipfleet import keys
+from clipfleet import keys, models
 from clipfleet.errors import (
     ClipError,
     ClipTooShort,
@@ -21,7 +21,6 @@ from clipfleet.options import FrameEncoding, Options
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
 from clipfleet.store import Store
-from workers import models
 from workers.context import Context
 from workers.media import onepass
 from workers.media.packs import Encoding

@@ -10,6 +10,7 @@ import numpy as np
 
 from workers import caption, parts, prepare
 from workers.engines.base import Answer, Prompt
+from workers.engines.chat import Chat
 from workers.engines.vllm import VllmEngine
 from workers.media import onepass
 from workers.media.packs import Pack
@@ -78,32 +79,32 @@ def _plant_in_times(faults: dict[str, str]) -> None:
     def read_pack(context: Any, job: Any, key_of: Any) -> Pack:
         pack = real_read(context, job, key_of)
         if faults.get(job.clip_uuid) == "timestamps doubled":
-            return dataclasses.replace(pack, source_fps=pack.source_fps / 2)
+            return dataclasses.replace(pack, source_fps=pack.source_fps / 2, checksum=None)
         return pack
 
     vars(caption)["read_pack"] = read_pack
 
 
 def _plant_in_engine(faults: dict[str, str]) -> None:
-    real_render, real_generate = VllmEngine._render, VllmEngine.generate
+    real_render, real_generate = Chat.render, VllmEngine.generate
     before: list[Answer] = []
     lock = threading.Lock()
 
     def fault_of(prompt: Prompt) -> str | None:
         return faults.get(prompt.request_id.partition(".")[0])
 
-    def render(engine: VllmEngine, prompt: Prompt) -> str:
+    def render(chat: Chat, prompt: Prompt) -> str:
         if fault_of(prompt) == "another chat form":
             return f"[INST] <|vision_start|><|video_pad|><|vision_end|>{prompt.user} [/INST]"
-        return real_render(engine, prompt)
+        return real_render(chat, prompt)
 
-    def generate(engine: VllmEngine, prompt: Prompt) -> Answer:
-        answer = real_generate(engine, prompt)
+    def generate(engine: VllmEngine, prompt: Prompt, *, timeout_s: float) -> Answer:
+        answer = real_generate(engine, prompt, timeout_s=timeout_s)
         if fault_of(prompt) == "captions mixed up":
             with lock:
                 before.append(answer)
                 return before.pop(0) if len(before) > 1 else answer
         return answer
 
-    VllmEngine._render = render  # type: ignore[method-assign,assignment]
+    Chat.render = render  # type: ignore[method-assign,assignment]
     VllmEngine.generate = generate  # type: ignore[method-assign,assignment]

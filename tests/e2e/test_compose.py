@@ -13,7 +13,7 @@ from benchmarks.meaning_score import kept, score
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode
-from clipfleet.options import CAVEATS
+from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
 from producer.samples import write_samples
@@ -98,7 +98,7 @@ def _record(store: Store, clip: Path) -> ClipRecord:
 def test_captions_are_true_on_a_fleet_and_over_s3(
     submitted: subprocess.CompletedProcess[str], store: Store, clips: Path
 ) -> None:
-    assert CAVEATS["mini"] in submitted.stdout
+    assert MODELS["mini"].caveat in submitted.stdout
     records = [_record(store, clip) for clip in sorted(clips.glob("*.mp4"))]
     assert {record.frame_encoding for record in records} == {"zstd"}
 

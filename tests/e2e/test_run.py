@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.meaning_score import kept, score
-from clipfleet.options import CAVEATS
+from clipfleet import models
+from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from tests.cli import Cli
-from workers import models
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
 
     assert done.returncode == 0, done.stdout
     first_words, _, _ = done.stdout.partition("waiting for")
-    assert CAVEATS["mini"] in first_words, "said before anything is done"
+    assert MODELS["mini"].caveat in first_words, "said before anything is done"
     assert "3 of 3 clips done, 0 with errors: 4 windows, 4 captions, 4 enhanced, 4 previews" in (
         done.stdout
     )
@@ -57,7 +57,7 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
         assert record.caption_model is not None
         assert record.caption_model.engine.startswith("vllm ")
         assert record.caption_model.revision == models.find("mini").revision
-        assert record.warnings[0] == CAVEATS["mini"]
+        assert record.warnings[0] == MODELS["mini"].caveat
         for window in record.windows:
             assert window.qwen_caption is not None
             assert window.qwen_lm_enhanced_caption

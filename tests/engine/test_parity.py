@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.meaning import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
-from benchmarks.meaning_reference import Reference, authors_positions
+from benchmarks.meaning_reference import Reference
 from benchmarks.meaning_windows import cut_windows
-from workers import models, prompts
+from clipfleet import prompts
 from workers.engines.base import Video
+from workers.engines.positions import authors_positions
+from workers.weights import MINI_FOLDER
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
@@ -28,7 +30,7 @@ def test_every_token_is_the_same_in_float32(windows: list[Video], cache_dir: Pat
     assert len({shape[1:3] for shape in shapes}) >= 4, "sizes"
     assert len({shape[0] for shape in shapes}) >= 8, "numbers of frames"
     ours = our_tokens(windows, "float32", cache_dir)
-    reference = Reference(models.MINI_FOLDER, "float32")
+    reference = Reference(MINI_FOLDER, "float32")
 
     with authors_positions():
         theirs = [reference.tokens(video, QUESTION, most=LONGEST) for video in windows]

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workers import models, prompts
+from clipfleet import models, prompts
 from workers.engines.base import Video
+from workers.weights import MINI_FOLDER
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 ROOT = Path(__file__).parents[2]
-MINI = models.MINI_FOLDER
+MINI = MINI_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +100,10 @@ def test_positions_are_those_of_transformers_put_right(processor: Any, seed: int
     import torch
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
-    from benchmarks.meaning_reference import authors_positions
     from training.batches import video_batch
     from training.checkpoint import TOKENS_PER_SECOND
     from training.network import positions
+    from workers.engines.positions import authors_positions
 
     batch = video_batch(Random(seed), processor.tokenizer, 1)
     assert batch.tracks is not None

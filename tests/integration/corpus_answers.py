@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, WindowPlan
 from tests.integration import clips, reference
@@ -21,7 +22,6 @@ from tests.integration.corpus import CASES
 from tests.integration.corpus_case import Case
 from tests.integration.corpus_planes import Image
 from workers.media import onepass
-from workers.media.grid import QWEN2_5_VL
 
 # How far a sampled frame may be from the reference: the largest mean luma difference of any 16×16
 # block, in levels. Measured: swscale's own rounding is off by up to 0.2 at its best and 2.6 at its

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.integration import clips
 from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265
 from workers.media import onepass
-from workers.media.grid import QWEN2_5_VL
 
 pytestmark = pytest.mark.integration
 

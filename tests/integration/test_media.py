@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from clipfleet.errors import ClipfleetError, ClipUnreadable
+from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.integration import clips
 from workers.media import demux, onepass
-from workers.media.grid import QWEN2_5_VL
 
 pytestmark = pytest.mark.integration
 

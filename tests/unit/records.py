@@ -1,5 +1,7 @@
 """A clip in flight and its record, to build tests on."""
 
+from typing import Any
+
 from clipfleet.messages import ClipJob
 from clipfleet.records import (
     ClipRecord,
@@ -11,6 +13,7 @@ from clipfleet.records import (
     SourceInfo,
     Status,
     WindowPlan,
+    Written,
 )
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
@@ -64,15 +67,22 @@ PLAN = Plan(
 )
 
 
+_COUNTS: Any = {
+    "finish_reason": "stop",
+    "prompt_tokens": 5840,
+    "cut": False,
+    "repeats": False,
+}
+
+
 def completed(text: str, *, first: str | None = None) -> Part:
     """A model's answer."""
     return Part(
         status=Status.OK,
         completion=Completion(
             text=text,
-            first_text=first,
-            finish_reason="stop",
-            prompt_tokens=5840,
+            first=Written(text=first, **_COUNTS, output_tokens=170) if first else None,
+            **_COUNTS,
             output_tokens=190,
             model="Qwen/Qwen2.5-VL-7B-Instruct",
             revision="cc59489",

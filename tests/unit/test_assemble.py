@@ -2,7 +2,8 @@
 
 import pytest
 
-from clipfleet.options import CAVEATS, Options
+from clipfleet.models import MODELS
+from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
 from tests.unit.records import (
     CLIP,
@@ -66,9 +67,9 @@ def test_a_record_describes_its_source_under_the_reference_systems_names() -> No
 @pytest.mark.parametrize(
     ("caption", "enhance", "enabled", "caveats"),
     [
-        ("mini", "mini", True, [CAVEATS["mini"]]),
-        ("mini", "qwen_lm", False, [CAVEATS["mini"]]),
-        ("qwen", "mini", True, [CAVEATS["mini"]]),
+        ("mini", "mini", True, [MODELS["mini"].caveat]),
+        ("mini", "qwen_lm", False, [MODELS["mini"].caveat]),
+        ("qwen", "mini", True, [MODELS["mini"].caveat]),
         ("qwen", "mini", False, []),
         ("qwen", "qwen_lm", True, []),
     ],

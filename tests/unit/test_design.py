@@ -11,7 +11,7 @@ import kombu.transport.memory
 import pytest
 from pydantic import BaseModel
 
-from clipfleet import keys, queues
+from clipfleet import keys, models, queues
 from clipfleet.flags import each_option
 from clipfleet.messages import MAX_MESSAGE_BYTES, MAX_SOURCE_BYTES, ClipJob, source_bytes
 from clipfleet.records import ClipRecord, Failure, ModelRecord, SourceInfo, Status, WindowRecord
@@ -93,6 +93,12 @@ FIELDS: dict[type[BaseModel], set[str]] = {
     WindowRecord: REFERENCE_WINDOW_FIELDS
     | {
         "stage1_caption",
+        "stage1_finish_reason",
+        "stage1_output_tokens",
+        "caption_cut",
+        "caption_repeats",
+        "enhance_cut",
+        "enhance_repeats",
         "status",
         "caption_status",
         "enhance_status",
@@ -210,18 +216,19 @@ def test_the_options_are_exactly_those_of_design_with_their_defaults_and_flags()
 
 
 CHOICES = {
-    ("caption", "model_variant"): {
-        "qwen",
-        "qwen3",
-        "nemotron",
-        "nemotron-bf16",
-        "nemotron-fp8",
-        "nemotron-nvfp4",
-        "mini",
-    },
     ("caption", "prompt_variant"): {"default", "av", "av-surveillance"},
-    ("enhance", "model_variant"): {"qwen_lm", "mini"},
     ("enhance", "prompt_variant"): {"default", "av-surveillance"},
+}
+MODELS = {
+    "qwen": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3": "Qwen/Qwen3-VL-8B-Instruct",
+    "nemotron": "nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-BF16",
+    "nemotron-bf16": "nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-BF16",
+    "nemotron-fp8": "nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-FP8",
+    "nemotron-nvfp4": "nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-NVFP4-QAD",
+    "mini": None,
+    "qwen_lm": "Qwen/Qwen2.5-14B-Instruct",
+    "qwen3_lm": "Qwen/Qwen3-14B",
 }
 
 
@@ -229,9 +236,12 @@ CHOICES = {
 def test_a_variant_is_one_of_those_that_design_names(option: tuple[str, str]) -> None:
     fields = {(group, name): field for group, name, field, _ in each_option()}
     annotation: Any = fields[option].annotation
-    names = getattr(annotation, "__args__", None) or [member.value for member in annotation]
 
-    assert set(names) == CHOICES[option]
+    assert set(annotation.__args__) == CHOICES[option]
+
+
+def test_the_models_are_those_that_design_names() -> None:
+    assert {name: model.repository for name, model in models.MODELS.items()} == MODELS
 
 
 @pytest.mark.parametrize(("limit", "accepted"), [(-1, False), (0, True), (6, True), (7, False)])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from workers.media.grid import QWEN2_5_VL, Grid, preview_size
+from clipfleet.grid import QWEN2_5_VL, Grid, preview_size
 
 pytestmark = pytest.mark.unit
 

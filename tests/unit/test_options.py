@@ -229,18 +229,6 @@ def test_an_options_flag_wins_over_its_variable(invoke: Invoke) -> None:
     assert found["preview"]["quality"] == 70
 
 
-def test_a_variant_that_does_not_exist_is_refused_by_the_command_with_those_that_do() -> None:
-    @click.command()
-    @option_flags()
-    def command(**values: Any) -> None: ...
-
-    result = CliRunner().invoke(command, ["--captioning-algorithm", "gpt"])
-
-    assert result.exit_code == 2
-    assert "--captioning-algorithm" in result.output
-    assert "nemotron-nvfp4" in result.output
-
-
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and no CLIPFLEET_ variable but those a test sets."""

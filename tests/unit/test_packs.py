@@ -117,7 +117,7 @@ def about_of(data: bytes) -> dict[str, Any]:
 def test_a_pack_describes_itself(encoding: Encoding) -> None:
     about = about_of(PACK.to_bytes(encoding))
 
-    assert (about["version"], about["encoding"]) == (2, encoding)
+    assert (about["version"], about["encoding"]) == (3, encoding)
     assert (about["shape"], about["grid"]) == ([4, 56, 28, 3], [56, 28])
     assert (about["indices"], about["source_fps"]) == (PACK.indices, PACK.source_fps)
 
@@ -170,8 +170,8 @@ def test_a_bit_changed_in_the_header_is_refused_or_changes_nothing(encoding: Enc
 def foreign(about: object, *, frames: NDArray[Any] = PACK.frames) -> bytes:
     """A safetensors object with this metadata, written by the library."""
     said = json.dumps(about)
-    checksum = xxhash.xxh3_64_hexdigest(said.encode() + np.ascontiguousarray(frames).tobytes())
-    metadata = None if about is None else {"clipfleet": said, "xxh3_64": checksum}
+    checksum = xxhash.xxh3_128_hexdigest(said.encode() + np.ascontiguousarray(frames).tobytes())
+    metadata = None if about is None else {"clipfleet": said, "xxh3_128": checksum}
     data: bytes = save({"frames": frames}, metadata=metadata)
     return data
 

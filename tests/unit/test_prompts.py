@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from clipfleet import prompts
 from clipfleet.options import CaptionOptions, EnhanceOptions, EnhancePromptVariant, PromptVariant
-from workers import prompts
 
 pytestmark = pytest.mark.unit
 

@@ -14,7 +14,8 @@ class Video:
 
     `indices` are the frames' numbers counted from the window's first frame, `num_frames` how many
     the window has at `fps` frames a second: the model is told the truth about time.
-    `resize` lets the model's own processor choose the size.
+    `resize` lets the model's own processor choose the size. `name` is that of these very pixels
+    and no others: engines may remember what they made of them by it.
     """
 
     frames: NDArray[np.generic]
@@ -22,6 +23,7 @@ class Video:
     num_frames: int
     fps: float
     resize: bool = False
+    name: str | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -36,6 +38,16 @@ class Video:
             "fps": self.fps * (1 - 2**-21),
             "frames_indices": self.indices,
             "total_num_frames": self.num_frames,
+            "duration": self.num_frames / self.fps,
+        }
+
+    @property
+    def metadata_in_ms(self) -> dict[str, Any]:
+        """The same with a millisecond for a frame, for processors that cut a frame's time to it."""
+        return {
+            "fps": 1000.0,
+            "frames_indices": [round(index * 1000 / self.fps) for index in self.indices],
+            "total_num_frames": round(self.num_frames * 1000 / self.fps),
             "duration": self.num_frames / self.fps,
         }
 
@@ -62,17 +74,27 @@ class Answer:
 
 
 class Engine(abc.ABC):
-    """One loaded model. `generate` may be called from many threads at once."""
+    """One loaded model. `generate` may be called from many threads at once.
+
+    The likeliest text, always: the same prompt gives the same answer, but for what rounding in
+    16 bits makes of another mix of requests in flight.
+    """
 
     name: str
 
     @abc.abstractmethod
-    def generate(self, prompt: Prompt) -> Answer:
+    def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """Answer one prompt; blocks until it is done.
 
-        Raises `WindowTooLong` before the model sees a prompt that its context cannot hold, and
-        `EngineDead` when no further prompt can be answered.
+        Raises `WindowTooLong` before the model sees a prompt that its context cannot hold,
+        `RequestTimedOut` after `timeout_s`, with the request taken back, `RequestRefused` for a
+        prompt that this engine never takes, `EngineFailed` where this request alone went wrong,
+        `EngineDead` when no further prompt can be answered, and `Interrupted` after `interrupt`.
         """
+
+    @abc.abstractmethod
+    def interrupt(self) -> None:
+        """Take back every request in flight, and every one that still comes."""
 
     @abc.abstractmethod
     def close(self) -> None:

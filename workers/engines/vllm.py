@@ -9,18 +9,26 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Coroutine
-from concurrent.futures import Future
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from clipfleet.errors import EngineDead, ModelUnavailable, WindowTooLong
-from workers.engines.base import Answer, Engine, Prompt
-from workers.models import Model
+from clipfleet.errors import (
+    EngineDead,
+    EngineFailed,
+    Interrupted,
+    ModelUnavailable,
+    RequestRefused,
+    RequestTimedOut,
+)
+from clipfleet.models import Model
+from workers.engines import plugin
+from workers.engines.base import Answer, Engine, Prompt, Video
+from workers.engines.chat import Chat
 
 T = TypeVar("T")
 
-REQUEST_TIMEOUT_S = 900.0
 STOP_S = 1.0  # nothing is in flight when an engine is closed; left to itself, vLLM takes 8 s
 
 _ENVIRONMENT = {
@@ -43,6 +51,7 @@ def prepare_process(scratch: Path, cache: Path) -> None:
     install()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    os.environ[plugin.ENABLED] = "1"
     os.environ.setdefault("VLLM_RPC_BASE_PATH", str(scratch))
     os.environ.setdefault("VLLM_CACHE_ROOT", str(cache))
     site = str(Path(__file__).parent / "site")
@@ -61,50 +70,58 @@ class VllmEngine(Engine):
         *,
         cache_dir: Path,
         batch_size: int,
+        windows: int | None = None,
         fp8: bool = False,
         disable_mmcache: bool = False,
         gpu_memory_share: float = 0.9,
+        gpus: int = 1,
+        arguments: Mapping[str, Any] | None = None,
     ) -> None:
         """Load the model; half a minute for a small one.
 
         `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
-        bounds the prompts in flight. `fp8` quantizes weights to 8 bits on a GPU, of whose memory
-        the engine takes `gpu_memory_share`.
+        bounds the prompts in flight, `windows` those of them that have frames (all, by default).
+        `fp8` quantizes weights to 8 bits on a GPU, of whose memory the engine takes
+        `gpu_memory_share`; over `gpus` of them the model is split. `arguments` are vLLM's own,
+        over ours.
         Raises `ModelUnavailable` with the engine's own reason where it cannot.
         """
-        import torch
-
         self._model = model
-        self._on_gpu = bool(torch.cuda.is_available())
-        if fp8 and not self._on_gpu:
-            raise ModelUnavailable("fp8 needs a GPU, and this machine shows none; leave it out")
+        on_gpu = _check_machine(model, fp8=fp8)
         self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-engine-")
         prepare_process(Path(self._scratch.name), cache_dir / "vllm")
         import vllm
 
         self.name = f"vllm {vllm.__version__}"
+        self._interrupted = threading.Event()
+        self._pending: set[Future[Any]] = set()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
-        arguments: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "model": str(weights),
             "dtype": model.dtype,
             "max_model_len": model.max_model_tokens,
             "max_num_seqs": batch_size,
             "seed": 0,
-            "enforce_eager": not self._on_gpu,
+            "enforce_eager": not on_gpu,
             "disable_log_stats": True,
+            "trust_remote_code": model.remote_code,
         }
         if model.grid is not None:
-            arguments["limit_mm_per_prompt"] = {"image": 0, "video": 1}
+            wanted["limit_mm_per_prompt"] = {"image": 0, "video": 1}
+            wanted["mm_processor_cache_gb"] = (
+                0 if disable_mmcache else cache_gb(model, windows=windows or batch_size)
+            )
+        if not model.family.prefix_caching:
+            wanted["enable_prefix_caching"] = False
         if fp8:
-            arguments["quantization"] = "fp8"
-        if self._on_gpu:
-            arguments["gpu_memory_utilization"] = gpu_memory_share
-        if disable_mmcache:
-            arguments["mm_processor_cache_gb"] = 0
+            wanted["quantization"] = "fp8"
+        if on_gpu:
+            wanted["gpu_memory_utilization"] = gpu_memory_share
+            wanted["tensor_parallel_size"] = gpus
         try:
-            self._llm = self._call(_start(arguments)).result()
-            self._template = _chat_template(weights)
+            self._llm = self._call(_start(wanted | dict(arguments or {}))).result()
+            self._chat = Chat(model, weights)
         except Exception as error:
             raise ModelUnavailable(
                 f"vLLM cannot load {model.name} from {weights}: {type(error).__name__}: {error}"
@@ -113,70 +130,42 @@ class VllmEngine(Engine):
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
-    def generate(self, prompt: Prompt) -> Answer:
+    def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """See `Engine.generate`."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        text = self._render(prompt)
-        self._check_budget(prompt, text)
-        request = self._call(asyncio.wait_for(self._answer(prompt, text), REQUEST_TIMEOUT_S))
+        request: dict[str, Any] = {"prompt": self._chat.render(prompt)}
+        if prompt.video is not None:
+            request |= video_request(self._model, prompt.video)
+        answer = self._call(asyncio.wait_for(self._answer(prompt, request), timeout_s))
+        self._pending.add(answer)
         try:
-            return request.result()
+            if self._interrupted.is_set():  # looked at after the request can be seen
+                answer.cancel()
+            return answer.result()
+        except CancelledError:
+            raise Interrupted from None
+        except TimeoutError:
+            raise RequestTimedOut(
+                f"{self._model.name} gave no answer within {timeout_s:g} s"
+            ) from None
         except EngineDeadError as error:
             raise EngineDead(f"the engine of {self._model.name} died: {error}") from error
-        except TimeoutError:
-            raise TimeoutError(
-                f"{self._model.name} gave no answer within {REQUEST_TIMEOUT_S:.0f} s"
-            ) from None
+        except ValueError as error:  # vLLM's word for a prompt that it does not take
+            raise RequestRefused(f"{self._model.name} does not take this: {error}") from error
+        except Exception as error:
+            raise EngineFailed(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._pending.discard(answer)
 
-    def _render(self, prompt: Prompt) -> str:
-        messages: list[dict[str, Any]] = []
-        if prompt.system is not None:
-            messages.append({"role": "system", "content": self._plain(prompt.system)})
-        user = self._plain(prompt.user)
-        content = [{"type": "video"}, {"type": "text", "text": user}] if prompt.video else user
-        messages.append({"role": "user", "content": content})
-        rendered: str = self._template.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return rendered
-
-    def _plain(self, text: str) -> str:
-        """`text` with the model's control tokens broken up, so that words stay words."""
-        tokenizer = getattr(self._template, "tokenizer", self._template)
-        for token in tokenizer.all_special_tokens:
-            text = text.replace(token, token[:1] + " " + token[1:])
-        return text
-
-    def _check_budget(self, prompt: Prompt, text: str) -> None:
-        tokenizer = getattr(self._template, "tokenizer", self._template)
-        tokens = len(tokenizer(text)["input_ids"]) + prompt.max_output_tokens
-        if prompt.video and self._model.grid and not prompt.video.resize:
-            frames, height, width = prompt.video.frames.shape[:3]
-            factor = self._model.grid.factor
-            tokens += -(-frames // 2) * (height // factor) * (width // factor)
-        if tokens > self._model.max_model_tokens:
-            raise WindowTooLong(
-                f"the window needs {tokens} tokens with its output, and {self._model.name} holds "
-                f"{self._model.max_model_tokens}; lower --captioning-window-size, "
-                "--captioning-sampling-fps or the output tokens"
-            )
-
-    async def _answer(self, prompt: Prompt, text: str) -> Answer:
+    async def _answer(self, prompt: Prompt, request: dict[str, Any]) -> Answer:
         from vllm import SamplingParams
 
-        request: dict[str, Any] = {"prompt": text}
-        if prompt.video is not None:
-            metadata = {**prompt.video.metadata, "do_sample_frames": False}
-            request["multi_modal_data"] = {"video": (prompt.video.frames, metadata)}
-            request["mm_processor_kwargs"] = {
-                "do_resize": prompt.video.resize,
-                "do_sample_frames": False,
-            }
         sampling = SamplingParams(
             temperature=0.0,
             max_tokens=prompt.max_output_tokens,
             repetition_penalty=self._model.repetition_penalty,
+            stop=list(self._model.stop) or None,
             seed=0,
         )
         last: Any = None
@@ -192,6 +181,12 @@ class VllmEngine(Engine):
             output_tokens=len(written.token_ids),
         )
 
+    def interrupt(self) -> None:
+        """See `Engine.interrupt`."""
+        self._interrupted.set()
+        for answer in tuple(self._pending):
+            answer.cancel()
+
     def close(self) -> None:
         """Stop the engine's processes and the loop."""
         with contextlib.suppress(Exception):  # it may be dead already
@@ -200,14 +195,56 @@ class VllmEngine(Engine):
         self._scratch.cleanup()
 
 
+def video_request(model: Model, video: Video) -> dict[str, Any]:
+    """What a request carries beside its words: the frames, their times, and what is not to be done.
+
+    The frames' name saves hashing them, and lets a second pass over them find the first's work.
+    """
+    times = video.metadata_in_ms if model.family.whole_ms else video.metadata
+    metadata = {**times, "do_sample_frames": False}
+    request: dict[str, Any] = {"multi_modal_data": {"video": (video.frames, metadata)}}
+    if model.family.resizes:
+        request["mm_processor_kwargs"] = {"do_resize": video.resize, "do_sample_frames": False}
+    if video.name is not None:
+        request["multi_modal_uuids"] = {"video": [video.name]}
+    return request
+
+
+def cache_gb(model: Model, *, windows: int) -> float:
+    """How much vLLM may keep of processed frames, in GiB: twice what can be in flight.
+
+    A second pass comes while its window is in flight; what is older only takes memory (vLLM's own
+    default is 4 GiB).
+    """
+    assert model.grid is not None
+    return 2 * windows * model.grid.max_total_pixels * 3 / 2**30
+
+
+def _check_machine(model: Model, *, fp8: bool) -> bool:
+    """Whether there is a GPU. Raises `ModelUnavailable` where the model cannot run here."""
+    import torch
+
+    instead = f"; take {model.instead}" if model.instead else ""
+    if not torch.cuda.is_available():
+        if fp8:
+            raise ModelUnavailable("fp8 needs a GPU, and this machine shows none; leave it out")
+        if model.needs_capability:
+            raise ModelUnavailable(f"{model.name} needs a GPU, and this machine shows none")
+        return False
+    found = torch.cuda.get_device_capability()
+    if model.needs_capability and found < model.needs_capability:
+        needed = "{}.{}".format(*model.needs_capability)
+        raise ModelUnavailable(
+            f"{model.name} needs a GPU of compute capability {needed}, and "
+            f"{torch.cuda.get_device_name()} has {found[0]}.{found[1]}{instead}"
+        )
+    return True
+
+
 async def _start(arguments: dict[str, Any]) -> Any:
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    if hasattr(AsyncEngineArgs, "mm_device_do_normalize"):
+        arguments["mm_device_do_normalize"] = False  # it expects patches, and gets frames
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-
-
-def _chat_template(weights: Path) -> Any:
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(weights)

@@ -11,11 +11,11 @@ import av
 import numpy as np
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet.grid import Grid, preview_size
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, WindowPlan
 from workers.media import decode, windows
 from workers.media.decode import ClipIndex, FramesDiffer
-from workers.media.grid import Grid, preview_size
 from workers.media.packs import Pack
 from workers.media.picture import Image, Picture, Scaler
 from workers.media.timeline import Timeline

@@ -18,7 +18,7 @@ from PIL import Image
 
 from clipfleet.errors import PackInvalid
 
-PACK_VERSION = 2
+PACK_VERSION = 3
 
 Encoding = Literal["raw", "zstd", "jpeg444"]
 
@@ -37,7 +37,7 @@ class Pack:
     `frames` is uint8 RGB, time × height × width × 3; where a pack was read raw, a view of what
     was read, not to be written to. `indices` are frame numbers within the clip, `times_s` count
     from its first frame, `durations_ms` is how long each is shown (previews only). `source_fps`
-    is the clip's rate.
+    is the clip's rate. `checksum` is that of all this where it was read, 128 bits in hex digits.
     """
 
     frames: Frames
@@ -45,6 +45,7 @@ class Pack:
     times_s: list[float]
     source_fps: float
     durations_ms: list[int] | None = None
+    checksum: str | None = None
 
     def to_bytes(self, encoding: Encoding = "raw") -> bytes:
         """The pack as one object. `raw` and `zstd` keep every bit, `jpeg444` (quality 95) not."""
@@ -75,7 +76,7 @@ class Pack:
             "data_offsets": [0, len(stored)],
         }
         said = json.dumps(about)
-        metadata = {"clipfleet": said, "xxh3_64": _checksum(said, stored)}
+        metadata = {"clipfleet": said, "xxh3_128": _checksum(said, stored)}
         header = json.dumps({"__metadata__": metadata, "frames": tensor})
         padded = header.encode().ljust(-(-len(header) // 8) * 8)
         return struct.pack("<Q", len(padded)), padded, stored
@@ -95,10 +96,12 @@ class Pack:
             stored = memoryview(data)[8 + header_bytes :]
             if header["frames"]["data_offsets"] != [0, len(stored)]:
                 raise ValueError("it is cut short, or something follows it")
-            if _checksum(metadata["clipfleet"], stored) != metadata["xxh3_64"]:
+            checksum = _checksum(metadata["clipfleet"], stored)
+            if checksum != metadata["xxh3_128"]:
                 raise ValueError("its content has changed since it was written")
             frames = _decoded(stored, about)
-            pack = cls(frames=frames, **{name: about[name] for name in _NUMBERS})
+            numbers = {name: about[name] for name in _NUMBERS}
+            pack = cls(frames=frames, checksum=checksum, **numbers)
             _check(pack)
         except _NOT_A_PACK as error:
             raise PackInvalid(f"{key} is not a whole frame pack: {error}") from None
@@ -117,7 +120,7 @@ _NOT_A_PACK = (
 
 
 def _checksum(said: str, stored: bytes | memoryview) -> str:
-    checksum = xxhash.xxh3_64(said.encode())
+    checksum = xxhash.xxh3_128(said.encode())
     checksum.update(stored)
     return checksum.hexdigest()
 

@@ -1,4 +1,4 @@
-"""The size in pixels that a model's frames have: whole patches, within the pixel budgets."""
+"""The size of frames, in pixels: a model's, in whole patches within its budgets; a preview's."""
 
 import math
 from dataclasses import dataclass
@@ -55,6 +55,15 @@ QWEN2_5_VL = Grid(
     min_pixels=128 * 28 * 28,
     max_pixels=768 * 28 * 28,
     max_total_pixels=24576 * 28 * 28,
+)
+QWEN3_VL = Grid(
+    factor=32,
+    min_pixels=128 * 32 * 32,
+    max_pixels=768 * 32 * 32,
+    max_total_pixels=24576 * 32 * 32,
+)
+TILE_512 = Grid(
+    factor=512, min_pixels=512 * 512, max_pixels=512 * 512, max_total_pixels=768 * 512 * 512
 )
 
 

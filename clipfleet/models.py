@@ -1,0 +1,214 @@
+"""The registry of models: where their weights are and what they need. Adding one is one entry.
+
+Data alone: producers read it to check what is asked for, workers to load it.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from clipfleet.grid import QWEN2_5_VL, QWEN3_VL, TILE_512, Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What models of one architecture have in common: how frames become tokens of a prompt.
+
+    A step of `frames_per_step` frames takes a token for each square of `token_side_px` pixels, and
+    `tokens_around` more for what is said of its time. `whole_ms`: its processor cuts the time
+    between frames to whole milliseconds. `resizes`: its processor may be told to leave frames at
+    their size. `prefix_caching`: prompts that begin alike may share their beginning's work.
+    """
+
+    name: str
+    frames_per_step: int = 1
+    token_side_px: int = 1
+    tokens_around: int = 0
+    whole_ms: bool = False
+    resizes: bool = True
+    prefix_caching: bool = True
+
+    def count_tokens(self, *, num_frames: int, height_px: int, width_px: int) -> int:
+        """How many tokens the frames of a window take in a prompt."""
+        steps = -(-num_frames // self.frames_per_step)
+        squares = (height_px // self.token_side_px) * (width_px // self.token_side_px)
+        return steps * (squares + self.tokens_around)
+
+
+QWEN2_5_VL_FAMILY = Family(name="qwen2.5-vl", frames_per_step=2, token_side_px=28)
+# Each step begins with its time in seconds, "<12.3 seconds>", between two marks.
+QWEN3_VL_FAMILY = Family(name="qwen3-vl", frames_per_step=2, token_side_px=32, tokens_around=16)
+# A frame is one tile of 512 × 512 and 256 tokens; its number and time are said in words. Its state
+# is that of a Mamba model, for which vLLM 0.32 cannot share beginnings (it crashed on a CPU).
+NEMOTRON_VL_FAMILY = Family(
+    name="nemotron-vl",
+    token_side_px=32,
+    tokens_around=32,
+    whole_ms=True,
+    resizes=False,
+    prefix_caching=False,
+)
+TEXT_FAMILY = Family(name="text")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model: its repository and pinned revision, the frames it takes, and how it is run.
+
+    `grid` is None for models that see no frames. `repository` is None for the model that comes
+    with clipfleet; where it begins with "/" it is a folder. `needs_capability` is the least CUDA
+    compute capability that runs it, and `instead` the model to take on a lesser GPU.
+    `repetition_penalty` is what Qwen's own settings have. `system` goes before every prompt that
+    has no system prompt of its own, `template` to the chat template. `caveat` must be known before
+    its words are believed: runs say it first, records keep it.
+    """
+
+    name: str
+    family: Family
+    repository: str | None
+    revision: str
+    grid: Grid | None = None
+    max_model_tokens: int
+    dtype: str = "bfloat16"
+    repetition_penalty: float = 1.05
+    stop: tuple[str, ...] = ()
+    system: str | None = None
+    template: dict[str, bool] = field(default_factory=dict)
+    remote_code: bool = False
+    needs_capability: tuple[int, int] | None = None
+    instead: str | None = None
+    caveat: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The weights' name: two models of one identity write the same."""
+        return f"{self.repository or self.name}@{self.revision}"
+
+
+# Few patches a frame, so that it answers in a second on two cores; it was trained at these sizes.
+MINI_GRID = Grid(factor=28, min_pixels=16 * 784, max_pixels=32 * 784, max_total_pixels=1536 * 784)
+
+_NEMOTRON = Model(
+    name="nemotron",
+    family=NEMOTRON_VL_FAMILY,
+    repository="nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-BF16",
+    revision="5d250e2e111dc5e1434131bdf3d590c27a878ade",
+    grid=TILE_512,
+    max_model_tokens=32_768,
+    repetition_penalty=1.0,
+    system="/no_think",
+    remote_code=True,
+)
+
+_MODELS = (
+    Model(
+        name="qwen",
+        family=QWEN2_5_VL_FAMILY,
+        repository="Qwen/Qwen2.5-VL-7B-Instruct",
+        revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
+        grid=QWEN2_5_VL,
+        max_model_tokens=32_768,
+    ),
+    Model(
+        name="qwen3",
+        family=QWEN3_VL_FAMILY,
+        repository="Qwen/Qwen3-VL-8B-Instruct",
+        revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
+        grid=QWEN3_VL,
+        max_model_tokens=32_768,
+        repetition_penalty=1.0,
+    ),
+    _NEMOTRON,
+    replace(_NEMOTRON, name="nemotron-bf16"),
+    replace(
+        _NEMOTRON,
+        name="nemotron-fp8",
+        repository="nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-FP8",
+        revision="7394488badb786e1decc0e00e308de1cab9560e6",
+        needs_capability=(8, 9),
+        instead="nemotron-bf16",
+    ),
+    replace(
+        _NEMOTRON,
+        name="nemotron-nvfp4",
+        repository="nvidia/NVIDIA-Nemotron-Nano-12B-v2-VL-NVFP4-QAD",
+        revision="b8d3c170d9ee3a078917ef9bfd508eff988d6de7",
+        needs_capability=(10, 0),
+        instead="nemotron-fp8",
+    ),
+    Model(
+        name="qwen_lm",
+        family=TEXT_FAMILY,
+        repository="Qwen/Qwen2.5-14B-Instruct",
+        revision="cf98f3b3bbb457ad9e2bb7baf9a0125b6b88caa8",
+        max_model_tokens=16_384,
+    ),
+    Model(
+        name="qwen3_lm",
+        family=TEXT_FAMILY,
+        repository="Qwen/Qwen3-14B",
+        revision="40c069824f4251a91eefaf281ebe4c544efd3e18",
+        max_model_tokens=16_384,
+        repetition_penalty=1.0,
+        template={"enable_thinking": False},
+    ),
+    Model(
+        name="mini",
+        family=QWEN2_5_VL_FAMILY,
+        repository=None,
+        revision="8a6f87f453d3",  # of the weights' SHA-256
+        grid=MINI_GRID,
+        max_model_tokens=8192,
+        dtype="float32",
+        repetition_penalty=1.0,  # a rewrite repeats what it rewrites
+        caveat=(
+            "mini understands only the sample clips that `clipfleet samples` writes: what it says "
+            "of any other clip means nothing. For real captions, on a machine with a GPU: "
+            "--captioning-algorithm qwen --enhance-captions-algorithm qwen_lm"
+        ),
+    ),
+)
+
+MODELS = {model.name: model for model in _MODELS}
+
+# The model that rewrites captions may be the one that wrote them.
+SAME = "same"
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def find(name: str) -> Model:
+    """The model of a name: one of the registry, or LIKE:WHERE, other weights of a known kind.
+
+    LIKE is a name of the registry, whose settings they get; WHERE is a folder by its absolute path,
+    or OWNER/NAME[@REVISION] on Hugging Face. Raises `ValueError`, naming the models there are.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    like, colon, where = name.partition(":")
+    if not colon or like not in MODELS:
+        known = ", ".join(MODELS)
+        raise ValueError(
+            f"there is no model {name}; there are {known}, and LIKE:WHERE for other weights of "
+            "one's kind, such as qwen3:Qwen/Qwen3-VL-4B-Instruct or qwen:/models/ours"
+        )
+    if where.startswith("/"):
+        return replace(MODELS[like], name=name, repository=where, revision="folder")
+    if not _REPOSITORY.fullmatch(where):
+        raise ValueError(
+            f"{where} is neither a folder by its absolute path nor OWNER/NAME[@REVISION]"
+        )
+    repository, _, revision = where.partition("@")
+    return replace(MODELS[like], name=name, repository=repository, revision=revision or "main")
+
+
+def check_captioner(name: str) -> str:
+    """`name`, if it is a model that sees frames. Raises `ValueError`."""
+    if find(name).grid is None:
+        seeing = ", ".join(model.name for model in _MODELS if model.grid is not None)
+        raise ValueError(f"{name} sees no frames and cannot caption; these can: {seeing}")
+    return name
+
+
+def check_rewriter(name: str) -> str:
+    """`name`, if it is a model, or "same". Raises `ValueError`."""
+    return name if name == SAME else find(name).name

@@ -1,0 +1,150 @@
+"""Frames go to the vision encoder as they are, one byte a number, and become patches there.
+
+Left to the models' processors, the CPU makes each number a float, normalises it and sorts it into
+patches: 437 ms on one thread for 16 frames of 1008 × 560, four bytes a number on their way to the
+GPU's process, and the GPU waits. So here the processor only counts the patches; the bytes travel
+untouched, and the model normalises and sorts them where it runs, in the same order of operations.
+
+Frames of another number type, and frames that the processor is to resize, take its own way.
+"""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoVideoProcessor, BatchFeature
+from vllm.model_executor.models import qwen2_5_vl, qwen3_vl
+from vllm.multimodal import MULTIMODAL_REGISTRY
+
+# Frames of a raw pack are a view of what was read. Nothing here writes to them.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+
+class _RawVideos:
+    """Mixed into a model's video processor."""
+
+    temporal_patch_size: int
+    patch_size: int
+    do_resize: bool
+
+    def preprocess(self, videos: Any, **kwargs: Any) -> BatchFeature:
+        """As the processor's own, but that patches of uint8 frames are their bytes in file order.
+
+        `pixel_values_videos` then is uint8, patches × numbers in a patch: the shape is right, the
+        order is that of time × height × width × 3.
+        """
+        raw = not kwargs.get("do_resize", self.do_resize) and not kwargs.get("do_sample_frames")
+        clips = _clips(videos) if raw else []
+        if not clips or any(clip.dtype != np.uint8 or clip.shape[-1] != 3 for clip in clips):
+            made: BatchFeature = super().preprocess(videos, **kwargs)  # type: ignore[misc]
+            return made
+        pixels, grids = [], []
+        for clip in clips:
+            odd = -len(clip) % self.temporal_patch_size
+            frames = np.concatenate([clip, clip[-1:].repeat(odd, axis=0)]) if odd else clip
+            time, height, width, _ = frames.shape
+            grid = (
+                time // self.temporal_patch_size,
+                height // self.patch_size,
+                width // self.patch_size,
+            )
+            bytes_ = torch.from_numpy(np.ascontiguousarray(frames))
+            pixels.append(bytes_.reshape(math.prod(grid), -1))
+            grids.append(grid)
+        pixels_of_all = pixels[0] if len(pixels) == 1 else torch.cat(pixels)
+        made = BatchFeature(
+            {"pixel_values_videos": pixels_of_all, "video_grid_thw": torch.tensor(grids)}
+        )
+        if kwargs.get("return_metadata"):
+            _, made["video_metadata"] = self._decode_and_sample_videos(  # type: ignore[attr-defined]
+                videos, video_metadata=kwargs.get("video_metadata"), do_sample_frames=False
+            )
+        return made
+
+
+def _clips(videos: Any) -> list[Any]:
+    """The clips in what a processor is called with: one, a list, or a list of lists."""
+    if isinstance(videos, np.ndarray):
+        return [videos] if videos.ndim == 4 else list(videos)
+    if isinstance(videos, (list, tuple)):
+        return [clip for video in videos for clip in _clips(video)]
+    return []
+
+
+class _RawProcessor:
+    """Mixed into vLLM's description of a model's processor."""
+
+    def get_hf_processor(self, **kwargs: object) -> Any:
+        """The model's processor, its video processor taught to leave bytes alone."""
+        processor = super().get_hf_processor(**kwargs)  # type: ignore[misc]
+        own = type(processor.video_processor)
+        if not issubclass(own, _RawVideos):
+            processor.video_processor.__class__ = type(own.__name__, (_RawVideos, own), {})
+        return processor
+
+
+class _RawModel(torch.nn.Module):  # type: ignore[misc]
+    """Mixed into a model: makes patches of the bytes."""
+
+    def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
+        super().__init__(vllm_config=vllm_config, prefix=prefix)
+        about = AutoVideoProcessor.from_pretrained(vllm_config.model_config.model)
+        self._patch, self._merge = about.patch_size, about.merge_size
+        self._pair = about.temporal_patch_size
+        self._mean, self._std = (
+            torch.tensor(numbers) * (1.0 / about.rescale_factor)
+            for numbers in (about.image_mean, about.image_std)
+        )
+
+    def _parse_and_validate_video_input(self, **kwargs: Any) -> Any:
+        pixels, grids = kwargs.get("pixel_values_videos"), kwargs.get("video_grid_thw")
+        if isinstance(pixels, torch.Tensor) and pixels.dtype == torch.uint8:
+            assert isinstance(grids, torch.Tensor)
+            counts = grids.prod(-1).tolist()
+            clips = zip(pixels.split(counts), grids.tolist(), strict=True)
+            patches = [self._patches(clip, grid) for clip, grid in clips]
+            kwargs["pixel_values_videos"] = torch.cat(patches) if len(patches) > 1 else patches[0]
+        return super()._parse_and_validate_video_input(**kwargs)
+
+    def _patches(self, clip: torch.Tensor, grid: list[int]) -> torch.Tensor:
+        """Patches × numbers in a patch, in the model's type, of a clip's bytes."""
+        time, high, wide = grid
+        patch, merge, pair = self._patch, self._merge, self._pair
+        shape = (time * pair, high * patch, wide * patch, 3)
+        device = clip.device
+        normal = clip.reshape(shape).float().sub_(self._mean.to(device)).div_(self._std.to(device))
+        cut = normal.reshape(
+            *(time, pair, high // merge, merge, patch, wide // merge, merge, patch, 3)
+        )
+        # As all Qwen models have it: by time, by 2 × 2 patches, by patch; in it by colour and time.
+        order = cut.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
+        dtype: torch.dtype = self.visual.dtype
+        return order.to(dtype).reshape(time * high * wide, -1)
+
+
+class RawQwen2_5VLInfo(_RawProcessor, qwen2_5_vl.Qwen2_5_VLProcessingInfo):  # type: ignore[misc]
+    """Qwen2.5-VL's processor."""
+
+
+class RawQwen3VLInfo(_RawProcessor, qwen3_vl.Qwen3VLProcessingInfo):  # type: ignore[misc]
+    """Qwen3-VL's processor."""
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    qwen2_5_vl.Qwen2_5_VLMultiModalProcessor,
+    info=RawQwen2_5VLInfo,
+    dummy_inputs=qwen2_5_vl.Qwen2_5_VLDummyInputsBuilder,
+)
+class RawQwen2_5VL(_RawModel, qwen2_5_vl.Qwen2_5_VLForConditionalGeneration):  # type: ignore[misc]
+    """Qwen2.5-VL, which makes its patches itself."""
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    qwen3_vl.Qwen3VLMultiModalProcessor,
+    info=RawQwen3VLInfo,
+    dummy_inputs=qwen3_vl.Qwen3VLDummyInputsBuilder,
+)
+class RawQwen3VL(_RawModel, qwen3_vl.Qwen3VLForConditionalGeneration):  # type: ignore[misc]
+    """Qwen3-VL, which makes its patches itself."""

@@ -1,0 +1,86 @@
+"""A loaded model as tasks use it: so many prompts at a time, and what to do when one goes wrong."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+
+from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
+from workers.engines.base import Answer, Engine, Prompt
+
+log = logging.getLogger("clipfleet")
+
+
+class Slots:
+    """How many prompts of each queue may be in an engine at once."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._sizes = dict(sizes)
+        self._free = {queue: threading.BoundedSemaphore(size) for queue, size in sizes.items()}
+        self._one_at_a_time = threading.Lock()
+
+    @contextlib.contextmanager
+    def one(self, queue: str) -> Iterator[None]:
+        """A slot among others."""
+        with self._free[queue]:
+            yield
+
+    @contextlib.contextmanager
+    def all(self) -> Iterator[None]:
+        """Every slot: whoever holds them is alone."""
+        with self._one_at_a_time, contextlib.ExitStack() as held:
+            for queue, size in self._sizes.items():
+                for _ in range(size):
+                    held.enter_context(self._free[queue])
+            yield
+
+
+class LoadedModel:
+    """An engine with what it was loaded as: a window that asks for something else is refused."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        slots: Slots,
+        *,
+        variant: str,
+        fp8: bool,
+        repository: str,
+        revision: str,
+        timeout_s: float,
+    ) -> None:
+        self.engine, self._slots, self._timeout_s = engine, slots, timeout_s
+        self.variant, self.fp8 = variant, fp8
+        self.repository, self.revision = repository, revision
+        self._last_answer = time.monotonic()
+
+    def generate(self, queue: str, prompt: Prompt) -> Answer:
+        """Answer the prompt, a second time alone where the engine fails on it.
+
+        So a window takes none of its neighbours with it. Raises what `Engine.generate` raises;
+        `EngineDead` also where the engine answered nobody while this prompt waited.
+        """
+        try:
+            with self._slots.one(queue):
+                return self._ask(prompt)
+        except EngineFailed as error:
+            log.warning(
+                "request %s failed and is tried again alone: %s",
+                prompt.request_id,
+                error,
+                extra={"action": "request_retried"},
+            )
+        with self._slots.all():
+            return self._ask(prompt)
+
+    def _ask(self, prompt: Prompt) -> Answer:
+        asked = time.monotonic()
+        try:
+            answer = self.engine.generate(prompt, timeout_s=self._timeout_s)
+        except RequestTimedOut as error:
+            if self._last_answer < asked:
+                raise EngineDead(f"{error}, nor to any other request meanwhile") from error
+            raise
+        self._last_answer = time.monotonic()
+        return answer
