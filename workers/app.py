@@ -27,16 +27,11 @@ from clipfleet.errors import (
     StoreError,
 )
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, make_app
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
 from clipfleet.records import Failure, Plan
-from workers.assemble import assemble
-from workers.caption import caption
 from workers.context import Context
-from workers.enhance import enhance
 from workers.leases import lease_step
 from workers.parts import Work, do_once
-from workers.prepare import prepare
-from workers.preview import preview
 
 log = logging.getLogger("clipfleet")
 
@@ -51,19 +46,32 @@ class EndedItsWorker(ClipError):
 
 
 def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
-    """The app of a worker that serves `queues`."""
+    """The app of a worker that serves `queues`; it has their tasks and no others."""
     settings = context.settings
     app = make_app(settings.broker.get_secret_value(), lease_s=settings.lease_s)
     app.steps["consumer"].add(lease_step(context, queues))
-    works: dict[str, Work] = {CAPTION: caption, ENHANCE: enhance, PREVIEW: preview}
-    for queue, work in works.items():
-        _add_task(app, context, queue, WindowJob, _window_step(context, queue, work))
-    _add_task(app, context, PREPARE, ClipJob, _prepare_step(context, app))
-    _add_task(app, context, ASSEMBLE, AssembleJob, _assemble_step(context, app))
+    for queue in queues:
+        message, step = _step(context, app, queue)
+        _add_task(app, context, queue, message, step)
     return app
 
 
 Step = Callable[[Any, bool], str | None]
+
+
+def _step(context: Context, app: Celery, queue: str) -> tuple[type[Message], Step]:
+    """What a queue's messages are and what is done on them: a GPU worker imports no decoder."""
+    if queue == PREPARE:
+        return ClipJob, _prepare_step(context, app)
+    if queue == ASSEMBLE:
+        return AssembleJob, _assemble_step(context, app)
+    if queue == CAPTION:
+        from workers.caption import caption as work
+    elif queue == ENHANCE:
+        from workers.enhance import enhance as work
+    else:
+        from workers.preview import preview as work
+    return WindowJob, _window_step(context, queue, work)
 
 
 def _window_step(context: Context, queue: str, work: Work) -> Step:
@@ -78,6 +86,8 @@ def _refuse(context: Context, job: WindowJob) -> Any:
 
 
 def _prepare_step(context: Context, app: Celery) -> Step:
+    from workers.prepare import prepare
+
     def step(job: ClipJob, poisoned: bool) -> None:
         if poisoned:
             failure = Failure(step="prepare", error="EndedItsWorker", message=str(EndedItsWorker()))
@@ -89,6 +99,8 @@ def _prepare_step(context: Context, app: Celery) -> Step:
 
 
 def _assemble_step(context: Context, app: Celery) -> Step:
+    from workers.assemble import assemble
+
     def step(job: AssembleJob, poisoned: bool) -> None:
         if poisoned:
             log.error(

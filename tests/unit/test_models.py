@@ -1,5 +1,6 @@
 """The registry of models, and what names there are beyond it."""
 
+import dataclasses
 import re
 
 import pytest
@@ -73,7 +74,7 @@ def test_other_weights_under_the_same_name_give_another_hash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = Options().hash
-    newer = models.replace(models.find("qwen"), revision="f" * 40)
+    newer = dataclasses.replace(models.find("qwen"), revision="f" * 40)
     monkeypatch.setitem(models.MODELS, "qwen", newer)
 
     assert Options().hash != before

@@ -76,8 +76,8 @@ class OpenAIEngine(Engine):
             self.generate(prompt, timeout_s=TRY_S)
         except RequestRefused as error:
             raise ModelUnavailable(
-                f"the server at {url} does not take frames with their times, without which captions "
-                f"are wrong about them; start it with --trust-request-mm-kwargs ({error})"
+                f"the server at {url} does not take frames with their times, and would be wrong "
+                f"about them; start it with --trust-request-mm-kwargs ({error})"
             ) from error
         except ClipfleetError as error:
             raise ModelUnavailable(f"the server at {url} does not answer: {error}") from error
