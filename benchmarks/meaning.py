@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from clipfleet.records import ClipRecord
 from producer.samples import write_samples
 from workers.engines.base import Prompt, Video
 from workers.engines.positions import authors_positions
+from workers.engines.vllm import VllmEngine
 from workers.weights import MINI_FOLDER
 
 SEED, PARITY_SEED, PARITY_CLIPS = 20_261_124, 2_718, 12
@@ -89,7 +90,8 @@ def measure_parity(folder: Path) -> list[Row]:
     windows = list(cut_windows(folder / "parity", count=PARITY_CLIPS, seed=PARITY_SEED))
     rows = [Row("parity/windows", len(windows), "")]
     for dtype in ("float32", "bfloat16"):
-        ours = our_tokens(windows, dtype, folder / "cache")
+        with mini_engine(dtype, folder / "cache") as engine:
+            ours = our_tokens(engine, windows)
         reference = Reference(MINI_FOLDER, dtype)
         for name, positions in (
             (dtype, authors_positions()),
@@ -105,13 +107,8 @@ def measure_parity(folder: Path) -> list[Row]:
     return rows
 
 
-def our_tokens(windows: Sequence[Video], dtype: str, cache: Path) -> list[list[int]]:
+def our_tokens(engine: VllmEngine, windows: Sequence[Video]) -> list[list[int]]:
     """The tokens that our vLLM engine writes for each window, sixteen in flight."""
-    from workers.engines.vllm import VllmEngine
-
-    before = dict(os.environ)
-    model = dataclasses.replace(models.find("mini"), dtype=dtype)
-    engine = VllmEngine(model, MINI_FOLDER, cache_dir=cache, batch_size=16)
     written: dict[str, list[int]] = {}
     real_generate = engine._llm.generate
 
@@ -120,27 +117,36 @@ def our_tokens(windows: Sequence[Video], dtype: str, cache: Path) -> list[list[i
             written[request_id] = list(output.outputs[0].token_ids)
             yield output
 
-    engine._llm.generate = generate
-
     def ask(number: int) -> None:
-        engine.generate(
-            Prompt(
-                request_id=str(number),
-                user=prompts.CAPTION["default"],
-                video=windows[number],
-                max_output_tokens=LONGEST,
-            ),
-            timeout_s=300,
+        prompt = Prompt(
+            request_id=f"parity-{number}",
+            user=prompts.CAPTION["default"],
+            video=windows[number],
+            max_output_tokens=LONGEST,
         )
+        engine.generate(prompt, timeout_s=300)
 
+    engine._llm.generate = generate
     try:
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(ask, range(len(windows))))
     finally:
+        engine._llm.generate = real_generate
+    return [written[f"parity-{number}"] for number in range(len(windows))]
+
+
+@contextlib.contextmanager
+def mini_engine(dtype: str, cache: Path) -> Iterator[VllmEngine]:
+    """`mini` in `dtype`, sixteen in flight."""
+    before = dict(os.environ)
+    model = dataclasses.replace(models.find("mini"), dtype=dtype)
+    engine = VllmEngine(model, MINI_FOLDER, cache_dir=cache, batch_size=16)
+    try:
+        yield engine
+    finally:
         engine.close()
         os.environ.clear()
         os.environ.update(before)
-    return [written[str(number)] for number in range(len(windows))]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
@@ -97,8 +98,8 @@ def read_options(
 ) -> Options:
     """The options that flags give, else the settings file (by the flags' names), else `defaults`.
 
-    `values` and `defaults` are named `group__name`. Raises `UsageError`, naming the flag, where a
-    value is out of range or a name in the file is no flag's.
+    `values` and `defaults` are named `group__name`. A prompt's text may be "@FILE". Raises
+    `UsageError`, naming the flag, where a value is out of range or a name in the file is no flag's.
     """
     filed = dict(from_file or {})
     groups: dict[str, dict[str, Any]] = {group: {} for group in Options.model_fields}
@@ -108,7 +109,7 @@ def read_options(
         given = (v for v in (values.get(key), in_file, defaults.get(key)) if v is not None)
         value = next(given, None)
         if value is not None:
-            groups[group][name] = value
+            groups[group][name] = _text(value, flag) if name.endswith("prompt_text") else value
     if filed:
         raise UsageError(f"[options] in the settings file: there is no option {min(filed)}")
     try:
@@ -121,6 +122,16 @@ def read_options(
         said = first["msg"].replace("Input should", "should").removeprefix("Value error, ")
         value = textwrap.shorten(str(first["input"]), 60, placeholder=" …")
         raise UsageError(f"{flag.partition('/')[0]} {value}: {said}") from None
+
+
+def _text(value: Any, flag: str) -> Any:
+    """A text, or what the file holds that "@FILE" names. Raises `UsageError`."""
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{flag} {value}: it cannot be read ({error})") from None
 
 
 def _click_type(field: FieldInfo) -> Any:

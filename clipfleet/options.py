@@ -126,7 +126,9 @@ class CaptionOptions(Group):
         "default", "Built-in caption prompt.", flag="--captioning-prompt-variant"
     )
     prompt_text: Annotated[str, Field(max_length=32_768)] | None = option(
-        None, "Your own caption prompt, over the variant.", flag="--captioning-prompt-text"
+        None,
+        "Your own caption prompt, over the variant; @FILE for a file's. See `clipfleet prompts`.",
+        flag="--captioning-prompt-text",
     )
     caption_batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
         16,
@@ -154,7 +156,9 @@ class CaptionOptions(Group):
         flag="--captioning-stage2/--no-captioning-stage2",
     )
     stage2_prompt_text: Annotated[str, Field(max_length=32_768)] | None = option(
-        None, "Your own prompt for the second pass.", flag="--captioning-stage2-prompt-text"
+        None,
+        "Your own prompt for the second pass; {caption} is where the first one goes.",
+        flag="--captioning-stage2-prompt-text",
     )
 
 
@@ -182,7 +186,9 @@ class EnhanceOptions(Group):
         "default", "Built-in rewriting prompt.", flag="--enhance-captions-prompt-variant"
     )
     prompt_text: Annotated[str, Field(max_length=32_768)] | None = option(
-        None, "Your own rewriting prompt.", flag="--enhance-captions-prompt-text"
+        None,
+        "Your own rewriting prompt, over the variant; @FILE for a file's.",
+        flag="--enhance-captions-prompt-text",
     )
     model_batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
         128,

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from clipfleet import __version__, flags
-from clipfleet.errors import ClipfleetError, ExitCode
+from clipfleet.errors import ClipfleetError, ExitCode, UsageError
 
 _SETTINGS_NOTE = (
     "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
@@ -148,6 +149,29 @@ def samples(folder: Path, count: int, seed: int) -> None:
         for _ in bar:
             pass
     click.echo(f"{count} clips in {folder}, with the truth about each beside it as .json")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def prompts(name: str | None) -> None:
+    """Print the built-in prompt NAME, such as caption/av; without NAME, list them all.
+
+    To change one, write it to a file, edit it, and give it back:
+
+    \b
+      clipfleet prompts caption/default > mine.txt
+      clipfleet run clips/ --captioning-prompt-text @mine.txt
+    """
+    from clipfleet.prompts import built_in
+
+    texts = built_in()
+    if name is None:
+        for each, text in texts.items():
+            click.echo(f"{each:26}{textwrap.shorten(text, 80, placeholder=' …')}")
+    elif name in texts:
+        click.echo(texts[name])
+    else:
+        raise UsageError(f"there is no prompt {name}; there are {', '.join(texts)}")
 
 
 def _interrupt(*_: object) -> None:

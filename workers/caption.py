@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from clipfleet import keys, prompts
-from clipfleet.errors import ModelMismatch
+from clipfleet.errors import ModelMismatch, WindowTooLong
 from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, PrepareOptions
 from clipfleet.queues import CAPTION
-from clipfleet.records import Completion, Part, Status, Written
+from clipfleet.records import Completion, Failure, Part, Status, Written
 from workers.context import Context
 from workers.engines.base import Answer, Prompt, Video
 from workers.loaded import LoadedModel
@@ -28,14 +28,26 @@ def caption(context: Context, job: WindowJob) -> Part:
     video = window_video(pack, job.start_frame, job.end_frame, options.prepare)
     prompt = prompts.caption_prompt(options.caption)
     answer = _ask(model, job, prompt, video, options.caption)
-    first, stage2 = None, None
+    first, stage2, left_out = None, None, None
     if options.caption.generate_stage2_caption:
-        first = answer
         stage2 = prompts.stage2_text(options.caption)
-        again = prompts.stage2_prompt(options.caption, first.text)
-        answer = _ask(model, job, again, video, options.caption)
+        again = prompts.stage2_prompt(options.caption, answer.text)
+        try:
+            first, answer = answer, _ask(model, job, again, video, options.caption)
+        except WindowTooLong as error:  # with the first caption in it, the prompt may be
+            left_out = _left_out(job, error)
     written = completion(model, answer, prompt, first=first, stage2=stage2)
-    return Part(status=Status.OK, completion=written)
+    return Part(status=Status.OK, completion=written, error=left_out)
+
+
+def _left_out(job: WindowJob, error: WindowTooLong) -> Failure:
+    return Failure(
+        step="caption",
+        error=type(error).__name__,
+        message=f"the second pass is left out, and the first caption stands: {error}",
+        start_frame=job.start_frame,
+        end_frame=job.end_frame,
+    )
 
 
 def window_video(pack: Pack, start_frame: int, end_frame: int, options: PrepareOptions) -> Video:

@@ -28,7 +28,8 @@ _FLAGS.append(("prepare", "verbose"))
     "--concurrency",
     type=click.IntRange(1, 4096),
     envvar="CLIPFLEET_CONCURRENCY",
-    help="Tasks at once. [default: the CPU count for CPU queues, the batch size for GPU queues]",
+    help="Tasks at once. [default: the CPU count for CPU queues; for GPU queues the "
+    "batch size and a quarter more, whose frames are fetched meanwhile]",
 )
 @click.option(
     "--broker",

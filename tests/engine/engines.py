@@ -16,24 +16,11 @@ from clipfleet import models
 from workers.engines.base import Engine
 from workers.engines.openai import OpenAIEngine
 from workers.engines.transformers import TransformersEngine
-from workers.engines.vllm import VllmEngine, prepare_process
+from workers.engines.vllm import prepare_process
 from workers.weights import MINI_FOLDER
 
 MODEL = models.find("mini")
 START_S = 180.0
-
-
-@contextlib.contextmanager
-def vllm_engine(cache_dir: Path) -> Iterator[Engine]:
-    """vLLM in this process."""
-    before = dict(os.environ)
-    engine = VllmEngine(MODEL, MINI_FOLDER, cache_dir=cache_dir, batch_size=8)
-    try:
-        yield engine
-    finally:
-        engine.close()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """vLLM, as our worker drives it, writes the tokens that the model authors' own code writes."""
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.meaning import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
@@ -10,6 +8,7 @@ from benchmarks.meaning_windows import cut_windows
 from clipfleet import prompts
 from workers.engines.base import Video
 from workers.engines.positions import authors_positions
+from workers.engines.vllm import VllmEngine
 from workers.weights import MINI_FOLDER
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
@@ -24,12 +23,12 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     )
 
 
-def test_every_token_is_the_same_in_float32(windows: list[Video], cache_dir: Path) -> None:
+def test_every_token_is_the_same_in_float32(windows: list[Video], vllm_mini: VllmEngine) -> None:
     shapes = {video.frames.shape for video in windows}
     assert len(windows) >= 50
     assert len({shape[1:3] for shape in shapes}) >= 4, "sizes"
     assert len({shape[0] for shape in shapes}) >= 8, "numbers of frames"
-    ours = our_tokens(windows, "float32", cache_dir)
+    ours = our_tokens(vllm_mini, windows)
     reference = Reference(MINI_FOLDER, "float32")
 
     with authors_positions():

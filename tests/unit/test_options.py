@@ -390,3 +390,16 @@ def test_an_options_variable_that_is_no_json_is_named(
 
     with pytest.raises(UsageError, match="options"):
         read_settings()
+
+
+def test_a_prompt_may_be_a_files(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("What is this?\n")
+    found = read_options({"caption__prompt_text": f"@{mine}"})
+
+    assert found.caption.prompt_text == "What is this?"
+
+
+def test_a_prompts_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--captioning-prompt-text @.*nothing.txt: it cannot be"):
+        read_options({"caption__prompt_text": f"@{tmp_path}/nothing.txt"})

@@ -3,9 +3,12 @@
 import hashlib
 
 import pytest
+from click.testing import CliRunner
 
 from clipfleet import prompts
+from clipfleet.errors import UsageError
 from clipfleet.options import CaptionOptions, EnhanceOptions, EnhancePromptVariant, PromptVariant
+from producer.cli import cli
 
 pytestmark = pytest.mark.unit
 
@@ -68,3 +71,16 @@ def test_braces_in_a_second_prompt_are_left_alone() -> None:
 
 def test_a_prompts_hash_is_the_sha256_of_its_utf_8() -> None:
     assert prompts.sha256("é") == hashlib.sha256(b"\xc3\xa9").hexdigest()
+
+
+def test_the_command_prints_each_prompt_as_it_is_given_to_models() -> None:
+    listed = CliRunner().invoke(cli, ["prompts"]).output
+
+    for name, text in prompts.built_in().items():
+        assert name in listed
+        assert CliRunner().invoke(cli, ["prompts", name]).output == text + "\n"
+
+
+def test_the_command_names_the_prompts_there_are_for_one_there_is_not() -> None:
+    with pytest.raises(UsageError, match="no prompt caption/none; there are caption/default"):
+        CliRunner().invoke(cli, ["prompts", "caption/none"], catch_exceptions=False)
