@@ -54,8 +54,8 @@ def look(model: Any) -> dict[str, Any]:
     clip = torch.randint(0, 255, (PATCHES, 1176), dtype=torch.uint8, device="cuda")
     found: dict[str, Any] = {}
     with torch.no_grad():
-        found["patches_ms"] = timed(lambda: model._patches(clip, list(GRID)))
-        patches = model._patches(clip, list(GRID))
+        found["patches_ms"] = timed(lambda: model._patches(clip, list(GRID), torch.bfloat16))
+        patches = model._patches(clip, list(GRID), torch.bfloat16)
         found["vision_ms"] = timed(lambda: model.visual(patches, [list(GRID)]))
         with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
             model.visual(patches, [list(GRID)])

@@ -211,13 +211,13 @@ def video_request(model: Model, video: Video) -> dict[str, Any]:
 
 
 def cache_gb(model: Model, *, windows: int) -> float:
-    """How much vLLM may keep of processed frames, in GiB: twice what can be in flight.
+    """How much vLLM may keep of processed frames, in GiB: what can be in flight.
 
     A second pass comes while its window is in flight; what is older only takes memory (vLLM's own
     default is 4 GiB).
     """
     assert model.grid is not None
-    return 2 * windows * model.grid.max_total_pixels * 3 / 2**30
+    return windows * model.grid.max_total_pixels * 3 / 2**30
 
 
 def _check_machine(model: Model, *, fp8: bool) -> bool:
