@@ -1,5 +1,6 @@
 """What tests of every kind share."""
 
+import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -29,6 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return KINDS.index(marks[0])
 
     items.sort(key=kind)
+
+
+def pytest_runtest_setup() -> None:
+    """Take back what SVT-AV1 does to whoever encodes with it as root: real-time priority, which
+    every thread and process started later inherits. Threads that spin as they wait for each other,
+    as PyTorch's do, then wait for ever.
+    """
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session")

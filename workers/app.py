@@ -178,5 +178,7 @@ def _suspicion(context: Context, request: Any) -> Iterator[bool]:
         yield True
         return
     with _alone if restarts else contextlib.nullcontext():
+        if context.stopping.is_set():  # the one before it ended this worker, not this one
+            raise Interrupted
         context.broker.count_restart(request.id)
         yield False

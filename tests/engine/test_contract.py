@@ -124,7 +124,7 @@ def test_a_caption_that_is_cut_says_so(engine: Engine) -> None:
 
 def test_a_window_over_the_budget_is_refused_and_the_next_is_not(engine: Engine) -> None:
     with pytest.raises(WindowTooLong):
-        ask(engine, "g", video=video(0, frames=200, width=560, height=560))
+        ask(engine, "g", video=video(0, frames=44, width=560, height=560))
     assert ask(engine, "h", video=video(0)).text
 
 

@@ -47,7 +47,7 @@ TABLE = (
     Bad(
         "an unknown variant",
         ("run", "{clips}", "--out", "{tmp}/out", "--captioning-algorithm", "gpt"),
-        "'gpt' is not one of 'qwen', 'qwen3'",
+        "--captioning-algorithm gpt: there is no model gpt; there are qwen, qwen3",
         2,
     ),
     Bad(
