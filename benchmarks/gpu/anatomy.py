@@ -8,6 +8,7 @@ can beat.
 import argparse
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,10 @@ def main() -> None:
     from workers.engines.vllm import prepare_process
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    prepare_process(Path("/tmp"), Path.home() / ".cache" / "clipfleet" / "vllm")
+    prepare_process(
+        Path(tempfile.mkdtemp(prefix="clipfleet-engine-")),
+        Path.home() / ".cache" / "clipfleet" / "vllm",
+    )
     from vllm import LLM
 
     llm = LLM(
