@@ -19,6 +19,10 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130  # Ctrl-C
 
 
+# A process that ended with one of these would end so again: there is something to put right first.
+FINAL = (ExitCode.USAGE, ExitCode.MODEL)
+
+
 class ClipfleetError(Exception):
     """Something went wrong in clipfleet."""
 

@@ -57,8 +57,8 @@ class Model:
     `grid` is None for models that see no frames. `repository` is None for the model that comes
     with clipfleet; where it begins with "/" it is a folder. `needs_capability` is the least CUDA
     compute capability that runs it, and `instead` the model to take on a lesser GPU.
-    `repetition_penalty` is what Qwen's own settings have. `system` goes before every prompt that
-    has no system prompt of its own, `template` to the chat template. `caveat` must be known before
+    `repetition_penalty` is what Qwen's own settings have. `system` goes before every prompt's
+    system prompt, `template` to the chat template. `caveat` must be known before
     its words are believed: runs say it first, records keep it.
     """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from clipfleet.broker import Broker
-from clipfleet.errors import BrokerError, ClipfleetError, ExitCode, WorkersFailing
+from clipfleet.errors import FINAL, BrokerError, ClipfleetError, ExitCode, WorkersFailing
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
@@ -30,9 +30,6 @@ MAX_DEATHS = 3
 STOP_S = 10.0
 # Where two engines share a GPU, each takes this part of its memory.
 SHARED_GPU = 0.45
-
-# Starting these again would end the same way: there is something to put right first.
-_FINAL = (ExitCode.USAGE, ExitCode.MODEL)
 
 
 class Stack:
@@ -189,7 +186,7 @@ class Stack:
                 continue
             self._forget(child)
             child.deaths += 1
-            if code in _FINAL:
+            if code in FINAL:
                 raise _ChildRefused(child, ExitCode(code))
             if child.deaths > MAX_DEATHS:
                 raise WorkersFailing(

