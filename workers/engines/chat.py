@@ -6,7 +6,25 @@ from typing import Any
 
 from clipfleet.errors import WindowTooLong
 from clipfleet.models import Model
-from workers.engines.base import Prompt
+from workers.engines.base import Prompt, Video
+
+
+def system_prompt(model: Model, prompt: Prompt) -> str:
+    """What goes before the user's turn: the model's own, then the prompt's; empty for neither."""
+    return "\n".join(filter(None, (model.system, prompt.system)))
+
+
+def frame_times(model: Model, video: Video) -> dict[str, Any]:
+    """What vLLM is told of a video's times, in the form that the model's processor keeps whole."""
+    times = video.metadata_in_ms if model.family.whole_ms else video.metadata
+    return {**times, "do_sample_frames": False}
+
+
+def processor_arguments(model: Model, video: Video) -> dict[str, Any]:
+    """What is said to the model's processor beside; empty where it takes no such word."""
+    if not model.family.resizes:
+        return {}
+    return {"do_resize": video.resize, "do_sample_frames": False}
 
 
 class Chat:
@@ -24,7 +42,7 @@ class Chat:
 
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         """The chat as templates take it; words that look like control tokens are broken up."""
-        system = "\n".join(filter(None, (self._model.system, prompt.system)))
+        system = system_prompt(self._model, prompt)
         user = self._plain(prompt.user)
         content = [{"type": "video"}, {"type": "text", "text": user}] if prompt.video else user
         turns: list[dict[str, Any]] = [{"role": "user", "content": content}]

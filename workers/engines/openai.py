@@ -27,6 +27,7 @@ from clipfleet.errors import (
 )
 from clipfleet.models import Model
 from workers.engines.base import Answer, Engine, Prompt, Video
+from workers.engines.chat import frame_times, processor_arguments, system_prompt
 
 PATIENCE_S = 300.0
 TRY_S = 120.0
@@ -135,7 +136,7 @@ class OpenAIEngine(Engine):
         )
 
     def _messages(self, prompt: Prompt) -> Any:
-        system = "\n".join(filter(None, (self._model.system, prompt.system)))
+        system = system_prompt(self._model, prompt)
         words: Any = prompt.user
         if prompt.video is not None:
             pictures = ",".join(_png(frame) for frame in prompt.video.frames)
@@ -153,15 +154,10 @@ class OpenAIEngine(Engine):
         if self._model.template:
             extra["chat_template_kwargs"] = self._model.template
         if video is not None:
-            times = video.metadata_in_ms if self._model.family.whole_ms else video.metadata
-            extra["media_io_kwargs"] = {
-                "video": {**times, "num_frames": -1, "do_sample_frames": False}
-            }
-            if self._model.family.resizes:
-                extra["mm_processor_kwargs"] = {
-                    "do_resize": video.resize,
-                    "do_sample_frames": False,
-                }
+            times = frame_times(self._model, video)
+            extra["media_io_kwargs"] = {"video": {**times, "num_frames": -1}}
+            if arguments := processor_arguments(self._model, video):
+                extra["mm_processor_kwargs"] = arguments
         return extra
 
     def interrupt(self) -> None:

@@ -25,7 +25,7 @@ from clipfleet.errors import (
 from clipfleet.models import Model
 from workers.engines import plugin
 from workers.engines.base import Answer, Engine, Prompt, Video
-from workers.engines.chat import Chat
+from workers.engines.chat import Chat, frame_times, processor_arguments
 
 T = TypeVar("T")
 
@@ -200,11 +200,10 @@ def video_request(model: Model, video: Video) -> dict[str, Any]:
 
     The frames' name saves hashing them, and lets a second pass over them find the first's work.
     """
-    times = video.metadata_in_ms if model.family.whole_ms else video.metadata
-    metadata = {**times, "do_sample_frames": False}
-    request: dict[str, Any] = {"multi_modal_data": {"video": (video.frames, metadata)}}
-    if model.family.resizes:
-        request["mm_processor_kwargs"] = {"do_resize": video.resize, "do_sample_frames": False}
+    clip = (video.frames, frame_times(model, video))
+    request: dict[str, Any] = {"multi_modal_data": {"video": clip}}
+    if arguments := processor_arguments(model, video):
+        request["mm_processor_kwargs"] = arguments
     if video.name is not None:
         request["multi_modal_uuids"] = {"video": [video.name]}
     return request
