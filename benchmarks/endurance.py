@@ -41,10 +41,11 @@ AFTER = 400  # windows after the engine was killed
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1,000 windows in place of 5,000")
+    parser.add_argument("--quick", action="store_true", help="1,000 windows")
+    parser.add_argument("--windows", type=int, default=5000, help="[default: 5000]")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    count = 1000 if given.quick else 5000
+    count = 1000 if given.quick else given.windows
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
         folder = Path(name)
         with BrokerServer(folder) as broker:
@@ -69,6 +70,8 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
             if done >= SETTLED:
                 began = began or time.monotonic()
                 seen[done] = memory_mb(child)
+                if done // SETTLED > (done - EVERY_S * 40) // SETTLED:
+                    print(f"\r{done} windows, {seen[done]:,.0f} MB", file=sys.stderr)
             print(f"\r{done} windows", end="", file=sys.stderr)
         rate = (done - min(seen)) / (time.monotonic() - began)
         kill_engine(child)

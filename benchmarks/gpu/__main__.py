@@ -1,13 +1,15 @@
 """Speed on a GPU: our worker itself against the reference system's loop, all in one run.
 
-Qwen2.5-VL-7B's shape with random weights, 16 frames of a 720p window, captions of drawn lengths.
-Each side runs in a process of its own, one after another on the first GPU; with two GPUs given, two
-workers at last. What is found is written after each, so that nothing is lost when one fails.
+Qwen2.5-VL-7B's shape with random weights, 16 frames of a 720p window, captions of drawn lengths;
+then the other models' shapes through our engine. Each run is a process of its own, one after
+another on the first GPU; with two GPUs given, two workers at last. What a run finds is kept, and
+not measured again by the next call with the same --keep.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,84 +19,103 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.rows import rows
 from benchmarks.gpu.shapes import write_shape
-from benchmarks.report import Row, publish, write
+from benchmarks.report import publish
 
-# What our worker is given beyond its defaults, here as in the docs.
-ARGUMENTS = json.dumps({"max_num_batched_tokens": 16_384})
+PRECISIONS: dict[str, tuple[str, ...]] = {"fp8": ("--fp8",), "bf16": ()}
+# A weight format of its own counts as bfloat16 here: the engine is told nothing.
+OTHERS = ("qwen3", "nemotron-bf16", "nemotron-fp8", "qwen_lm", "qwen3_lm")
+NEMOTRON_SHAPE = {"nemotron-bf16": "nemotron"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One side: a module of this package, what it is given, and the seconds that it may take."""
+    """One process: a module of this package on a model's shape, and what it is told."""
 
     name: str
     module: str
     arguments: tuple[str, ...]
-    limit_s: int = 420
+    shape: str = "qwen"
 
 
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--gpus", default="0", help="one or two, by number [default: 0]")
-    parser.add_argument("--quick", action="store_true", help="a third of the windows")
+    parser.add_argument("--quick", action="store_true", help="fewer windows")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--only", nargs="*", help="names of runs; all by default")
+    parser.add_argument("--arguments", default="{}", help="vLLM's own, over our engine's")
+    parser.add_argument("--keep", type=Path, help="a folder for what each run finds")
+    parser.add_argument("--limit-s", type=int, default=420, help="for each run [default: 420]")
+    parser.add_argument("--tiny", action="store_true", help="tiny shapes: a try of the workings")
     given = parser.parse_args()
-    found: dict[str, dict[str, Any]] = {}
-    with tempfile.TemporaryDirectory(prefix="clipfleet-shape-") as name:
-        folder = Path(name)
-        write_shape(folder, "qwen")
-        for run in plan(folder, given.gpus.split(","), quick=given.quick):
-            if given.only and run.name not in given.only:
+    with tempfile.TemporaryDirectory(prefix="clipfleet-gpu-") as name:
+        keep = given.keep or Path(name)
+        keep.mkdir(parents=True, exist_ok=True)
+        for run in plan(given):
+            kept = keep / f"{run.name}.json"
+            if kept.exists() or (given.only and run.name not in given.only):
                 continue
-            result = carry_out(run, given.gpus)
-            if result is not None:
-                found[run.name] = result
-            if given.json:
-                write(rows(found), given.json, settings=settings())
+            folder = Path(name) / run.shape
+            if not folder.exists():
+                write_shape(folder, run.shape, tiny=given.tiny)
+            found = carry_out(run, folder, given)
+            if found is not None:
+                kept.write_text(json.dumps(found) + "\n")
+        found = {path.stem: json.loads(path.read_text()) for path in sorted(keep.glob("*.json"))}
     title = "our worker against the reference loop"
-    publish(title, rows(found), json_file=given.json, settings=settings())
+    publish(title, rows(found), json_file=given.json, settings=settings(given))
 
 
-def plan(folder: Path, gpus: list[str], *, quick: bool) -> Iterator[Run]:
-    """What is run, in this order: of each precision the bare engine and the worker, then more."""
-    where, first = str(folder), gpus[0]
-    slow, fast = ("32", "64") if quick else ("64", "192")
-    for way in ("shipped", "resized"):
-        yield Run(f"reference-{way}", "reference", (where, way, slow, first))
-    for precision, flags in (("bf16", ()), ("fp8", ("--fp8",))):
-        ours = (where, "--count", fast, "--arguments", ARGUMENTS, *flags)
-        yield Run(f"bare-{precision}", "bare", (*ours, "--gpu", first))
-        yield Run(f"worker-{precision}", "fleet", (*ours, "--gpus", first))
-    for precision, flags in (("bf16", ()), ("fp8", ("--fp8",))):
-        yield Run(f"anatomy-{precision}", "anatomy", (where, "--arguments", ARGUMENTS, *flags))
+def plan(given: argparse.Namespace) -> Iterator[Run]:
+    """What is run, in this order."""
+    gpus = given.gpus.split(",")
+    first = ("--gpus", gpus[0])
+    slow, fast = ("16", "64") if given.quick else ("48", "128")
+    ours = ("--arguments", given.arguments)
+    for precision, flags in PRECISIONS.items():
+        told = ("--count", fast, *ours, *flags, *first)
+        yield Run(f"bare-{precision}", "bare", told)
+        yield Run(f"worker-{precision}", "fleet", told)
+        if precision == "fp8":
+            for way in ("shipped", "resized"):
+                yield Run(f"reference-{way}", "reference", (way, slow, gpus[0]))
     if len(gpus) > 1:
-        ours = (where, "--count", fast, "--arguments", ARGUMENTS, "--fp8")
-        yield Run("two-workers-fp8", "fleet", (*ours, "--gpus", ",".join(gpus[:2])))
+        told = ("--count", fast, *ours, "--fp8", "--gpus", ",".join(gpus[:2]))
+        yield Run("two-workers-fp8", "fleet", told)
+    for precision, flags in PRECISIONS.items():
+        yield Run(f"anatomy-{precision}", "anatomy", (*ours, *flags, *first))
+    for model in OTHERS:
+        told = ("--model", model, "--count", "64", *first)
+        yield Run(f"model-{model}", "bare", told, shape=NEMOTRON_SHAPE.get(model, model))
 
 
-def carry_out(run: Run, gpus: str) -> dict[str, Any] | None:
+def carry_out(run: Run, folder: Path, given: argparse.Namespace) -> dict[str, Any] | None:
     """What the run found; None, with its last words shown, where it failed."""
-    visible = gpus if run.name.startswith("two") else gpus.split(",")[0]
-    command = [sys.executable, "-m", f"benchmarks.gpu.{run.module}", *run.arguments]
+    visible = given.gpus if run.name.startswith("two") else given.gpus.split(",")[0]
+    module = f"benchmarks.gpu.{run.module}"
+    command = [sys.executable, "-m", module, str(folder), *run.arguments]
     began = time.monotonic()
     print(f"{run.name} …", file=sys.stderr, flush=True)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": visible},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": visible},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=run.limit_s,
-            check=False,
-        )
-        said = done.stdout
-    except subprocess.TimeoutExpired as error:
-        said = (error.stdout or b"").decode(errors="replace") + "\nout of time"
+        said, _ = process.communicate(timeout=given.limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said = process.communicate()[0] + "\nout of time"
+    finally:
+        if process.poll() is None:  # Ctrl-C
+            os.killpg(process.pid, signal.SIGKILL)
     for line in said.splitlines():
         if line.startswith("RESULT "):
             print(f"  {time.monotonic() - began:.0f} s: {line[7:]}", file=sys.stderr, flush=True)
@@ -104,39 +125,14 @@ def carry_out(run: Run, gpus: str) -> dict[str, Any] | None:
     return None
 
 
-def rows(found: dict[str, dict[str, Any]]) -> list[Row]:
-    """The figures, and their ratios."""
-    rates = {n: f["windows_per_s"] for n, f in found.items() if "windows_per_s" in f}
-    rows = [Row(f"windows_per_s/{name}", rate, "windows/s") for name, rate in rates.items()]
-    for name, each in found.items():
-        for number, busy in enumerate(each.get("busy", [])):
-            rows.append(Row(f"gpu_busy/{name}/{number}", busy, "of the time"))
-    ratios = [
-        (f"ratio_vs_reference/{p}", f"worker-{p}", "reference-shipped") for p in ("bf16", "fp8")
-    ]
-    ratios += [
-        (f"ratio_vs_resized/{p}", f"worker-{p}", "reference-resized") for p in ("bf16", "fp8")
-    ]
-    ratios += [(f"worker_vs_bare/{p}", f"worker-{p}", f"bare-{p}") for p in ("bf16", "fp8")]
-    ratios += [("two_workers_vs_one/fp8", "two-workers-fp8", "worker-fp8")]
-    for name, ours, theirs in ratios:
-        if ours in rates and theirs in rates:
-            rows.append(Row(name, rates[ours] / rates[theirs], f"times {theirs}"))
-    for precision in ("bf16", "fp8"):
-        each = found.get(f"anatomy-{precision}", {})
-        for name, value in each.items():
-            if isinstance(value, float):
-                rows.append(Row(f"anatomy/{precision}/{name}", value, name.rpartition("_")[2]))
-    return rows
-
-
-def settings() -> dict[str, str]:
+def settings(given: argparse.Namespace) -> dict[str, str]:
     """What the figures depend on beside the machine."""
     import torch
     import vllm
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"gpu": gpu, "vllm": vllm.__version__, "torch": torch.__version__}
+    versions = {"vllm": vllm.__version__, "torch": torch.__version__}
+    return {"gpu": gpu, "vllm_arguments": given.arguments, **versions}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ tokens alone (no frames, as many tokens), steps of writing alone; and matrix pro
 can beat.
 """
 
-import argparse
 import json
 import os
 import tempfile
@@ -14,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.load import parser
+
 PROMPT_TOKENS = 5840
 PATCHES = 23_040
 GRID = (8, 40, 72)  # pairs of frames × patches high × patches wide: 16 frames of 1008 × 560
@@ -21,12 +22,8 @@ GRID = (8, 40, 72)  # pairs of frames × patches high × patches wide: 16 frames
 
 def main() -> None:
     """Run it. Prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--fp8", action="store_true")
-    parser.add_argument("--arguments", type=json.loads, default={})
-    given = parser.parse_args()
-    from workers.engines.vllm import prepare_process
+    given = parser(__doc__).parse_args()
+    from workers.engines.vllm import GPU_ARGUMENTS, prepare_process
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     prepare_process(
@@ -43,7 +40,7 @@ def main() -> None:
         gpu_memory_utilization=0.85,
         enable_prefix_caching=False,
         **({"quantization": "fp8"} if given.fp8 else {}),
-        **given.arguments,
+        **(GPU_ARGUMENTS | given.arguments),
     )
     found = llm.apply_model(look)[0] | matrix_rates() | write_alone(llm)
     print("RESULT", json.dumps(found), flush=True)

@@ -1,35 +1,29 @@
-"""Our engine on its own: frames in memory, threads in place of a worker."""
+"""Our engine on its own: frames in memory, threads in place of a worker.
+
+A model that sees no frames is given captions to rewrite.
+"""
 
 import argparse
 import json
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from benchmarks.gpu.load import FRAMES, PROMPT, Load
+from benchmarks.gpu.load import FRAMES, PROMPT, Load, frame_size, parser
 from benchmarks.gpu.meter import BusyMeter
-from clipfleet import models
-from workers.engines.base import Prompt, Video
+from clipfleet.models import Model, find
+from workers.engines.base import Answer, Prompt, Video
 from workers.engines.vllm import VllmEngine
 
-WARM_UP = 8
+CAPTION_WORDS = 150
 
 
 def main() -> None:
     """Run it. Prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="qwen")
-    parser.add_argument("--count", type=int, default=192)
-    parser.add_argument("--in-flight", type=int, default=64)
-    parser.add_argument("--gpu", type=int, default=0)
-    parser.add_argument("--fp8", action="store_true")
-    parser.add_argument("--arguments", type=json.loads, default={})
-    given = parser.parse_args()
-    load = Load(count=given.count, in_flight=given.in_flight)
-    model = models.find(given.model)
+    given = parser(__doc__).parse_args()
+    model = find(given.model)
     started = time.monotonic()
     engine = VllmEngine(
         model,
@@ -40,44 +34,57 @@ def main() -> None:
         arguments={"load_format": "dummy", **given.arguments},
     )
     start_s = time.monotonic() - started
-    windows, lengths = list(load.frames()), load.lengths()
+    print(f"ready after {start_s:.0f} s", file=sys.stderr, flush=True)
+    print("RESULT", json.dumps(measure(given, engine, model) | {"start_s": start_s}), flush=True)
+    engine.close()
+    os._exit(0)
 
-    def caption(number: int) -> int:
+
+def measure(given: argparse.Namespace, engine: VllmEngine, model: Model) -> dict[str, object]:
+    """Windows through the engine, `in_flight` at a time."""
+    load = Load(count=given.count + 2 * given.in_flight)
+    lengths = load.lengths()
+    windows = list(load.frames(size=frame_size(model))) if model.grid else []
+
+    def prompt(number: int) -> Prompt:
+        tokens = lengths[number]
+        name = f"request-{number}"
+        if not windows:
+            words = f"{PROMPT} {number} " + "car road woman door camera " * (CAPTION_WORDS // 5)
+            return Prompt(request_id=name, user=words, max_output_tokens=tokens)
         video = Video(
-            frames=windows[number % load.count],
+            frames=windows[number],
             indices=[16 * i for i in range(FRAMES)],
             num_frames=16 * FRAMES,
             fps=32.0,
             name=f"window-{number}",
         )
-        tokens = lengths[number % load.count]
-        name = f"request-{number}"
-        prompt = Prompt(request_id=name, user=PROMPT, video=video, max_output_tokens=tokens)
-        return engine.generate(prompt, timeout_s=300).output_tokens
+        return Prompt(request_id=name, user=PROMPT, video=video, max_output_tokens=tokens)
 
-    with ThreadPoolExecutor(load.in_flight) as pool:
-        list(pool.map(caption, range(load.count, load.count + WARM_UP)))
-        with BusyMeter([given.gpu]) as meter:
-            cpu, began = time.process_time(), time.monotonic()
-            tokens = 0
-            for number, written in enumerate(pool.map(caption, range(load.count)), 1):
-                tokens += written
-                if number % 16 == 0:
-                    took = time.monotonic() - began
-                    print(f"{number} windows in {took:.1f} s", file=sys.stderr, flush=True)
-            seconds = time.monotonic() - began
-            cpu = time.process_time() - cpu
-    found = {
-        "windows_per_s": load.count / seconds,
+    def answer(number: int) -> Answer:
+        return engine.generate(prompt(number), timeout_s=300)
+
+    pool = ThreadPoolExecutor(given.in_flight)
+    finished = as_completed([pool.submit(answer, number) for number in range(load.count)])
+    for _ in range(given.in_flight):
+        next(finished).result()
+    with BusyMeter([int(given.gpus)]) as meter:
+        cpu, began = time.process_time(), time.monotonic()
+        answers = []
+        for number in range(1, given.count + 1):
+            answers.append(next(finished).result())
+            if number % 16 == 0:
+                took = time.monotonic() - began
+                print(f"{number} windows in {took:.1f} s", file=sys.stderr, flush=True)
+        seconds = time.monotonic() - began
+        cpu = time.process_time() - cpu
+    return {
+        "windows_per_s": given.count / seconds,
         "busy": meter.busy,
-        "front_cpu_ms_per_window": cpu / load.count * 1000,
-        "output_tokens": tokens,
-        "asked_tokens": sum(lengths),
-        "start_s": start_s,
+        "front_cpu_ms_per_window": cpu / given.count * 1000,
+        "prompt_tokens": answers[0].prompt_tokens,
+        "output_tokens": sum(each.output_tokens for each in answers) / given.count,
     }
-    print("RESULT", json.dumps(found), flush=True)
-    engine.close()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -15,63 +15,49 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.gpu.load import FRAMES, PROMPT, Load
+from benchmarks.gpu.load import FRAMES, PROMPT, Load, frame_size, parser
 from benchmarks.gpu.meter import BusyMeter
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.messages import WindowJob
+from clipfleet.models import find
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
 from tests.broker import BrokerServer
 from workers.media.packs import Pack
 
-WARM_UP = 8
 START_S = 400.0
 
 
 def main() -> None:
     """Run it. Prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="qwen")
-    parser.add_argument("--count", type=int, default=192)
-    parser.add_argument("--in-flight", type=int, default=64)
-    parser.add_argument("--gpus", default="0")
-    parser.add_argument("--fp8", action="store_true")
-    parser.add_argument("--arguments", type=json.loads, default={})
-    given = parser.parse_args()
+    given = parser(__doc__).parse_args()
     gpus = [int(gpu) for gpu in given.gpus.split(",")]
-    load = Load(count=given.count * len(gpus), in_flight=given.in_flight)
+    count, ramp = given.count * len(gpus), given.in_flight * len(gpus)
     with tempfile.TemporaryDirectory(prefix="clipfleet-gpu-") as name:
         folder = Path(name)
         store = open_store(str(folder / "out"))
         store.prepare()
         with BrokerServer(folder) as broker, _workers(given, folder, broker.url):
-            url = broker.url
-            app = make_app(url, lease_s=30)
-            jobs = [
-                *_write(store, Load(count=WARM_UP * len(gpus), in_flight=1), "warm", given),
-                *_write(store, load, "run", given),
-            ]
-            _wait_for_workers(url, len(gpus))
-            warm = WARM_UP * len(gpus)
-            _send(app, jobs[:warm])
-            _wait_for_parts(folder, warm)
+            jobs = _write(store, Load(count=count + 2 * ramp), given)
+            _wait_for_workers(broker.url, len(gpus))
+            _send(make_app(broker.url, lease_s=30), jobs)
+            before = _wait_for_parts(folder, ramp)
             with BusyMeter(gpus) as meter:
                 began = time.monotonic()
-                _send(app, jobs[warm:])
-                _wait_for_parts(folder, len(jobs))
+                done = _wait_for_parts(folder, ramp + count) - before
                 seconds = time.monotonic() - began
         written = [
             json.loads(path.read_text()) for path in (folder / "out").rglob("*.caption.json")
         ]
     failed = [part["error"]["message"] for part in written if part["error"]]
+    tokens = [part["completion"]["output_tokens"] for part in written if not part["error"]]
     found = {
-        "windows_per_s": load.count / seconds,
+        "windows_per_s": done / seconds,
         "busy": meter.busy,
         "failed": failed[:3],
-        "output_tokens": sum(p["completion"]["output_tokens"] for p in written if not p["error"]),
+        "output_tokens": sum(tokens) / max(1, len(tokens)),
     }
     print("RESULT", json.dumps(found), flush=True)
 
@@ -100,19 +86,20 @@ def _workers(given: argparse.Namespace, folder: Path, url: str) -> Iterator[None
         workers.kill()
 
 
-def _write(store: Store, load: Load, name: str, given: argparse.Namespace) -> list[WindowJob]:
+def _write(store: Store, load: Load, given: argparse.Namespace) -> list[WindowJob]:
     """Each window's pack, and a run for each length of caption."""
     jobs = []
-    for number, (frames, tokens) in enumerate(zip(load.frames(), load.lengths(), strict=True)):
+    windows = load.frames(size=frame_size(find(given.model)))
+    for number, (frames, tokens) in enumerate(zip(windows, load.lengths(), strict=True)):
         caption = CaptionOptions(
             model_variant=given.model, fp8=given.fp8, prompt_text=PROMPT, max_output_tokens=tokens
         )
         options = Options(caption=caption)
-        run = f"{name}-{tokens}"
+        run = f"run-{tokens}"
         store.put(keys.run_options(run), options.model_dump_json().encode())
         job = WindowJob(
             run_id=run,
-            clip_uuid=keys.clip_uuid(f"{name}/{number}"),
+            clip_uuid=keys.clip_uuid(f"clip/{number}"),
             options_hash=options.hash,
             start_frame=0,
             end_frame=16 * FRAMES - 1,
@@ -141,9 +128,11 @@ def _wait_for_workers(url: str, count: int) -> None:
         time.sleep(0.5)
 
 
-def _wait_for_parts(folder: Path, count: int) -> None:
-    while sum(1 for _ in (folder / "out").rglob("*.caption.json")) < count:
+def _wait_for_parts(folder: Path, count: int) -> int:
+    """How many windows are captioned, once they are at least so many."""
+    while (done := sum(1 for _ in (folder / "out").rglob("*.caption.json"))) < count:
         time.sleep(0.1)
+    return done
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
         mm_processor_cache_gb=0,
         mm_processor_kwargs=own if shipped else None,
     )
-    load = Load(count=count, in_flight=BATCH)
+    load = Load(count=count)
     windows = [_request(f) for f in load.frames(size=SOURCE_SIZE if shipped else GRID_SIZE)]
     lengths = [
         SamplingParams(

@@ -40,6 +40,14 @@ _ENVIRONMENT = {
 }
 
 
+# On a GPU. vLLM's own default of 2,048 tokens a step is less than half a window's prompt; and left
+# uncompiled, the vision encoder spends 50 of a window's 130 ms in steps of single operations.
+GPU_ARGUMENTS: Mapping[str, Any] = {
+    "max_num_batched_tokens": 16_384,
+    "compilation_config": {"compile_mm_encoder": True},
+}
+
+
 def prepare_process(scratch: Path, cache: Path) -> None:
     """Set this process up, and through its environment those it starts, to import vLLM.
 
@@ -119,6 +127,7 @@ class VllmEngine(Engine):
         if on_gpu:
             wanted["gpu_memory_utilization"] = gpu_memory_share
             wanted["tensor_parallel_size"] = gpus
+            wanted |= GPU_ARGUMENTS
         try:
             self._llm = self._call(_start(wanted | dict(arguments or {}))).result()
             self._chat = Chat(model, weights)
