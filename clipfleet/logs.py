@@ -6,6 +6,8 @@ import sys
 from datetime import UTC, datetime
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
+# What vLLM adds to every record of the process that imports it.
+_STANDARD |= {"vllm_process_name"}
 
 
 class JsonFormatter(logging.Formatter):

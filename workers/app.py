@@ -179,6 +179,6 @@ def _suspicion(context: Context, request: Any) -> Iterator[bool]:
         return
     with _alone if restarts else contextlib.nullcontext():
         if context.stopping.is_set():  # the one before it ended this worker, not this one
-            raise Interrupted
+            raise Reject("the worker is stopping", requeue=True)
         context.broker.count_restart(request.id)
         yield False

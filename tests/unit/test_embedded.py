@@ -41,9 +41,15 @@ def test_no_preview_worker_without_previews() -> None:
 
 
 def test_the_same_model_for_both_is_loaded_once() -> None:
-    kinds = dict(worker_kinds(options("mini", "mini"), 2))
-    assert kinds[("caption", "enhance")] == 16 + 128
-    assert ("enhance",) not in kinds
+    assert ("caption", "enhance") in queues(options("mini", "mini"))
+    assert ("enhance",) not in queues(options("mini", "mini"))
+
+
+def test_a_worker_with_a_model_knows_itself_how_much_to_take() -> None:
+    kinds = dict(worker_kinds(options("qwen", "qwen_lm"), 2))
+    assert kinds[("caption",)] is None
+    assert kinds[("enhance",)] is None
+    assert kinds[("prepare",)] == 1
 
 
 def test_two_models_get_a_worker_each() -> None:

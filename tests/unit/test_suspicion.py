@@ -4,8 +4,8 @@ import threading
 from typing import Any, cast
 
 import pytest
+from celery.exceptions import Reject
 
-from clipfleet.errors import Interrupted
 from workers import app
 from workers.context import Context
 
@@ -53,7 +53,7 @@ def test_one_that_waited_its_turn_while_another_ended_the_worker_is_not_counted(
         held.stopping.set()
     waiting.join(5)
 
-    assert [type(error) for error in raised] == [Interrupted]
+    assert [type(error) for error in raised] == [Reject]
     assert held.broker.begun == 1
 
 
