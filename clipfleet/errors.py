@@ -53,7 +53,7 @@ class ClipTooShort(ClipError):
 
 
 class ClipTooLarge(ClipError):
-    """The clip is larger than the limit."""
+    """The clip is beyond a limit."""
 
 
 class ClipMissing(ClipError):

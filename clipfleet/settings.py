@@ -49,6 +49,24 @@ class Settings(BaseSettings):
     max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 2**30, description="Largest clip that a worker reads, in bytes."
     )
+    max_clip_s: Annotated[float, Field(gt=0)] = Field(
+        100_000.0, description="Longest clip that a worker takes, in seconds."
+    )
+    max_clip_frames: Annotated[int, Field(ge=1)] = Field(
+        250_000, description="Most frames of a clip that a worker takes."
+    )
+    max_frame_pixels: Annotated[int, Field(ge=1)] = Field(
+        8192 * 4320, description="Largest frames that a worker takes, in pixels."
+    )
+    max_clip_streams: Annotated[int, Field(ge=1)] = Field(
+        64, description="Most streams (video, sound, text) in a clip's file."
+    )
+    max_decode_s: Annotated[float, Field(gt=0)] = Field(
+        600.0, description="Longest that reading and decoding a clip may take, in seconds."
+    )
+    max_decode_bytes: Annotated[int, Field(ge=2**26)] = Field(
+        4 * 2**30, description="Most memory that cutting a clip may add to its process (Linux)."
+    )
     gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Part of its GPU's memory that an engine takes."
     )
@@ -105,6 +123,10 @@ class Settings(BaseSettings):
         file = config_file()
         toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
         return (init_settings, env_settings, *toml)
+
+
+# What a worker takes of a clip.
+CLIP_LIMITS = tuple(name for name in Settings.model_fields if name.startswith("max_"))
 
 
 def config_file() -> Path | None:

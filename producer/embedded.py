@@ -22,7 +22,7 @@ from clipfleet.errors import FINAL, BrokerError, ClipfleetError, ExitCode, Worke
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
-from clipfleet.settings import Settings
+from clipfleet.settings import CLIP_LIMITS, Settings
 from producer.children import Child, signals_deferred, signals_ignored, terminate
 
 LEASE_S = 10.0
@@ -128,7 +128,7 @@ class Stack:
                 time.sleep(0.02)
         broker.close()
 
-    def _worker(self, folder: Path, queues: tuple[str, ...], concurrency: int) -> Child:
+    def _worker(self, folder: Path, queues: tuple[str, ...], concurrency: int | None) -> Child:
         settings = self.settings
         env = dict(os.environ)
         env |= {
@@ -136,10 +136,10 @@ class Stack:
             "CLIPFLEET_STORE": settings.store,
             "CLIPFLEET_LEASE_S": str(settings.lease_s),
             "CLIPFLEET_CACHE_DIR": str(settings.cache_dir),
-            "CLIPFLEET_MAX_CLIP_BYTES": str(settings.max_clip_bytes),
             "CLIPFLEET_LOG_FORMAT": "text",
             "TMPDIR": str(folder),
         }
+        env |= {f"CLIPFLEET_{name.upper()}": str(getattr(settings, name)) for name in CLIP_LIMITS}
         env |= self._gpu_environment(queues)
         if settings.s3_endpoint:
             env["CLIPFLEET_S3_ENDPOINT"] = settings.s3_endpoint
@@ -147,15 +147,9 @@ class Stack:
             env["CLIPFLEET_S3_ACCESS_KEY"] = settings.s3_access_key
             env["CLIPFLEET_S3_SECRET_KEY"] = settings.s3_secret_key.get_secret_value()
         # -P: a folder named `workers` where the user happens to be is not ours.
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "workers",
-            *queues,
-            "--concurrency",
-            str(concurrency),
-        ]
+        command = [sys.executable, "-P", "-m", "workers", *queues]
+        if concurrency is not None:
+            command += ["--concurrency", str(concurrency)]
         command += _model_flags(self._options, queues)
         name = "-".join(queues)
         return Child(name, command, env, self._log_dir / f"{name}.log")
@@ -225,19 +219,23 @@ class _ChildRefused(ClipfleetError):
         self.exit_code = code
 
 
-def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int]]:
-    """(queues, concurrency) of each worker that the run needs on a machine with `cpus` cores."""
-    captions = options.caption.caption_batch_size
-    rewrites = options.enhance.model_batch_size
-    kinds: list[tuple[tuple[str, ...], int]] = [((PREPARE,), max(1, cpus // 2)), ((ASSEMBLE,), 1)]
+def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int | None]]:
+    """(queues, concurrency) of each worker that the run needs on a machine with `cpus` cores.
+
+    None leaves the concurrency to the worker: one that holds a model knows best.
+    """
+    kinds: list[tuple[tuple[str, ...], int | None]] = [
+        ((PREPARE,), max(1, cpus // 2)),
+        ((ASSEMBLE,), 1),
+    ]
     if options.prepare.generate_previews:
         kinds.append(((PREVIEW,), max(1, cpus // 4)))
     if not options.enhance.enabled:
-        kinds.append(((CAPTION,), captions))
+        kinds.append(((CAPTION,), None))
     elif options.one_engine:
-        kinds.append(((CAPTION, ENHANCE), captions + rewrites))
+        kinds.append(((CAPTION, ENHANCE), None))
     else:
-        kinds += [((CAPTION,), captions), ((ENHANCE,), rewrites)]
+        kinds += [((CAPTION,), None), ((ENHANCE,), None)]
     return kinds
 
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import stat
 import tempfile
 import threading
 from collections import OrderedDict
@@ -151,7 +152,10 @@ def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
 def _open_file(path: Path, limit: int) -> BinaryIO:
     name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
     try:
-        _check_size(path.stat().st_size, limit)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise ClipMissing(f"the clip is not a file: {name}")
+        _check_size(found.st_size, limit)
         return path.open("rb")
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None

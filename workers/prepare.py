@@ -20,9 +20,10 @@ from clipfleet.messages import ClipJob, Message
 from clipfleet.options import FrameEncoding, Options
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
+from clipfleet.settings import Settings
 from clipfleet.store import Store
 from workers.context import Context
-from workers.media import onepass
+from workers.media import limits, onepass
 from workers.media.packs import Encoding
 from workers.media.windows import MIN_FRAMES
 
@@ -133,8 +134,27 @@ def _write_packs(
             shown = window.preview.to_parts("zstd" if encoding == "jpeg444" else encoding)
             context.store.put(keys.preview_frames(*where), shown)
 
-    return onepass.cut(
-        file, prepare=options.prepare, preview=options.preview, grid=grid, write=write
+    guard = limits.Guard(clip_limits(context.settings))
+    with limits.held(guard):
+        return onepass.cut(
+            file,
+            prepare=options.prepare,
+            preview=options.preview,
+            grid=grid,
+            write=write,
+            guard=guard,
+        )
+
+
+def clip_limits(settings: Settings) -> limits.Limits:
+    """What this worker takes of a clip."""
+    return limits.Limits(
+        duration_s=settings.max_clip_s,
+        frames=settings.max_clip_frames,
+        frame_pixels=settings.max_frame_pixels,
+        streams=settings.max_clip_streams,
+        decode_s=settings.max_decode_s,
+        memory_bytes=settings.max_decode_bytes,
     )
 
 

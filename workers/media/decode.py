@@ -15,6 +15,7 @@ import av
 
 from clipfleet.errors import ClipUnreadable
 from workers.media.demux import Contents, contents, opened, packets_of
+from workers.media.limits import Guard
 from workers.media.timeline import Timeline, by_rate, by_timestamps
 from workers.media.windows import MIN_FRAMES
 
@@ -34,6 +35,7 @@ class ClipIndex:
     timeline: Timeline
     numbers: dict[int, int] | None
     warnings: list[str]
+    guard: Guard
     settled: bool = False
     strict: bool = False
 
@@ -42,12 +44,13 @@ class FramesDiffer(Exception):
     """The decoder gives other frames than the index promised."""
 
 
-def index(file: BinaryIO) -> ClipIndex:
+def index(file: BinaryIO, guard: Guard | None = None) -> ClipIndex:
     """Count and time the clip's frames by demuxing; by decoding them all where that cannot do.
 
-    Raises `ClipUnreadable`.
+    Raises `ClipUnreadable` or `ClipTooLarge`.
     """
-    held = contents(file)
+    guard = guard or Guard()
+    held = contents(file, guard)
     places = [i for i, packet in enumerate(held.packets) if packet.shown]
     if held.ordered:
         places.sort(key=lambda i: held.packets[i].pts or 0)
@@ -57,10 +60,13 @@ def index(file: BinaryIO) -> ClipIndex:
         timeline=_timeline(held, places),
         numbers={place: n for n, place in enumerate(places)} if held.ordered else None,
         warnings=held.warnings,
+        guard=guard,
         strict=held.intra_only,  # where they cost no other frame
     )
     damaged = any(packet.corrupt for packet in held.packets)
-    return settle(file, found) if damaged else found
+    found = settle(file, found) if damaged else found
+    guard.duration(found.timeline.end_time_s)
+    return found
 
 
 def _timeline(held: Contents, places: Sequence[int]) -> Timeline:
@@ -87,7 +93,8 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     """
     due = list(reversed(wanted))
     given = last = -1
-    decoder = _Decoder(file, needed_packets(index, wanted), strict=index.strict)
+    needed = needed_packets(index, wanted)
+    decoder = _Decoder(file, needed, index.guard, strict=index.strict)
     for packet_place, frame in decoder.frames():
         given += 1
         place = given if index.settled else packet_place
@@ -174,7 +181,7 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
     held = index.contents
     given: list[int] = []
     keys, broken = set(), set()
-    decoder = _Decoder(file, [True] * len(held.packets), strict=strict)
+    decoder = _Decoder(file, [True] * len(held.packets), index.guard, strict=strict)
     for place, frame in decoder.frames():
         given.append(place)
         if frame.key_frame:
@@ -250,10 +257,10 @@ def _spoiled(held: Contents, keys: set[int], broken: set[int]) -> set[int]:
 class _Decoder:
     """One pass over the packets that are needed. `failures` are places of those that failed."""
 
-    def __init__(self, file: BinaryIO, needed: list[bool], *, strict: bool) -> None:
+    def __init__(self, file: BinaryIO, needed: list[bool], guard: Guard, *, strict: bool) -> None:
         self.failures: set[int] = set()
         self.pixel_aspect_ratio = 0.0
-        self._file, self._needed, self._strict = file, needed, strict
+        self._file, self._needed, self._guard, self._strict = file, needed, guard, strict
 
     @property
     def failed(self) -> bool:
@@ -262,15 +269,17 @@ class _Decoder:
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Each frame with the place of its packet; packets that fail are passed over."""
-        with opened(self._file) as (container, stream):
+        with opened(self._file, self._guard) as (container, stream):
             if self._strict:
-                stream.codec_context.options = {"err_detect": "explode"}
+                stream.codec_context.options |= {"err_detect": "explode"}
             place = -1
             packets = packets_of(container, stream)
             while True:
+                self._guard.frames(place)
                 try:
                     packet = next(packets, None)
-                except av.FFmpegError:
+                except av.FFmpegError as error:
+                    self._guard.memory(error)
                     packet = None
                 if packet is not None:
                     place += 1
@@ -284,7 +293,8 @@ class _Decoder:
                     frames = stream.decode(packet)
                 except av.EOFError:
                     return
-                except av.FFmpegError:
+                except av.FFmpegError as error:
+                    self._guard.memory(error)
                     self.failures.add(place)
                     frames = []
                 if frames:

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from clipfleet.errors import ClipUnreadable
 from workers.media import bitstream
 from workers.media.kind import Kind
+from workers.media.limits import Guard
 
 # Clips are untrusted: containers that carry media themselves, never playlists or references.
 _CONTAINERS = (
@@ -70,18 +71,22 @@ class Contents:
 
 
 @contextmanager
-def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The clip's container, from its start, and the video stream that is taken, in one thread.
 
     What only pixels tell (their format and shape) is not known before one is decoded.
-    Raises `ClipUnreadable`.
+    Raises `ClipUnreadable` or `ClipTooLarge`.
     """
     file.seek(0)
+    most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
+    options = _OPEN_OPTIONS | most_pixels
     try:
-        container = av.open(file, "r", options=dict(_OPEN_OPTIONS), buffer_size=_BUFFER_BYTES)
+        container = av.open(file, "r", options=options, buffer_size=_BUFFER_BYTES)
     except (av.FFmpegError, ValueError) as error:
+        guard.memory(error)
         raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
     with container:
+        guard.streams(len(container.streams))
         streams = _video_streams(container)
         if not streams:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
@@ -92,6 +97,8 @@ def opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream = known[0]
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
+        guard.frame_size(stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = most_pixels  # frames may grow on the way
         yield container, stream
 
 
@@ -119,15 +126,18 @@ def why(error: Exception) -> str:
     return (reason or type(error).__name__).splitlines()[0]
 
 
-def contents(file: BinaryIO) -> Contents:
-    """What the file holds, without decoding. Raises `ClipUnreadable`."""
-    with opened(file) as (container, stream):
+def contents(file: BinaryIO, guard: Guard) -> Contents:
+    """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
+    with opened(file, guard) as (container, stream):
         codec = stream.codec_context.codec
         packets: list[Packet] = []
         warnings = []
         try:
-            packets.extend(_read(container, stream))
+            for packet in _read(container, stream):
+                packets.append(packet)
+                guard.frames(len(packets))
         except av.FFmpegError as error:
+            guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
         corrupt = sum(packet.corrupt for packet in packets)
         if corrupt:

@@ -16,6 +16,7 @@ from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, WindowPlan
 from workers.media import decode, windows
 from workers.media.decode import ClipIndex, FramesDiffer
+from workers.media.limits import Guard
 from workers.media.packs import Pack
 from workers.media.picture import Image, Picture, Scaler
 from workers.media.timeline import Timeline
@@ -46,13 +47,15 @@ def cut(
     preview: PreviewOptions,
     grid: Grid,
     write: Callable[[Window], None],
+    guard: Guard | None = None,
 ) -> CutClip:
     """Cut a clip into windows; `write` gets each one, in order, as soon as it is whole.
 
     Where damage makes it start over, windows come again; the last one of a span counts. A clip
-    of fewer than 4 frames has no windows. Raises `ClipUnreadable`, and whatever `write` raises.
+    of fewer than 4 frames has no windows. Raises `ClipUnreadable`, `ClipTooLarge`, and whatever
+    `write` raises.
     """
-    index = decode.index(file)
+    index = decode.index(file, guard)
     while True:
         try:
             return _cut(file, index, prepare=prepare, preview=preview, grid=grid, write=write)
@@ -89,7 +92,8 @@ def _cut(
             if number == filling.cut.end:
                 window = filling.window(index.timeline)
                 filling = None
-                write(window)
+                with index.guard.not_counted():
+                    write(window)
                 plans.append(window.plan)
                 del window  # its pixels, before the next one's come
         del frame  # before the next one is decoded

@@ -1,0 +1,153 @@
+"""How much a clip may ask for: whatever its file says, cutting it ends, in bounded time."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipfleet.errors import ClipTooLarge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that is taken of a clip; what is beyond is refused as `ClipTooLarge`.
+
+    `memory_bytes` is what cutting it may add to the process (on Linux; elsewhere it is not held).
+    """
+
+    duration_s: float = 100_000.0  # a transport stream's clock turns over after 26.5 hours
+    frames: int = 250_000  # an hour at 60 frames a second, and some
+    frame_pixels: int = 8192 * 4320
+    streams: int = 64
+    decode_s: float = 600.0
+    memory_bytes: int = 4 * 2**30
+
+
+class Guard:
+    """Holds one clip to its limits, from now on.
+
+    A decoder that is stuck in one packet never asks: `held` ends its process after twice the time,
+    and the clip counts as one that ends its worker.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._deadline = time.monotonic() + self.limits.decode_s
+        self._stopped: float | None = None
+        self._data_bytes: int | None = None
+
+    def memory(self, error: Exception) -> None:
+        """Raises `error` if it is that memory ran out.
+
+        FFmpeg says the same of damaged files, whose sizes are nonsense: then little is taken.
+        """
+        if not isinstance(error, MemoryError) or self._data_bytes is None:
+            return
+        if (_data_bytes() or 0) - self._data_bytes > self.limits.memory_bytes / 2:
+            raise error
+
+    @property
+    def over_s(self) -> float:
+        """Seconds since its time was up; negative before."""
+        return (self._stopped or time.monotonic()) - self._deadline
+
+    @contextlib.contextmanager
+    def not_counted(self) -> Iterator[None]:
+        """Time that says nothing about the clip, such as the store's."""
+        self._stopped = time.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline += time.monotonic() - self._stopped
+            self._stopped = None
+
+    def streams(self, count: int) -> None:
+        """Raises `ClipTooLarge` for a file of too many streams."""
+        self._check(count, self.limits.streams, "streams", "max_clip_streams")
+
+    def frames(self, count: int) -> None:
+        """Raises `ClipTooLarge` for too many frames, or once the time is up."""
+        self._check(count, self.limits.frames, "frames", "max_clip_frames")
+        if self.over_s > 0:
+            raise ClipTooLarge(
+                f"reading it takes more than {self.limits.decode_s:g} s (setting max_decode_s)"
+            )
+
+    def frame_size(self, width: int, height: int) -> None:
+        """Raises `ClipTooLarge` for frames of too many pixels."""
+        if width * height > self.limits.frame_pixels:
+            raise ClipTooLarge(
+                f"its frames are {width}×{height}, more than {self.limits.frame_pixels:,} pixels "
+                "(setting max_frame_pixels)"
+            )
+
+    def duration(self, seconds: float) -> None:
+        """Raises `ClipTooLarge` for a clip that lasts too long."""
+        if seconds > self.limits.duration_s:
+            raise ClipTooLarge(
+                f"it lasts {seconds:,.0f} s, longer than {self.limits.duration_s:g} s "
+                "(setting max_clip_s)"
+            )
+
+    @staticmethod
+    def _check(count: int, most: int, what: str, setting: str) -> None:
+        if count > most:
+            raise ClipTooLarge(f"it has more than {most:,} {what} (setting {setting})")
+
+
+@contextlib.contextmanager
+def held(guard: Guard) -> Iterator[None]:
+    """Bounds this process's memory while a clip is cut, and its life should a decoder hang.
+
+    Raises `ClipTooLarge` in place of `MemoryError`.
+    """
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(guard, done), daemon=True).start()
+    most = guard.limits.memory_bytes
+    guard._data_bytes = _data_bytes()
+    try:
+        with _bounded_memory(guard._data_bytes, most):
+            yield
+    except MemoryError:
+        raise ClipTooLarge(
+            f"cutting it takes more than {most / 2**20:,.0f} MiB of memory "
+            "(setting max_decode_bytes)"
+        ) from None
+    finally:
+        done.set()
+
+
+def _watch(guard: Guard, done: threading.Event) -> None:
+    while not done.wait(1.0):
+        if guard.over_s > guard.limits.decode_s:
+            os._exit(1)
+
+
+@contextlib.contextmanager
+def _bounded_memory(data: int | None, more: int) -> Iterator[None]:
+    if data is None:
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    most = data + more
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _data_bytes() -> int | None:
+    """What counts towards RLIMIT_DATA now: private writable memory; None where Linux is not."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return None
