@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -16,6 +17,8 @@ from clipfleet.errors import BrokerError
 from clipfleet.queues import QUEUES
 
 EVENTS_KEPT = 100_000
+REFUSALS_KEPT = 1000
+_REFUSALS = "clipfleet:refused"
 EVENTS_EXPIRE_S = 24 * 3600
 
 
@@ -109,6 +112,21 @@ class Broker:
             for entry_id, entry in entries:
                 said = json.loads(entry["e"])
                 yield entry_id, Event(**{k: said[k] for k in _EVENT_FIELDS & said.keys()})
+
+    def refuse(self, queue: str, reason: str, *, worker: str) -> None:
+        """Note that a worker dropped a message that is none of ours. Without a broker, nothing."""
+        entry: dict[Any, Any] = {"queue": queue, "reason": reason, "worker": worker}
+        with contextlib.suppress(redis.RedisError):
+            self._redis.xadd(_REFUSALS, entry, maxlen=REFUSALS_KEPT, approximate=True)
+
+    def refusals(self) -> list[dict[str, str]]:
+        """The messages that workers dropped, the latest first: when, queue, reason, worker."""
+        with self._errors():
+            entries: Any = self._redis.xrevrange(_REFUSALS, count=REFUSALS_KEPT)
+        return [
+            {"at": datetime.fromtimestamp(int(i.split("-")[0]) / 1000, UTC).isoformat(), **entry}
+            for i, entry in entries
+        ]
 
     def backlog(self) -> dict[str, int]:
         """Messages waiting in each queue, those that workers hold left out."""

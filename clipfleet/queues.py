@@ -75,6 +75,7 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         visibility_timeout=lease_s,
         broker_use_ssl=tls,
         redis_backend_use_ssl=tls,
+        worker_enable_remote_control=False,  # whoever reaches the broker could stop workers by it
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         task_send_sent_event=False,

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=1)] = Field(
         30.0, description="Seconds after which a dead worker's messages go to another."
     )
+    max_deliveries: Annotated[int, Field(ge=1)] = Field(
+        3, description="Times that a message may end its worker before its clip is given up."
+    )
     cache_dir: Path = Field(
         default_factory=default_cache, description="Folder that models are kept in."
     )

@@ -1,8 +1,8 @@
 """The Celery app with its tasks: one for each queue, and what they have in common.
 
 A task that fails for want of the store is tried again, with back-off, for as long as it takes. One
-that ended its worker three times is recorded as an error and not tried again; from the second time
-on it runs alone, so that those who were with it are not taken for it.
+that ended its worker `max_deliveries` times is recorded as an error and not tried again; from the
+second time on it runs alone, so that those who were with it are not taken for it.
 """
 
 import contextlib
@@ -24,30 +24,37 @@ from clipfleet.errors import (
     EngineDead,
     ExitCode,
     Interrupted,
+    MessageInvalid,
     StoreError,
 )
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
 from clipfleet.records import Failure, Plan
+from workers import transport
 from workers.context import Context
 from workers.leases import lease_step
 from workers.parts import Work, do_once
 
 log = logging.getLogger("clipfleet")
 
-MAX_DEATHS = 3
 LONGEST_WAIT_S = 60.0
 
 _alone = threading.Lock()
 
 
 class EndedItsWorker(ClipError):
-    """The clip ended its worker 3 times and is not tried again."""
+    """The clip ended its worker too often and is not tried again."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(
+            f"it ended its worker {times} times and is not tried again (setting max_deliveries)"
+        )
 
 
 def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
     """The app of a worker that serves `queues`; it has their tasks and no others."""
     settings = context.settings
+    transport.install(context.refuse)
     app = make_app(settings.broker.get_secret_value(), lease_s=settings.lease_s)
     app.steps["consumer"].add(lease_step(context, queues))
     for queue in queues:
@@ -82,7 +89,7 @@ def _window_step(context: Context, queue: str, work: Work) -> Step:
 
 
 def _refuse(context: Context, job: WindowJob) -> Any:
-    raise EndedItsWorker
+    raise EndedItsWorker(context.settings.max_deliveries)
 
 
 def _prepare_step(context: Context, app: Celery) -> Step:
@@ -90,7 +97,8 @@ def _prepare_step(context: Context, app: Celery) -> Step:
 
     def step(job: ClipJob, poisoned: bool) -> None:
         if poisoned:
-            failure = Failure(step="prepare", error="EndedItsWorker", message=str(EndedItsWorker()))
+            ended = EndedItsWorker(context.settings.max_deliveries)
+            failure = Failure(step="prepare", error=type(ended).__name__, message=str(ended))
             plan = Plan(job=job, source=None, windows=[], errors=[failure])
             context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
         prepare(context, app, job)
@@ -106,7 +114,7 @@ def _assemble_step(context: Context, app: Celery) -> Step:
             log.error(
                 "assembling clip %s ended its worker %d times",
                 job.clip_uuid,
-                MAX_DEATHS,
+                context.settings.max_deliveries,
                 extra={"action": "assemble_given_up"},
             )
             return
@@ -121,10 +129,17 @@ def _add_task(
     def task(self: Any, payload: Any) -> str | None:
         if context.stopping.is_set():
             _give_back("the worker is stopping")
-        job = message_type.read(payload)
+        try:
+            job = message_type.read(payload)
+        except MessageInvalid as error:
+            context.refuse(queue, str(error))
+            return None
         try:
             with _suspicion(context, self.request) as poisoned:
                 return step(job, poisoned)
+        except MessageInvalid as error:  # of a run that there is not, or with other options
+            context.refuse(queue, str(error))
+            return None
         except EngineDead as error:
             _stop_worker(context, error)
             _give_back(str(error))
@@ -174,7 +189,7 @@ def _suspicion(context: Context, request: Any) -> Iterator[bool]:
         yield False
         return
     restarts = context.broker.restarts(request.id)
-    if restarts + 1 >= MAX_DEATHS:
+    if restarts + 1 >= context.settings.max_deliveries:
         yield True
         return
     with _alone if restarts else contextlib.nullcontext():

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import socket
 import stat
 import tempfile
 import threading
@@ -59,6 +60,13 @@ class Context:
     def broker(self) -> Broker:
         """The broker, for events."""
         return Broker(self.settings.broker.get_secret_value())
+
+    def refuse(self, queue: str, reason: str) -> None:
+        """Say, here and in the broker, that a message was dropped."""
+        log.error(
+            "a message on %s is refused: %s", queue, reason, extra={"action": "message_refused"}
+        )
+        self.broker.refuse(queue, reason, worker=socket.gethostname())
 
     def options(self, message: Message) -> Options:
         """The options of the message's run, read from the store once.

@@ -168,7 +168,9 @@ def test_a_window_that_kills_every_engine_is_recorded_and_the_others_are_caption
     assert parts[ANSWERS].status is parts[IS_SLOW].status is Status.OK
     error = parts[DIES].error
     assert error is not None
-    assert error.message == "The clip ended its worker 3 times and is not tried again."
+    assert error.message == (
+        "it ended its worker 3 times and is not tried again (setting max_deliveries)"
+    )
 
 
 def test_a_worker_told_to_stop_ends_what_it_can_and_gives_the_rest_back(

@@ -13,11 +13,11 @@ CRASHING_WORKER = """
 import os, signal, sys
 from workers.media import decode
 real_index = decode.index
-def index(file):
+def index(file, guard):
     file.seek(0)
     if file.read() == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
-    return real_index(file)
+    return real_index(file, guard)
 decode.index = index
 sys.argv = ["clipfleet-worker", "prepare"]
 from workers.cli import main
@@ -36,6 +36,6 @@ def test_after_three_deaths_the_clip_has_a_record_that_says_so(
     assert done.returncode == 3, done.stdout
     records = small_fleet.records()
     said = records["poison.mp4"].errors[0].message
-    assert said == "The clip ended its worker 3 times and is not tried again."
+    assert said == "it ended its worker 3 times and is not tried again (setting max_deliveries)"
     assert "not a video file" in records["text.mp4"].errors[0].message
     assert small_fleet.log.read_text().count("Process 'ForkPoolWorker") == 3

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from celery.exceptions import Reject
 
+from clipfleet.settings import read_settings
 from workers import app
 from workers.context import Context
 
@@ -30,6 +31,7 @@ class Held:
 
     def __init__(self) -> None:
         self.broker, self.stopping = Counts(), threading.Event()
+        self.settings = read_settings()
 
 
 class Request:

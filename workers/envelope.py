@@ -1,0 +1,154 @@
+"""What a message must look like before Celery sees it: checked whole, refused in one line.
+
+Celery and kombu trust the broker: a message that is not as they write it ends the worker, is put
+back as it ends, and ends the next. Here it goes no further than the wire.
+"""
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from clipfleet.errors import MessageInvalid
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW
+
+# Of the body as it travels. A job takes under 4 KiB; a window's carries its chord's as well.
+MAX_BODY_BYTES = 32 * 1024
+
+_JOBS: dict[str, type[Message]] = {
+    PREPARE: ClipJob,
+    PREVIEW: WindowJob,
+    CAPTION: WindowJob,
+    ENHANCE: WindowJob,
+    ASSEMBLE: AssembleJob,
+}
+
+Short = Annotated[str, Field(max_length=255)]
+Queue = Literal["prepare", "preview", "caption", "enhance", "assemble"]
+Nothing = Annotated[dict[str, Any], Field(max_length=0)]
+Number = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _SignatureOptions(_Strict):
+    queue: Queue
+    task_id: Short | None = None
+    reply_to: Short | None = None
+    group_id: Short | None = None
+    group_index: Number | None = None
+    chord: "_Signature | None" = None
+
+
+class _Signature(_Strict):
+    """A task to be sent after this one: only ours, with its own job."""
+
+    task: Queue
+    args: Annotated[list[Any], Field(min_length=1, max_length=1)]
+    kwargs: Nothing
+    options: _SignatureOptions
+    subtask_type: None = None
+    immutable: Literal[True]
+
+    @model_validator(mode="after")
+    def _ours(self) -> "_Signature":
+        _JOBS[self.task].read(self.args[0])
+        if self.options.queue != self.task:
+            raise ValueError(f"{self.task} on the queue {self.options.queue}")
+        return self
+
+
+class _Embed(_Strict):
+    callbacks: Annotated[list[_Signature], Field(max_length=1)] | None = None
+    errbacks: Annotated[list[Any], Field(max_length=0)] | None = None
+    chain: Annotated[list[_Signature], Field(max_length=2)] | None = None
+    chord: _Signature | None = None
+
+
+class _Headers(BaseModel):
+    """What Celery reads of a message's headers; the rest is for people."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    task: Queue
+    id: Short
+    root_id: Short | None = None
+    parent_id: Short | None = None
+    group: Short | None = None
+    group_index: Number | None = None
+    retries: Number | None = 0
+    eta: Short | None = None
+    expires: None = None
+    timelimit: tuple[None, None] | list[None] | None = None
+    replaced_task_nesting: Number | None = 0
+    stamped_headers: None = None
+    stamps: Nothing | None = None
+    ignore_result: bool = False
+
+    @model_validator(mode="after")
+    def _moment(self) -> "_Headers":
+        if self.eta is not None:
+            datetime.fromisoformat(self.eta)
+        return self
+
+
+class _DeliveryInfo(BaseModel):
+    exchange: Literal[""]
+    routing_key: Queue
+
+
+class _Properties(BaseModel):
+    """What kombu reads of a message's properties."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    delivery_tag: Short
+    delivery_info: _DeliveryInfo
+    body_encoding: Literal["base64"]
+    correlation_id: Short | None = None
+    reply_to: Short | None = None
+    priority: Number | None = 0
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    body: Annotated[str, Field(max_length=MAX_BODY_BYTES)]
+    content_type: Literal["application/json"] = Field(alias="content-type")
+    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
+    headers: _Headers
+    properties: _Properties
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    args: Annotated[list[Any], Field(min_length=1, max_length=1)]
+    kwargs: Nothing
+    embed: _Embed
+
+
+def check(message: Any, queue: str) -> None:
+    """Raises `MessageInvalid`, saying what is wrong, unless `message` is one of ours for `queue`.
+
+    `message` is the broker's JSON, read.
+    """
+    try:
+        envelope = _Envelope.model_validate(message)
+        args, kwargs, embed = json.loads(base64.b64decode(envelope.body, validate=True))
+        _Body(args=args, kwargs=kwargs, embed=embed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))[:100] or "message"
+        raise MessageInvalid(f"{where}: {first['msg']}"[:400]) from None
+    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+        raise MessageInvalid(f"its body is not ours: {error}"[:400]) from None
+    if envelope.headers.task != queue or envelope.properties.delivery_info.routing_key != queue:
+        raise MessageInvalid(f"{envelope.headers.task} does not belong on the queue {queue}")
+    _JOBS[queue].read(args[0])

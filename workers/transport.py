@@ -1,0 +1,70 @@
+"""kombu's Redis transport, which drops what is not a message of ours and says so."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kombu import transport
+from kombu.transport import redis
+
+from clipfleet.errors import MessageInvalid
+from workers import envelope
+
+Refuse = Callable[[str, str], None]
+
+
+class _QoS(redis.QoS):  # type: ignore[misc]
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+        """As kombu's, but that a held message which cannot be read is forgotten.
+
+        Left there, it would end every look for those whose lease ran out, at every worker.
+        """
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            with self.channel.conn_or_acquire(client) as connection:
+                connection.zrem(self.unacked_index_key, tag)
+                connection.hdel(self.unacked_key, tag)
+            Transport.refuse("unacked", f"a held message cannot be read: {error}")
+
+
+class _Channel(redis.Channel):  # type: ignore[misc]
+    QoS = _QoS
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, TypeError, RecursionError) as error:  # of the JSON reader
+            Transport.refuse("a queue", f"it is not JSON: {error}")
+            raise redis.Empty from None
+
+
+class Transport(redis.Transport):  # type: ignore[misc]
+    """See `install`."""
+
+    Channel = _Channel
+
+    @staticmethod
+    def refuse(queue: str, reason: str) -> None:
+        """What is done with the word on a refused message."""
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        try:
+            envelope.check(message, queue)
+        except MessageInvalid as error:
+            Transport.refuse(queue, str(error))
+            return
+        try:
+            super()._deliver(message, queue)
+        except (ValueError, TypeError, RecursionError) as error:  # no fault of the message's
+            raise RuntimeError(f"cannot take a message from {queue}") from error
+
+
+def install(refuse: Refuse) -> None:
+    """Have every connection that this process makes from now on take our messages alone.
+
+    `refuse` is told the queue and the reason of each that is dropped.
+    """
+    Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
+    for scheme in ("redis", "rediss"):
+        transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+        transport._transport_cache.pop(scheme, None)
