@@ -70,6 +70,7 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         result_expires=RESULT_EXPIRES_S,
         result_backend_always_retry=True,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for as long as the broker is away
         broker_transport_options=transport,
         result_backend_transport_options=transport,
         visibility_timeout=lease_s,

@@ -5,6 +5,7 @@ from typing import Any
 
 from kombu import transport
 from kombu.transport import redis
+from kombu.utils import json
 
 from clipfleet.errors import MessageInvalid
 from workers import envelope
@@ -30,13 +31,6 @@ class _QoS(redis.QoS):  # type: ignore[misc]
 class _Channel(redis.Channel):  # type: ignore[misc]
     QoS = _QoS
 
-    def _brpop_read(self, **options: Any) -> Any:
-        try:
-            return super()._brpop_read(**options)
-        except (ValueError, TypeError, RecursionError) as error:  # of the JSON reader
-            Transport.refuse("a queue", f"it is not JSON: {error}")
-            raise redis.Empty from None
-
 
 class Transport(redis.Transport):  # type: ignore[misc]
     """See `install`."""
@@ -53,10 +47,15 @@ class Transport(redis.Transport):  # type: ignore[misc]
         except MessageInvalid as error:
             Transport.refuse(queue, str(error))
             return
-        try:
-            super()._deliver(message, queue)
-        except (ValueError, TypeError, RecursionError) as error:  # no fault of the message's
-            raise RuntimeError(f"cannot take a message from {queue}") from error
+        super()._deliver(message, queue)
+
+
+def _read(text: str) -> Any:
+    """The JSON of a message; what is none is told of as any other that is not ours."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "no JSON"
 
 
 def install(refuse: Refuse) -> None:
@@ -65,6 +64,7 @@ def install(refuse: Refuse) -> None:
     `refuse` is told the queue and the reason of each that is dropped.
     """
     Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
+    redis.loads = _read
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
         transport._transport_cache.pop(scheme, None)
