@@ -247,11 +247,12 @@ class ClipRecord(Stored):
 
 
 class ManifestLine(Stored):
-    """One clip of a run."""
+    """One clip of a run. `redo`: the run does it although it has a record, which is replaced."""
 
     clip_uuid: str
     source: str
     num_bytes: int | None = None
+    redo: bool = False
 
 
 def done_record(

@@ -117,17 +117,104 @@ def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) 
     sys.exit(commands.submit(clips, rest, wait=wait, stage=stage))
 
 
+def _run_flags(command: Any) -> Any:
+    for decorate in reversed(
+        (
+            click.option(
+                "--broker",
+                help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.",
+            ),
+            click.option("--store", help="The run's store."),
+            click.option("--s3-endpoint", help="URL of the S3 or MinIO server."),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+_stage = click.option(
+    "--stage/--no-stage",
+    default=None,
+    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
+    "files. [default: on with an S3 store]",
+)
+_in_flight = click.option(
+    "--in-flight", type=click.IntRange(1, 100_000), help="Clips followed at once. [default: 64]"
+)
+
+
 @cli.command()
 @click.argument("run_id", metavar="RUN")
-@click.option("--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.")
-@click.option("--store", help="The run's store.")
-@click.option("--s3-endpoint", help="URL of the S3 or MinIO server.")
+@_run_flags
 @click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 def status(run_id: str, as_json: bool, **rest: Any) -> None:
     """Say how RUN stands: what is done, failed and missing, and what the queues hold."""
-    from producer import commands
+    from producer import again
 
-    sys.exit(commands.status(run_id, rest, as_json=as_json))
+    sys.exit(again.status(run_id, rest, as_json=as_json))
+
+
+@cli.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@_run_flags
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
+    """Say what went wrong in RUN, error by error, as its records have it.
+
+    Without RUN: the messages that workers refused, because they were none of ours.
+    """
+    from producer import again
+
+    sys.exit(again.failures(run_id, rest, as_json=as_json))
+
+
+@cli.command()
+@click.argument("run_id", metavar="RUN")
+@_run_flags
+@click.option(
+    "--only",
+    multiple=True,
+    help="Only clips with this error (EndedItsWorker), failed in this step (caption), or of this "
+    "name ('night-*.mp4'); may be given more than once.",
+)
+@click.option("--run", "new_run_id", help="Name of the new run. [default: as for submit]")
+@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@_in_flight
+@_stage
+def retry(
+    run_id: str,
+    only: tuple[str, ...],
+    new_run_id: str | None,
+    wait: bool,
+    stage: bool | None,
+    **rest: Any,
+) -> None:
+    """Put the clips of RUN whose records have errors on the queues again, as a run of their own.
+
+    Options are RUN's. Each clip's record is replaced once it is done again.
+    """
+    from producer import again
+
+    flags_ = {**rest, "run_id": new_run_id}
+    sys.exit(again.retry(run_id, flags_, only=only, wait=wait, stage=stage))
+
+
+@cli.command()
+@click.argument("run_id", metavar="RUN")
+@_run_flags
+@click.option("--follow", is_flag=True, help="Go on until every clip has its record.")
+@_in_flight
+@_stage
+def reconcile(run_id: str, follow: bool, stage: bool | None, **rest: Any) -> None:
+    """Hold RUN's list of clips against their records, and feed again what was lost.
+
+    Whatever lost it: a message, a broker that was emptied, scratch that was deleted, a submit that
+    was stopped half-way. With --follow it is the loop that a fleet's run needs to come to its end
+    without a hand; it may be stopped and started anywhere, and run twice.
+    """
+    from producer import again
+
+    sys.exit(again.reconcile(run_id, rest, following=follow, stage=stage))
 
 
 @cli.command()

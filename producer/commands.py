@@ -1,6 +1,5 @@
 """What the commands of `clipfleet` do; each returns its exit code."""
 
-import dataclasses
 import json
 import subprocess
 import tempfile
@@ -12,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from clipfleet import keys
-from clipfleet.broker import Broker, WorkerBeat, redact
+from clipfleet.broker import Broker, redact
 from clipfleet.errors import BrokerError, ExitCode, StoreError, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
@@ -20,7 +19,7 @@ from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_que
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
-from producer import feed, manifest, report
+from producer import feed, report
 from producer.plan import Job, make_plan
 from producer.progress import Tally, View
 from producer.sources import short_name
@@ -34,7 +33,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     """`clipfleet run`: the whole job on this machine."""
     from producer.embedded import Stack
 
-    settings = _settings(flags)
+    settings = store_settings(flags)
     gpus = count_gpus()
     job = _plan(arguments, settings, _options_for_this_machine(flags, settings, gpus), flags)
     log_dir = _log_dir(job.store, job.run_id)
@@ -61,27 +60,30 @@ def submit(
     arguments: tuple[str, ...], flags: dict[str, Any], *, wait: bool, stage: bool | None
 ) -> int:
     """`clipfleet submit`: put clips on a fleet's queues, and follow them if asked to."""
-    settings = _settings(flags)
-    url = settings.broker.get_secret_value()
-    Broker(url).check()
+    settings = fleet_settings(flags)
+    if flags["in_flight"] and not wait:
+        raise UsageError("--in-flight needs --wait: without it, everything is put on the queues")
     job = _plan(arguments, settings, read_options(flags, settings.options), flags)
     if job.todo:
         _say_caveats(job.options)
+    return send(job, settings, flags, wait=wait, stage=stage)
+
+
+def fleet_settings(flags: dict[str, Any]) -> Settings:
+    """The settings of a command to a fleet. Raises `BrokerError` unless its broker answers."""
+    settings = store_settings(flags)
+    Broker(settings.broker.get_secret_value()).check()
+    return settings
+
+
+def send(
+    job: Job, settings: Settings, flags: dict[str, Any], *, wait: bool, stage: bool | None
+) -> int:
+    """Put a job's clips on a fleet's queues, and follow them to the end if asked to."""
+    url = settings.broker.get_secret_value()
     stage = settings.store.startswith("s3://") if stage is None else stage
-    started = time.monotonic()
-    if flags["in_flight"] and not wait:
-        raise UsageError("--in-flight needs --wait: without it, everything is put on the queues")
     if wait:
-        try:
-            _follow(job, settings, flags, check=lambda _: [], stage=stage)
-        except KeyboardInterrupt:
-            _console.print(
-                "Stopped following. What is on the queues goes on; the same command again "
-                f"feeds the rest. How it stands: clipfleet status {job.run_id}",
-                soft_wrap=True,
-            )
-            return ExitCode.INTERRUPTED
-        return _finish(job, seconds=time.monotonic() - started)
+        return follow(job, settings, flags, stage=stage)
     app = make_app(url, lease_s=settings.lease_s)
     fed = 0
     with _console.status("feeding") as shown:
@@ -92,12 +94,29 @@ def submit(
         f"{fed} clips put on the queues of {redact(url)} as run {job.run_id}; "
         f"{len(job.clips) - len(job.todo)} were done already.\n"
         f"How it stands: clipfleet status {job.run_id}\n"
-        "The same command with --wait follows it and finds what was lost.",
+        f"To follow it and find what was lost: clipfleet reconcile {job.run_id} --follow",
         soft_wrap=True,
         markup=False,
     )
     whole = fed == len(job.todo) and not job.problems
     return ExitCode.OK if whole else ExitCode.FAILED_CLIPS
+
+
+def follow(
+    job: Job, settings: Settings, flags: dict[str, Any], *, stage: bool, fed: bool = False
+) -> int:
+    """Follow a fleet's run to its end, and say what came of it."""
+    started = time.monotonic()
+    try:
+        _follow(job, settings, flags, check=lambda _: [], stage=stage, fed=fed)
+    except KeyboardInterrupt:
+        _console.print(
+            "Stopped following. What is on the queues goes on. To go on with the rest: "
+            f"clipfleet reconcile {job.run_id} --follow",
+            soft_wrap=True,
+        )
+        return ExitCode.INTERRUPTED
+    return _finish(job, seconds=time.monotonic() - started)
 
 
 def _feed_patiently(app: Any, run: feed.Run, line: ManifestLine) -> bool:
@@ -117,42 +136,19 @@ def _feed_patiently(app: Any, run: feed.Run, line: ManifestLine) -> bool:
     return True
 
 
-def status(run_id: str, flags: dict[str, Any], *, as_json: bool) -> int:
-    """`clipfleet status`: how a run stands, by the store and the broker."""
-    settings = _settings(flags)
-    store = settings.open_store(settings.store)
-    options = manifest.read_options(store, manifest.check_run_id(run_id))
-    clips = list(manifest.read_clips(store, run_id))
-    found = list(feed.find_done(store, clips, options.hash))
-    standing = report.standing(record for _, record in found)
-    backlog: dict[str, int] | None = None
-    workers: list[WorkerBeat] = []
-    away = None
-    try:
-        broker = Broker(settings.broker.get_secret_value())
-        backlog, workers = broker.backlog(), broker.workers()
-    except BrokerError as error:  # what the store says is true without it
-        away = str(error)
-    if as_json:
-        beats = [dataclasses.asdict(beat) for beat in workers]
-        print(json.dumps({"run": run_id, **standing, "backlog": backlog, "workers": beats}))
-    else:
-        failed = [(line, r) for line, r in found if r is not None and not r.valid]
-        if failed:
-            _console.print(report.clip_table(failed, enhance=options.enhance.enabled))
-        _console.print(report.status_table(run_id, standing, backlog, workers))
-        if away:
-            _console.print(away, style="yellow", soft_wrap=True, markup=False)
-    return ExitCode.FAILED_CLIPS if standing["failed"] else ExitCode.OK
-
-
-def _settings(flags: dict[str, Any]) -> Settings:
+def store_settings(flags: dict[str, Any]) -> Settings:
+    """The settings of a command that needs a store. Raises `UsageError` without one."""
     settings = read_settings(
         **{name: flags.get(name) for name in ("broker", "store", "s3_endpoint")}
     )
     if not settings.store:
         raise UsageError("no store: give --out or --store, a folder or s3://BUCKET[/PREFIX]")
     return settings
+
+
+def read_broker(flags: dict[str, Any]) -> str:
+    """The broker's URL."""
+    return read_settings(broker=flags.get("broker")).broker.get_secret_value()
 
 
 def _plan(
@@ -210,6 +206,7 @@ def _follow(
     check: Callable[[int], list[str]],
     stage: bool,
     fatal: Collection[str] = (),
+    fed: bool = False,
 ) -> None:
     """Feed the run and show how it goes.
 
@@ -242,7 +239,7 @@ def _follow(
             fatal=fatal,
         )
         in_flight = flags["in_flight"] or DEFAULT_IN_FLIGHT
-        follower.follow(job.todo, in_flight=in_flight, tick=tick)
+        follower.follow(job.todo, in_flight=in_flight, tick=tick, fed=fed)
     broker.close()
 
 
@@ -279,7 +276,7 @@ def _waiting_for(queues: list[str]) -> str:
 
 
 def _records(job: Job) -> Any:
-    return feed.find_done(job.store, job.clips, job.options.hash)
+    return feed.find_done(job.store, job.clips, job.options.hash, run_id=job.run_id)
 
 
 def _finish(job: Job, *, seconds: float, logs: Path | None = None) -> int:
@@ -296,8 +293,8 @@ def _finish(job: Job, *, seconds: float, logs: Path | None = None) -> int:
     report.print_totals(_console, job.store.uri, standing, done_now=now, seconds=seconds)
     if standing["failed"]:
         _console.print(
-            f"{standing['failed']} clips have errors; once their cause is mended, "
-            "--retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
+            f"{standing['failed']} clips have errors (clipfleet failures {job.run_id}); once their "
+            "cause is mended, --retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
             style="yellow",
             soft_wrap=True,
         )

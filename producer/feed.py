@@ -31,30 +31,30 @@ MAX_FEEDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run being fed. With `stage`, clips on this machine are copied to scratch for workers.
-
-    `redo` are the clips to do although they have a record, which is then replaced.
-    """
+    """A run being fed. With `stage`, clips on this machine are copied to scratch for workers."""
 
     run_id: str
     options_hash: str
     store: Store
     stage: bool
-    redo: frozenset[str] = frozenset()
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, once this run is done with it."""
-        redone_by = self.run_id if line.clip_uuid in self.redo else None
+        redone_by = self.run_id if line.redo else None
         return done_record(self.store, line.clip_uuid, self.options_hash, redone_by=redone_by)
 
 
 def find_done(
-    store: Store, clips: Iterable[ManifestLine], options_hash: str
+    store: Store, clips: Iterable[ManifestLine], options_hash: str, *, run_id: str | None = None
 ) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-    """Each clip with its record, if it is done with these options."""
+    """Each clip with its record, if it is done with these options.
+
+    Of clips that the run `run_id` does again, only its own records count.
+    """
 
     def look(line: ManifestLine) -> tuple[ManifestLine, ClipRecord | None]:
-        return line, done_record(store, line.clip_uuid, options_hash)
+        redone_by = run_id if line.redo else None
+        return line, done_record(store, line.clip_uuid, options_hash, redone_by=redone_by)
 
     with ThreadPoolExecutor(16) as pool:
         yield from pool.map(look, clips)
@@ -76,7 +76,7 @@ def feed(app: "Celery", run: Run, line: ManifestLine) -> None:
             options_hash=run.options_hash,
             source=line.source,
             staged=path is not None,
-            redo=line.clip_uuid in run.redo,
+            redo=line.redo,
         ),
     )
 
@@ -117,10 +117,16 @@ class Follower:
         self._said: set[str] = set()
 
     def follow(
-        self, clips: Iterable[ManifestLine], *, in_flight: int, tick: Callable[[], None]
+        self,
+        clips: Iterable[ManifestLine],
+        *,
+        in_flight: int,
+        tick: Callable[[], None],
+        fed: bool = False,
     ) -> None:
         """Feed `clips`, at most `in_flight` at once; return when every one has its record.
 
+        `fed` says that they were fed before: then only those are fed of which nothing is heard.
         `tick` is called about four times a second; what it raises ends the following.
         """
         waiting = iter(clips)
@@ -135,8 +141,11 @@ class Follower:
                     if line is None:
                         exhausted = True
                     else:
-                        self._flying[line.clip_uuid] = _InFlight(line)
-                        self._feed(line)
+                        self._flying[line.clip_uuid] = clip = _InFlight(line)
+                        if not fed:
+                            self._feed(line)
+                        else:
+                            self._finish_if_done(clip)
                 if exhausted and not self._flying:
                     return
                 for event_id, event in self._broker.events(self._run.run_id, after, wait_s=0.25):

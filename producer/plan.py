@@ -17,17 +17,13 @@ from producer.sources import Found, find_clips, short_name
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A run about to be fed: its clips, which of them are still to do, and what named none.
-
-    `redo` are those to do that have a record all the same: it failed, or the clip has changed.
-    """
+    """A run about to be fed: its clips, which of them are still to do, and what named none."""
 
     run_id: str
     options: Options
     store: Store
     clips: list[ManifestLine]
     todo: list[ManifestLine]
-    redo: frozenset[str]
     problems: list[str]
 
     def run(self, *, stage: bool) -> feed.Run:
@@ -37,7 +33,6 @@ class Job:
             options_hash=self.options.hash,
             store=self.store,
             stage=stage,
-            redo=self.redo,
         )
 
 
@@ -65,7 +60,7 @@ def make_plan(
     store = settings.open_store(settings.store)
     store.prepare()
     manifest.check_free(store, run_id, options)
-    todo, redo = [], set()
+    listed, todo = [], []
     with console.status("looking for clips that are done already") as shown:
         for number, (line, record) in enumerate(feed.find_done(store, clips, options.hash), 1):
             if number % 1000 == 0:
@@ -73,24 +68,36 @@ def make_plan(
             changed = record is not None and _changed(line, record)
             if changed:
                 console.print(f"{short_name(line.source)} has changed since", markup=False)
-            if record is not None and (changed or (retry_failed and not record.valid)):
-                redo.add(line.clip_uuid)
-            if record is None or line.clip_uuid in redo:
-                todo.append(line)
-    for clip_uuid in redo:  # parts of before must not be taken for parts of now
-        store.delete_prefix(keys.scratch(clip_uuid, options.hash))
-    if todo:
-        manifest.write_run(store, run_id, options, clips)
+            redo = record is not None and (changed or (retry_failed and not record.valid))
+            listed.append(line.model_copy(update={"redo": redo}))
+            if record is None or redo:
+                todo.append(listed[-1])
+    begin(store, run_id, options, listed, todo)
     _say(console, run_id, found, clips, todo, store)
     return Job(
         run_id=run_id,
         options=options,
         store=store,
-        clips=clips,
+        clips=listed,
         todo=todo,
-        redo=frozenset(redo),
         problems=found.problems,
     )
+
+
+def begin(
+    store: Store,
+    run_id: str,
+    options: Options,
+    clips: Iterable[ManifestLine],
+    todo: Iterable[ManifestLine],
+) -> None:
+    """Write the run down, if it has anything to do."""
+    lines = list(todo)
+    for line in lines:
+        if line.redo:  # parts of before must not be taken for parts of now
+            store.delete_prefix(keys.scratch(line.clip_uuid, options.hash))
+    if lines:
+        manifest.write_run(store, run_id, options, clips)
 
 
 def _changed(line: ManifestLine, record: ClipRecord) -> bool:

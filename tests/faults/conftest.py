@@ -64,6 +64,10 @@ class SmallFleet:
     def submit(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         return self._cli.run("submit", *arguments, timeout_s=120, **self.settings)
 
+    def run(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """A command of `clipfleet` on this fleet."""
+        return self._cli.run(*arguments, timeout_s=120, **self.settings)
+
     def records(self) -> dict[str, ClipRecord]:
         found = [
             ClipRecord.model_validate_json(path.read_bytes())
