@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test test-runs test-rest lint format bench clean
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -14,12 +14,17 @@ demo: setup
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
 		--captioning-algorithm mini --enhance-captions-algorithm mini
 
-# First what two can do at once; then what has both cores' time in it. 5: no test of these kinds.
+# Two at a time. 5: no test of these kinds.
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest -m "not unit and not integration" $(ARGS) || [ $$? -eq 5 ]
+	@$(MAKE) --no-print-directory --jobs=2 test-runs test-rest
+
+test-runs:
+	@$(BIN)/python -m pytest -m "e2e or faults" $(ARGS) || [ $$? -eq 5 ]
+
+test-rest:
+	@$(BIN)/python -m pytest -m "not e2e and not faults" $(ARGS) || [ $$? -eq 5 ]
 
 lint: setup
 	@$(BIN)/ruff check .
