@@ -147,9 +147,13 @@ def test_a_request_that_takes_too_long_is_taken_back_and_the_next_is_answered(
     engine: Engine,
 ) -> None:
     late = Prompt(request_id="m", user="Describe this.", video=video(4), max_output_tokens=64)
-    with pytest.raises(RequestTimedOut, match=r"no answer within 0\.01 s"):
+
+    def ask_in_haste() -> None:
         for _ in range(5):  # a busy machine may look at the clock only once a server has answered
             engine.generate(late, timeout_s=0.01)
+
+    with pytest.raises(RequestTimedOut, match=r"no answer within 0\.01 s"):
+        ask_in_haste()
     assert ask(engine, "n", video=video(0)).text
 
 
