@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-runs test-rest lint format bench clean
+.PHONY: setup demo test test-engine test-runs lint format bench clean
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -14,17 +14,20 @@ demo: setup
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
 		--captioning-algorithm mini --enhance-captions-algorithm mini
 
-# Two at a time. 5: no test of these kinds.
+# Two at a time: the quick kinds by themselves, then those with an engine or whole runs. 5: no test
+# of these kinds.
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory --jobs=2 test-runs test-rest
+	@$(BIN)/python -m pytest -n 2 -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
+	@$(MAKE) --no-print-directory --jobs=2 test-engine test-runs
+
+test-engine:
+	@$(BIN)/python -m pytest -m engine $(ARGS) || [ $$? -eq 5 ]
 
 test-runs:
-	@$(BIN)/python -m pytest -m "e2e or faults" $(ARGS) || [ $$? -eq 5 ]
-
-test-rest:
-	@$(BIN)/python -m pytest -m "not e2e and not faults" $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -m "not unit and not integration and not engine" $(ARGS) \
+		|| [ $$? -eq 5 ]
 
 lint: setup
 	@$(BIN)/ruff check .
