@@ -70,9 +70,8 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
             if done >= SETTLED:
                 began = began or time.monotonic()
                 seen[done] = memory_mb(child)
-                if done // SETTLED > (done - EVERY_S * 40) // SETTLED:
-                    print(f"\r{done} windows, {seen[done]:,.0f} MB", file=sys.stderr)
-            print(f"\r{done} windows", end="", file=sys.stderr)
+            megabytes = f", {seen[done]:,.0f} MB" if done in seen else ""
+            print(f"\r{done} windows{megabytes}", end="", file=sys.stderr)
         rate = (done - min(seen)) / (time.monotonic() - began)
         kill_engine(child)
         killed_at = count_parts(folder)

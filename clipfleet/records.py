@@ -240,9 +240,13 @@ class ClipRecord(Stored):
     clipfleet_version: str
     finished_at: str
 
+    def failures(self) -> list[Failure]:
+        """All that went wrong: the clip's own errors, then its windows'."""
+        return [*self.errors, *(error for window in self.windows for error in window.errors)]
+
     def first_error(self) -> str:
         """The first thing to tell a person about a clip that failed; empty for one that did not."""
-        failures = [*self.errors, *(e for w in self.windows for e in w.errors)]
+        failures = self.failures()
         return failures[0].message if failures else ""
 
 

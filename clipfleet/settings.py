@@ -52,10 +52,11 @@ class Settings(BaseSettings):
     max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 2**30, description="Largest clip that a worker reads, in bytes."
     )
+    # A transport stream's clock turns over after 26.5 hours, and such clips are cut right.
     max_clip_s: Annotated[float, Field(gt=0)] = Field(
         100_000.0, description="Longest clip that a worker takes, in seconds."
     )
-    max_clip_frames: Annotated[int, Field(ge=1)] = Field(
+    max_clip_frames: Annotated[int, Field(ge=1)] = Field(  # an hour at 60 a second, and some
         250_000, description="Most frames of a clip that a worker takes."
     )
     max_frame_pixels: Annotated[int, Field(ge=1)] = Field(
@@ -128,7 +129,7 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *toml)
 
 
-# What a worker takes of a clip.
+# What a worker takes of a clip, and how often.
 CLIP_LIMITS = tuple(name for name in Settings.model_fields if name.startswith("max_"))
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from clipfleet.broker import Broker, WorkerBeat
 from clipfleet.errors import BrokerError, ExitCode, UsageError
-from clipfleet.records import ClipRecord, Failure, ManifestLine
-from clipfleet.settings import Settings
+from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.settings import Settings, read_settings
 from producer import commands, feed, manifest, report
 from producer.plan import Job, begin
 from producer.sources import short_name
@@ -24,10 +24,7 @@ _console = Console(highlight=False)
 def status(run_id: str, flags: dict[str, Any], *, as_json: bool) -> int:
     """`clipfleet status`: how a run stands, by the store and the broker."""
     settings = commands.store_settings(flags)
-    store = settings.open_store(settings.store)
-    options = manifest.read_options(store, manifest.check_run_id(run_id))
-    clips = list(manifest.read_clips(store, run_id))
-    found = list(feed.find_done(store, clips, options.hash, run_id=run_id))
+    job, found = _read(settings, run_id)
     standing = report.standing(record for _, record in found)
     backlog: dict[str, int] | None = None
     workers: list[WorkerBeat] = []
@@ -43,7 +40,7 @@ def status(run_id: str, flags: dict[str, Any], *, as_json: bool) -> int:
     else:
         failed = [(line, r) for line, r in found if r is not None and not r.valid]
         if failed:
-            _console.print(report.clip_table(failed, enhance=options.enhance.enabled))
+            _console.print(report.clip_table(failed, enhance=job.options.enhance.enabled))
         _console.print(report.status_table(run_id, standing, backlog, workers))
         if away:
             _console.print(away, style="yellow", soft_wrap=True, markup=False)
@@ -58,15 +55,14 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
     failed = [(line, record) for line, record in found if record is not None and not record.valid]
     if as_json:
         for line, record in failed:
-            errors = [each.model_dump() for each in all_errors(record)]
+            errors = [each.model_dump() for each in record.failures()]
             print(json.dumps({"clip": line.source, "clip_uuid": line.clip_uuid, "errors": errors}))
     else:
         table = Table(box=None, header_style="dim", pad_edge=False)
-        for name in ("clip", "step", "frames", "error"):
+        for name in ("clip", "step", "frames", "error", "what it said"):
             table.add_column(name, overflow="fold")
-        table.add_column("what it said", overflow="fold")
         for line, record in failed:
-            for each in all_errors(record):
+            for each in record.failures():
                 frames = "" if each.start_frame is None else f"{each.start_frame}–{each.end_frame}"
                 row = (short_name(line.source), each.step, frames, each.error, each.message)
                 table.add_row(*map(escape, row))
@@ -82,7 +78,8 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
 
 
 def _refusals(flags: dict[str, Any], *, as_json: bool) -> int:
-    refused = Broker(commands.read_broker(flags)).refusals()
+    settings = read_settings(broker=flags["broker"])
+    refused = Broker(settings.broker.get_secret_value()).refusals()
     if as_json:
         for each in refused:
             print(json.dumps(each))
@@ -126,7 +123,7 @@ def _is_meant(line: ManifestLine, record: ClipRecord, only: Sequence[str]) -> bo
     if not only:
         return True
     names = {line.source, short_name(line.source)}
-    names |= {name for each in all_errors(record) for name in (each.error, each.step)}
+    names |= {name for each in record.failures() for name in (each.error, each.step)}
     return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in only)
 
 
@@ -134,7 +131,6 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool, stage: boo
     """`clipfleet reconcile`: hold a run's manifest against its records, and feed what is lost."""
     settings = commands.fleet_settings(flags)
     job, _ = _stored(settings, run_id)
-    stage = settings.store.startswith("s3://") if stage is None else stage
     if following:
         return commands.follow(job, settings, flags, stage=stage, fed=True)
     if not job.todo:
@@ -151,20 +147,23 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool, stage: boo
     return commands.send(job, settings, flags, wait=False, stage=stage)
 
 
-def all_errors(record: ClipRecord) -> list[Failure]:
-    """The clip's errors and its windows'."""
-    return [*record.errors, *(each for window in record.windows for each in window.errors)]
-
-
 def _stored(
+    settings: Settings, run_id: str
+) -> tuple[Job, list[tuple[ManifestLine, ClipRecord | None]]]:
+    """As `_read`. Raises `UsageError` for a run without clips as well."""
+    job, found = _read(settings, run_id)
+    if not job.clips:
+        raise UsageError(f"run {run_id} has no clips in {job.store.uri}")
+    return job, found
+
+
+def _read(
     settings: Settings, run_id: str
 ) -> tuple[Job, list[tuple[ManifestLine, ClipRecord | None]]]:
     """A run as its manifest and its records have it. Raises `UsageError` where there is none."""
     store = settings.open_store(settings.store)
     options = manifest.read_options(store, manifest.check_run_id(run_id))
     clips = list(manifest.read_clips(store, run_id))
-    if not clips:
-        raise UsageError(f"run {run_id} has no clips in {store.uri}")
     with _console.status("looking at the run's records"):
         found = list(feed.find_done(store, clips, options.hash, run_id=run_id))
     todo = [line for line, record in found if record is None]

@@ -38,6 +38,18 @@ def cli() -> None:
     """
 
 
+_broker = click.option(
+    "--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER."
+)
+_s3_endpoint = click.option("--s3-endpoint", help="URL of the S3 or MinIO server.")
+_stage = click.option(
+    "--stage/--no-stage",
+    default=None,
+    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
+    "files. [default: on with an S3 store]",
+)
+
+
 def _shared_flags(command: Any) -> Any:
     for decorate in reversed(
         (
@@ -62,7 +74,7 @@ def _shared_flags(command: Any) -> Any:
             click.option(
                 "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
             ),
-            click.option("--s3-endpoint", help="URL of the S3 or MinIO server."),
+            _s3_endpoint,
         )
     ):
         command = decorate(command)
@@ -96,15 +108,10 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
 
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
 @click.argument("clips", nargs=-1, metavar="CLIPS...")
-@click.option("--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.")
+@_broker
 @click.option("--store", help="Where results go: a folder all share, or s3://BUCKET[/PREFIX].")
 @click.option("--wait", is_flag=True, help="Follow the run to its end, feeding as it goes.")
-@click.option(
-    "--stage/--no-stage",
-    default=None,
-    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
-    "files. [default: on with an S3 store]",
-)
+@_stage
 @_shared_flags
 @flags.option_flags()
 def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) -> None:
@@ -120,24 +127,15 @@ def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) 
 def _run_flags(command: Any) -> Any:
     for decorate in reversed(
         (
-            click.option(
-                "--broker",
-                help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER.",
-            ),
+            _broker,
             click.option("--store", help="The run's store."),
-            click.option("--s3-endpoint", help="URL of the S3 or MinIO server."),
+            _s3_endpoint,
         )
     ):
         command = decorate(command)
     return command
 
 
-_stage = click.option(
-    "--stage/--no-stage",
-    default=None,
-    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
-    "files. [default: on with an S3 store]",
-)
 _in_flight = click.option(
     "--in-flight", type=click.IntRange(1, 100_000), help="Clips followed at once. [default: 64]"
 )

@@ -80,15 +80,15 @@ def send(
     job: Job, settings: Settings, flags: dict[str, Any], *, wait: bool, stage: bool | None
 ) -> int:
     """Put a job's clips on a fleet's queues, and follow them to the end if asked to."""
-    url = settings.broker.get_secret_value()
-    stage = settings.store.startswith("s3://") if stage is None else stage
     if wait:
         return follow(job, settings, flags, stage=stage)
+    url = settings.broker.get_secret_value()
     app = make_app(url, lease_s=settings.lease_s)
+    run = job.run(stage=_stages(settings, stage))
     fed = 0
     with _console.status("feeding") as shown:
         for line in job.todo:
-            fed += _feed_patiently(app, job.run(stage=stage), line)
+            fed += _feed_patiently(app, run, line)
             shown.update(f"feeding {fed} of {len(job.todo)} clips")
     _console.print(
         f"{fed} clips put on the queues of {redact(url)} as run {job.run_id}; "
@@ -102,13 +102,19 @@ def send(
     return ExitCode.OK if whole else ExitCode.FAILED_CLIPS
 
 
+def _stages(settings: Settings, asked: bool | None) -> bool:
+    """Whether clips of this machine are copied to scratch: unless asked, where the store is S3."""
+    return settings.store.startswith("s3://") if asked is None else asked
+
+
 def follow(
-    job: Job, settings: Settings, flags: dict[str, Any], *, stage: bool, fed: bool = False
+    job: Job, settings: Settings, flags: dict[str, Any], *, stage: bool | None, fed: bool = False
 ) -> int:
     """Follow a fleet's run to its end, and say what came of it."""
     started = time.monotonic()
     try:
-        _follow(job, settings, flags, check=lambda _: [], stage=stage, fed=fed)
+        copied = _stages(settings, stage)
+        _follow(job, settings, flags, check=lambda _: [], stage=copied, fed=fed)
     except KeyboardInterrupt:
         _console.print(
             "Stopped following. What is on the queues goes on. To go on with the rest: "
@@ -144,11 +150,6 @@ def store_settings(flags: dict[str, Any]) -> Settings:
     if not settings.store:
         raise UsageError("no store: give --out or --store, a folder or s3://BUCKET[/PREFIX]")
     return settings
-
-
-def read_broker(flags: dict[str, Any]) -> str:
-    """The broker's URL."""
-    return read_settings(broker=flags.get("broker")).broker.get_secret_value()
 
 
 def _plan(

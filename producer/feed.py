@@ -40,8 +40,14 @@ class Run:
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, once this run is done with it."""
-        redone_by = self.run_id if line.redo else None
-        return done_record(self.store, line.clip_uuid, self.options_hash, redone_by=redone_by)
+        return _record(self.store, line, self.options_hash, self.run_id)
+
+
+def _record(
+    store: Store, line: ManifestLine, options_hash: str, run_id: str | None
+) -> ClipRecord | None:
+    redone_by = run_id if line.redo else None
+    return done_record(store, line.clip_uuid, options_hash, redone_by=redone_by)
 
 
 def find_done(
@@ -53,8 +59,7 @@ def find_done(
     """
 
     def look(line: ManifestLine) -> tuple[ManifestLine, ClipRecord | None]:
-        redone_by = run_id if line.redo else None
-        return line, done_record(store, line.clip_uuid, options_hash, redone_by=redone_by)
+        return line, _record(store, line, options_hash, run_id)
 
     with ThreadPoolExecutor(16) as pool:
         yield from pool.map(look, clips)
@@ -142,10 +147,10 @@ class Follower:
                         exhausted = True
                     else:
                         self._flying[line.clip_uuid] = clip = _InFlight(line)
-                        if not fed:
-                            self._feed(line)
-                        else:
+                        if fed:
                             self._finish_if_done(clip)
+                        else:
+                            self._feed(line)
                 if exhausted and not self._flying:
                     return
                 for event_id, event in self._broker.events(self._run.run_id, after, wait_s=0.25):

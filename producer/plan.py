@@ -88,15 +88,14 @@ def begin(
     store: Store,
     run_id: str,
     options: Options,
-    clips: Iterable[ManifestLine],
-    todo: Iterable[ManifestLine],
+    clips: list[ManifestLine],
+    todo: list[ManifestLine],
 ) -> None:
     """Write the run down, if it has anything to do."""
-    lines = list(todo)
-    for line in lines:
+    for line in todo:
         if line.redo:  # parts of before must not be taken for parts of now
             store.delete_prefix(keys.scratch(line.clip_uuid, options.hash))
-    if lines:
+    if todo:
         manifest.write_run(store, run_id, options, clips)
 
 

@@ -131,13 +131,9 @@ def _add_task(
             _give_back("the worker is stopping")
         try:
             job = message_type.read(payload)
-        except MessageInvalid as error:
-            context.refuse(queue, str(error))
-            return None
-        try:
             with _suspicion(context, self.request) as poisoned:
                 return step(job, poisoned)
-        except MessageInvalid as error:  # of a run that there is not, or with other options
+        except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
             return None
         except EngineDead as error:

@@ -85,7 +85,7 @@ class _Headers(BaseModel):
     retries: Number | None = 0
     eta: Short | None = None
     expires: None = None
-    timelimit: tuple[None, None] | list[None] | None = None
+    timelimit: list[None] | None = None
     replaced_task_nesting: Number | None = 0
     stamped_headers: None = None
     stamps: Nothing | None = None

@@ -22,9 +22,7 @@ class _QoS(redis.QoS):  # type: ignore[misc]
         try:
             super().restore_by_tag(tag, client, leftmost)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            with self.channel.conn_or_acquire(client) as connection:
-                connection.zrem(self.unacked_index_key, tag)
-                connection.hdel(self.unacked_key, tag)
+            self._remove_from_indices(tag).execute()
             Transport.refuse("unacked", f"a held message cannot be read: {error}")
 
 

@@ -1,6 +1,6 @@
 """Speed on a GPU: our worker itself against the reference system's loop, all in one run.
 
-Qwen2.5-VL-7B's shape with random weights, 16 frames of a 720p window, captions of drawn lengths;
+Qwen2.5-VL-7B's shape with random weights, 16 frames of a 720p window, captions of set lengths;
 then the other models' shapes through our engine. Each run is a process of its own, one after
 another on the first GPU; with two GPUs given, two workers at last. What a run finds is kept, and
 not measured again by the next call with the same --keep.
@@ -24,7 +24,7 @@ from benchmarks.gpu.shapes import write_shape
 from benchmarks.report import publish
 
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp8": ("--fp8",), "bf16": ()}
-# A weight format of its own counts as bfloat16 here: the engine is told nothing.
+# In the precision that their weights have.
 OTHERS = ("qwen3", "nemotron-bf16", "nemotron-fp8", "qwen_lm", "qwen3_lm")
 NEMOTRON_SHAPE = {"nemotron-bf16": "nemotron"}
 

@@ -20,7 +20,6 @@ from clipfleet.models import Model
 
 FRAMES = 16
 SOURCE_SIZE = (720, 1280)  # height, width
-GRID_SIZE = (560, 1008)  # what `qwen` makes of it
 PROMPT = "Elaborate on the visual and narrative elements of the video in detail."
 TOKENS_STEP = 16
 BLOCK = 16
@@ -40,7 +39,7 @@ class Load:
         blocks = [random.permutation(steps) for _ in range(-(-self.count // BLOCK))]
         return [int(step) * TOKENS_STEP for step in np.concatenate(blocks)[: self.count]]
 
-    def frames(self, *, size: tuple[int, int] = GRID_SIZE) -> Iterator[NDArray[np.uint8]]:
+    def frames(self, *, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
         """Each window's frames, time × height × width × 3, no two alike."""
         noise = np.random.default_rng(0).integers(0, 255, (FRAMES, *size, 3), np.uint8)
         for number in range(self.count):

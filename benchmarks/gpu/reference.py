@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.load import FRAMES, GRID_SIZE, PROMPT, SOURCE_SIZE, Load
+from benchmarks.gpu.load import FRAMES, PROMPT, SOURCE_SIZE, Load, frame_size
 from benchmarks.gpu.meter import BusyMeter
+from clipfleet.models import find
 
 BATCH = 16
 MAX_PIXELS = 16_384 * 28 * 28
@@ -44,7 +45,8 @@ def main() -> None:
         mm_processor_kwargs=own if shipped else None,
     )
     load = Load(count=count)
-    windows = [_request(f) for f in load.frames(size=SOURCE_SIZE if shipped else GRID_SIZE)]
+    size = SOURCE_SIZE if shipped else frame_size(find("qwen"))
+    windows = [_request(frames) for frames in load.frames(size=size)]
     lengths = [
         SamplingParams(
             temperature=0.1,

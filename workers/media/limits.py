@@ -5,10 +5,16 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from clipfleet.errors import ClipTooLarge
+from clipfleet.settings import Settings
+
+
+def _as_set(setting: str) -> Any:
+    return field(default=Settings.model_fields[setting].default)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +24,12 @@ class Limits:
     `memory_bytes` is what cutting it may add to the process (on Linux; elsewhere it is not held).
     """
 
-    duration_s: float = 100_000.0  # a transport stream's clock turns over after 26.5 hours
-    frames: int = 250_000  # an hour at 60 frames a second, and some
-    frame_pixels: int = 8192 * 4320
-    streams: int = 64
-    decode_s: float = 600.0
-    memory_bytes: int = 4 * 2**30
+    duration_s: float = _as_set("max_clip_s")
+    frames: int = _as_set("max_clip_frames")
+    frame_pixels: int = _as_set("max_frame_pixels")
+    streams: int = _as_set("max_clip_streams")
+    decode_s: float = _as_set("max_decode_s")
+    memory_bytes: int = _as_set("max_decode_bytes")
 
 
 class Guard:
@@ -37,16 +43,16 @@ class Guard:
         self.limits = limits or Limits()
         self._deadline = time.monotonic() + self.limits.decode_s
         self._stopped: float | None = None
-        self._data_bytes: int | None = None
+        self.memory_before: int | None = None
 
     def memory(self, error: Exception) -> None:
         """Raises `error` if it is that memory ran out.
 
         FFmpeg says the same of damaged files, whose sizes are nonsense: then little is taken.
         """
-        if not isinstance(error, MemoryError) or self._data_bytes is None:
+        if not isinstance(error, MemoryError) or self.memory_before is None:
             return
-        if (_data_bytes() or 0) - self._data_bytes > self.limits.memory_bytes / 2:
+        if (_data_bytes() or 0) - self.memory_before > self.limits.memory_bytes / 2:
             raise error
 
     @property
@@ -107,9 +113,9 @@ def held(guard: Guard) -> Iterator[None]:
     done = threading.Event()
     threading.Thread(target=_watch, args=(guard, done), daemon=True).start()
     most = guard.limits.memory_bytes
-    guard._data_bytes = _data_bytes()
+    guard.memory_before = _data_bytes()
     try:
-        with _bounded_memory(guard._data_bytes, most):
+        with _bounded_memory(guard.memory_before, most):
             yield
     except MemoryError:
         raise ClipTooLarge(
@@ -135,8 +141,8 @@ def _bounded_memory(data: int | None, more: int) -> Iterator[None]:
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
     most = data + more
-    if before[1] != resource.RLIM_INFINITY:
-        most = min(most, before[1])
+    if before[0] != resource.RLIM_INFINITY:  # whoever started the worker may have set a lesser one
+        most = min(most, before[0])
     resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
     try:
         yield
