@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     max_deliveries: Annotated[int, Field(ge=1)] = Field(
         3, description="Times that a message may end its worker before its clip is given up."
     )
+    max_retries: Annotated[int, Field(ge=0)] = Field(
+        100,
+        description="Times that a task which the store fails is tried again, ever slower up to a "
+        "minute, before its clip is given up.",
+    )
     cache_dir: Path = Field(
         default_factory=default_cache, description="Folder that models are kept in."
     )

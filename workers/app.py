@@ -1,8 +1,9 @@
 """The Celery app with its tasks: one for each queue, and what they have in common.
 
-A task that fails for want of the store is tried again, with back-off, for as long as it takes. One
-that ended its worker `max_deliveries` times is recorded as an error and not tried again; from the
-second time on it runs alone, so that those who were with it are not taken for it.
+A task that the store fails is tried again, ever slower, with jitter; after `max_retries` times its
+clip is given up, if that much can be stored, and else it goes on. One that ended its worker
+`max_deliveries` times is recorded as an error and not tried again; from the second time on it runs
+alone, so that those who were with it are not taken for it.
 """
 
 import contextlib
@@ -51,6 +52,13 @@ class EndedItsWorker(ClipError):
         )
 
 
+class StoreGaveOut(ClipError):
+    """The store failed the clip time after time, and it is not tried again."""
+
+    def __init__(self, tries: int, error: StoreError) -> None:
+        super().__init__(f"{error}; tried {tries} times and not again (setting max_retries)")
+
+
 def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
     """The app of a worker that serves `queues`; it has their tasks and no others."""
     settings = context.settings
@@ -63,7 +71,8 @@ def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
     return app
 
 
-Step = Callable[[Any, bool], str | None]
+# What is done with a job; a clip that is given up is only recorded, with the reason.
+Step = Callable[[Any, ClipError | None], str | None]
 
 
 def _step(context: Context, app: Celery, queue: str) -> tuple[type[Message], Step]:
@@ -82,23 +91,23 @@ def _step(context: Context, app: Celery, queue: str) -> tuple[type[Message], Ste
 
 
 def _window_step(context: Context, queue: str, work: Work) -> Step:
-    def step(job: WindowJob, poisoned: bool) -> str:
-        return do_once(context, queue, job, _refuse if poisoned else work)
+    def step(job: WindowJob, given_up: ClipError | None) -> str:
+        def refuse(context: Context, job: WindowJob) -> Any:
+            assert given_up is not None
+            raise given_up
+
+        return do_once(context, queue, job, refuse if given_up else work)
 
     return step
-
-
-def _refuse(context: Context, job: WindowJob) -> Any:
-    raise EndedItsWorker(context.settings.max_deliveries)
 
 
 def _prepare_step(context: Context, app: Celery) -> Step:
     from workers.prepare import prepare
 
-    def step(job: ClipJob, poisoned: bool) -> None:
-        if poisoned:
-            ended = EndedItsWorker(context.settings.max_deliveries)
-            failure = Failure(step="prepare", error=type(ended).__name__, message=str(ended))
+    def step(job: ClipJob, given_up: ClipError | None) -> None:
+        if given_up:
+            name = type(given_up).__name__
+            failure = Failure(step="prepare", error=name, message=str(given_up))
             plan = Plan(job=job, source=None, windows=[], errors=[failure])
             context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
         prepare(context, app, job)
@@ -109,16 +118,16 @@ def _prepare_step(context: Context, app: Celery) -> Step:
 def _assemble_step(context: Context, app: Celery) -> Step:
     from workers.assemble import assemble
 
-    def step(job: AssembleJob, poisoned: bool) -> None:
-        if poisoned:
+    def step(job: AssembleJob, given_up: ClipError | None) -> None:
+        if isinstance(given_up, EndedItsWorker):
             log.error(
-                "assembling clip %s ended its worker %d times",
+                "assembling clip %s: %s",
                 job.clip_uuid,
-                context.settings.max_deliveries,
+                given_up,
                 extra={"action": "assemble_given_up"},
             )
             return
-        assemble(context, app, job)
+        assemble(context, app, job)  # the store it needs is where it would be given up
 
     return step
 
@@ -131,8 +140,8 @@ def _add_task(
             _give_back("the worker is stopping")
         try:
             job = message_type.read(payload)
-            with _suspicion(context, self.request) as poisoned:
-                return step(job, poisoned)
+            with _suspicion(context, self.request) as given_up:
+                return step(job, given_up)
         except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
             return None
@@ -147,11 +156,17 @@ def _add_task(
             log.warning("%s", error, extra={"action": "broker_refused"})
             _give_back(str(error))
         except StoreError as error:
+            if self.request.retries >= context.settings.max_retries:
+                with contextlib.suppress(StoreError):
+                    return step(job, StoreGaveOut(self.request.retries + 1, error))
             wait_s = min(LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
             name = type(error).__name__
             context.emit(job, step=queue, status="waiting", message=str(error), error=name)
             log.warning(
-                "%s waits for the store: %s", queue, error, extra={"action": "store_waiting"}
+                "%s waits for the store: %s",
+                queue,
+                error,
+                extra={"action": "store_waiting", "retries": self.request.retries},
             )
             raise self.retry(exc=error, countdown=wait_s * random.uniform(0.5, 1.0)) from None
 
@@ -175,21 +190,25 @@ def _stop_worker(context: Context, error: EngineDead) -> None:
 
 
 @contextlib.contextmanager
-def _suspicion(context: Context, request: Any) -> Iterator[bool]:
-    """Whether the task ended its worker too often to be tried again.
+def _suspicion(context: Context, request: Any) -> Iterator[EndedItsWorker | None]:
+    """The reason, where the task ended its worker too often to be tried again.
 
     Counts the times that a task which came back is begun again: it ends its worker, or was there
     when another did. From the second time on one such task runs at a time in this process.
     """
     if not (request.delivery_info or {}).get("redelivered"):
-        yield False
+        yield None
         return
     restarts = context.broker.restarts(request.id)
     if restarts + 1 >= context.settings.max_deliveries:
-        yield True
+        yield EndedItsWorker(context.settings.max_deliveries)
         return
     with _alone if restarts else contextlib.nullcontext():
         if context.stopping.is_set():  # the one before it ended this worker, not this one
             raise Reject("the worker is stopping", requeue=True)
         context.broker.count_restart(request.id)
-        yield False
+        try:
+            yield None
+        except EngineDead as error:  # before the next one's turn, which would be counted too
+            _stop_worker(context, error)
+            raise

@@ -66,3 +66,22 @@ def test_a_broker_that_is_killed_and_comes_back_costs_time_and_no_clip(
     assert follower.returncode == 3, said
     assert len(small_fleet.records()) == 30
     assert "bug" not in said
+
+
+def test_a_clip_that_never_comes_is_given_up_after_so_many_tries_and_says_so(
+    small_fleet: SmallFleet, text_clip: Path
+) -> None:
+    small_fleet.settings["CLIPFLEET_MAX_RETRIES"] = "2"
+    small_fleet.start()
+    wait_for("worker", lambda: small_fleet.log.read_text().count(" ready.") == 2, 30)
+    small_fleet.pause_prepare()
+    small_fleet.submit(text_clip)
+    text_clip.unlink()
+    text_clip.symlink_to(text_clip)  # a loop: a disk that fails
+    small_fleet.continue_prepare()
+    wait_for("record", small_fleet.records, 30)
+
+    (error,) = small_fleet.records()["text.mp4"].errors
+    assert error.error == "StoreGaveOut"
+    assert "cannot be read just now" in error.message
+    assert error.message.endswith("; tried 3 times and not again (setting max_retries)")
