@@ -7,22 +7,13 @@ import argparse
 import json
 import math
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
+
+from benchmarks.plot import document, text
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM, ROW = 760, 150, 60, 56, 44, 26
 SIDES = ("peer", "ours", "floor")
-# Colours that stand out from white and from black alike; text follows the reader's theme.
-STYLE = """
-text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-.small { font-size: 11px; fill: #59636e }
-.grid { stroke: #8b949e; stroke-opacity: .35 }
-.gap { stroke: #8b949e; stroke-width: 2 }
-.peer { fill: #d1622b }
-.ours { fill: #2f7ed8 }
-.floor { stroke: #6aa84f; stroke-width: 3 }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9198a1 } }
-""".strip()
+TITLE = "CPU seconds to prepare a clip and its previews"
 
 
 def main() -> None:
@@ -53,40 +44,34 @@ def draw(values: dict[str, float], machine: str) -> str:
     def x(value: float) -> float:
         return LEFT + (math.log10(value) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" role="img">',
-        "<title>CPU seconds to prepare a clip and its previews</title>",
-        f"<style>{STYLE}</style>",
-        _legend(),
-    ]
+    parts = [_legend()]
     for exponent in range(low, high + 1):
         at = x(10**exponent)
         parts.append(f'<path class="grid" d="M{at:.1f} {TOP - 6}V{height - BOTTOM + 4}"/>')
         label = f"{10.0**exponent:g} s"
-        parts.append(_text(at, height - BOTTOM + 18, label, kind="small", anchor="middle"))
+        parts.append(text(at, height - BOTTOM + 18, label, kind="small", anchor="middle"))
     for number, name in enumerate(names):
         parts += _row(name, values, TOP + ROW * (number + 0.5), x)
-    parts.append(_text(LEFT, height - 8, machine, kind="small"))
-    return "\n".join([*parts, "</svg>", ""])
+    parts.append(text(LEFT, height - 8, machine, kind="small"))
+    return document(TITLE, WIDTH, height, parts)
 
 
 def _row(name: str, values: dict[str, float], y: float, x: Callable[[float], float]) -> list[str]:
     peer, ours, floor = (x(values[f"cpu_s_{side}/{name}"]) for side in SIDES)
     ratio = values[f"cpu_ratio_vs_peer/{name}"]
     return [
-        _text(LEFT - 12, y + 4, name, anchor="end"),
+        text(LEFT - 12, y + 4, name, anchor="end"),
         f'<path class="gap" d="M{ours:.1f} {y:.1f}H{peer:.1f}"/>',
         f'<path class="floor" d="M{floor:.1f} {y - 8:.1f}v16"/>',
         f'<circle class="peer" cx="{peer:.1f}" cy="{y:.1f}" r="6"/>',
         f'<circle class="ours" cx="{ours:.1f}" cy="{y:.1f}" r="6"/>',
-        _text(peer + 12, y + 4, f"{ratio:.2g}×" if ratio < 10 else f"{ratio:.0f}×"),
+        text(peer + 12, y + 4, f"{ratio:.2g}×" if ratio < 10 else f"{ratio:.0f}×"),
     ]
 
 
 def _legend() -> str:
     at = LEFT
-    parts = [_text(at, 18, "CPU seconds to prepare a clip and its previews")]
+    parts = [text(at, 18, TITLE)]
     for kind, label, width in (
         ("ours", "clipfleet", 92),
         ("peer", "NeMo Curator 1.4.0", 152),
@@ -96,14 +81,9 @@ def _legend() -> str:
             parts.append(f'<path class="floor" d="M{at + 6} 28v16"/>')
         else:
             parts.append(f'<circle class="{kind}" cx="{at + 6}" cy="36" r="6"/>')
-        parts.append(_text(at + 18, 40, label))
+        parts.append(text(at + 18, 40, label))
         at += width + 12
     return "\n".join(parts)
-
-
-def _text(x: float, y: float, text: str, *, kind: str = "", anchor: str = "start") -> str:
-    kind = f' class="{kind}"' if kind else ""
-    return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 if __name__ == "__main__":

@@ -91,11 +91,14 @@ class _Worker:
         self._deaths = 1 if lived_s > WELL_S else self._deaths + 1
         wait_s = min(LONGEST_WAIT_S, 2.0 ** (self._deaths - 1)) * random.uniform(0.5, 1.0)
         self._process, self.start_at = None, time.monotonic() + wait_s
+        then = "there is something to put right first"
+        if code not in FINAL:
+            then = f"starting another in {wait_s:.1f} s"
         log.error(
-            "the worker on GPU %s ended (exit code %d); starting another in %.1f s",
+            "the worker on GPU %s ended (exit code %d); %s",
             self.gpus,
             code,
-            wait_s,
+            then,
             extra={"action": "worker_ended", "gpu": self.gpus, "code": code},
         )
         return code

@@ -47,6 +47,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--only", nargs="*", help="names of runs; all by default")
     parser.add_argument("--arguments", default="{}", help="vLLM's own, over our engine's")
+    parser.add_argument(
+        "--in-flight", type=int, default=64, help="windows in our engine at once [default: 64]"
+    )
     parser.add_argument("--keep", type=Path, help="a folder for what each run finds")
     parser.add_argument("--limit-s", type=int, default=420, help="for each run [default: 420]")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes: a try of the workings")
@@ -54,6 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clipfleet-gpu-") as name:
         keep = given.keep or Path(name)
         keep.mkdir(parents=True, exist_ok=True)
+        failed = []
         for run in plan(given):
             kept = keep / f"{run.name}.json"
             if kept.exists() or (given.only and run.name not in given.only):
@@ -62,19 +66,24 @@ def main() -> None:
             if not folder.exists():
                 write_shape(folder, run.shape, tiny=given.tiny)
             found = carry_out(run, folder, given)
-            if found is not None:
+            if found is None:
+                failed.append(run.name)
+            else:
                 kept.write_text(json.dumps(found) + "\n")
         found = {path.stem: json.loads(path.read_text()) for path in sorted(keep.glob("*.json"))}
     title = "our worker against the reference loop"
     publish(title, rows(found), json_file=given.json, settings=settings(given))
+    if failed:
+        sys.exit(f"without a figure: {', '.join(failed)}")
 
 
 def plan(given: argparse.Namespace) -> Iterator[Run]:
     """What is run, in this order."""
     gpus = given.gpus.split(",")
     first = ("--gpus", gpus[0])
-    slow, fast = ("16", "64") if given.quick else ("48", "128")
-    ours = ("--arguments", given.arguments)
+    slow, rounds = ("16", 1) if given.quick else ("48", 2)
+    fast = str(rounds * given.in_flight)
+    ours = ("--in-flight", str(given.in_flight), "--arguments", given.arguments)
     for precision, flags in PRECISIONS.items():
         told = ("--count", fast, *ours, *flags, *first)
         yield Run(f"bare-{precision}", "bare", told)
@@ -132,7 +141,8 @@ def settings(given: argparse.Namespace) -> dict[str, str]:
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     versions = {"vllm": vllm.__version__, "torch": torch.__version__}
-    return {"gpu": gpu, "vllm_arguments": given.arguments, **versions}
+    ours = {"in_flight": str(given.in_flight), "vllm_arguments": given.arguments}
+    return {"gpu": gpu, **ours, **versions}
 
 
 if __name__ == "__main__":

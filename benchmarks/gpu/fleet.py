@@ -39,9 +39,9 @@ def main() -> None:
         folder = Path(name)
         store = open_store(str(folder / "out"))
         store.prepare()
-        with BrokerServer(folder) as broker, _workers(given, folder, broker.url):
+        with BrokerServer(folder) as broker, _workers(given, folder, broker.url) as workers:
             jobs = _write(store, Load(count=count + 2 * ramp), given)
-            _wait_for_workers(broker.url, len(gpus))
+            _wait_for_workers(broker.url, len(gpus), workers)
             _send(make_app(broker.url, lease_s=30), jobs)
             before = _wait_for_parts(folder, ramp)
             with BusyMeter(gpus) as meter:
@@ -63,7 +63,9 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _workers(given: argparse.Namespace, folder: Path, url: str) -> Iterator[None]:
+def _workers(
+    given: argparse.Namespace, folder: Path, url: str
+) -> "Iterator[subprocess.Popen[bytes]]":
     arguments = {"load_format": "dummy", **given.arguments}
     environment = {
         **os.environ,
@@ -78,7 +80,7 @@ def _workers(given: argparse.Namespace, folder: Path, url: str) -> Iterator[None
     command += ["--captioning-fp8"] if given.fp8 else []
     workers = subprocess.Popen(command, env=environment)
     try:
-        yield
+        yield workers
     finally:
         workers.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -120,9 +122,11 @@ def _send(app: "object", jobs: list[WindowJob]) -> None:
         )
 
 
-def _wait_for_workers(url: str, count: int) -> None:
+def _wait_for_workers(url: str, count: int, workers: "subprocess.Popen[bytes]") -> None:
     broker, deadline = Broker(url), time.monotonic() + START_S
     while len(broker.workers()) < count:
+        if workers.poll() is not None:
+            raise RuntimeError(f"the workers ended with exit code {workers.returncode}")
         if time.monotonic() > deadline:
             raise TimeoutError(f"no {count} workers within {START_S:g} s")
         time.sleep(0.5)

@@ -3,7 +3,8 @@
 Weights are random, so that captions end by their length alone. Any 16 windows in a row have the
 same lengths in another order, 191 tokens on average: so every side writes as much for a window.
 What is measured is a full engine: ours are given more windows before and after the `count` that
-are timed.
+are timed. Windows that began together end together, so whole rounds of what is in flight are
+timed: of 24 s in the middle of a round, 4 and 7 windows a second were read where 5 was true.
 """
 
 import argparse
