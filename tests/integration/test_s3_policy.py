@@ -1,0 +1,269 @@
+"""The policies in `deploy/` are enough for a job, and for nothing else."""
+
+import base64
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from minio import Minio
+from minio.error import S3Error
+from rich.console import Console
+
+from clipfleet import keys
+from clipfleet.errors import StoreDenied
+from clipfleet.messages import AssembleJob, ClipJob, WindowJob
+from clipfleet.options import Options
+from clipfleet.queues import CAPTION, PREPARE, PREVIEW, make_app
+from clipfleet.settings import Settings, read_settings
+from clipfleet.store import Store
+from producer import feed, manifest
+from producer.plan import Job, begin, make_plan
+from tests.broker import BrokerServer
+from tests.faults.scripted_worker import load_models
+from tests.integration import clips
+from tests.integration.conftest import open_s3
+from tests.s3_server import S3Server
+from tests.s3_users import add_user, read_policy
+from workers.assemble import assemble
+from workers.caption import caption
+from workers.context import Context
+from workers.parts import do_once
+from workers.prepare import prepare
+from workers.preview import preview
+
+pytestmark = pytest.mark.integration
+
+SIDES = ("worker", "producer", "reader")
+OPTIONS = Options.model_validate(
+    {"caption": {"model_variant": "mini"}, "prepare": {"upload_clips": True}}
+)
+CLIP = keys.clip_uuid("file:///clip.mp4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket that its owner has prepared, another with a clip in it, and the sides' settings."""
+
+    name: str
+    clips: str
+    sides: dict[str, Settings]
+
+    def store(self, side: str) -> Store:
+        settings = self.sides[side]
+        return settings.open_store(settings.store)
+
+    def client(self, side: str) -> Minio:
+        """What the store's own interface does not offer."""
+        settings = self.sides[side]
+        assert settings.s3_endpoint
+        assert settings.s3_secret_key
+        return Minio(
+            settings.s3_endpoint.removeprefix("http://"),
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            secure=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
+    with BrokerServer(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server: S3Server, broker: BrokerServer) -> Bucket:
+    name, raw = (f"{what}-{uuid.uuid4()}" for what in ("results", "raw"))
+    owner, owner_of_clips = (open_s3(s3_server, f"s3://{each}") for each in (name, raw))
+    owner.prepare()
+    owner_of_clips.prepare()
+    owner_of_clips.put("clip.mp4", clips.encode(60, options={"preset": "ultrafast"}))
+    for key in (
+        keys.record(CLIP),
+        keys.preview(CLIP, 0, 9),
+        keys.clip(CLIP),
+        keys.run_options("other"),
+        keys.run_manifest("other", 0),
+        keys.frames(CLIP, OPTIONS.hash, 0, 9),
+        "elsewhere/a",
+    ):
+        owner.put(key, b"the owner's")
+    sides = {}
+    for side in SIDES:
+        access_key, secret_key = f"{side}-{uuid.uuid4()}", uuid.uuid4().hex
+        policies = [read_policy(side, bucket=name, clips=raw)]
+        add_user(s3_server, access_key=access_key, secret_key=secret_key, policies=policies)
+        sides[side] = read_settings(
+            broker=broker.url,
+            store=f"s3://{name}",
+            s3_endpoint=s3_server.endpoint,
+            s3_access_key=access_key,
+            s3_secret_key=secret_key,
+        )
+    return Bucket(name=name, clips=raw, sides=sides)
+
+
+def taken(broker: BrokerServer, queue: str) -> list[Any]:
+    """The jobs that wait on a queue, taken off it."""
+    client = redis.Redis.from_url(broker.url)
+    found: Any = client.lpop(queue, 100) or []
+    client.close()
+    return [json.loads(base64.b64decode(json.loads(each)["body"]))[0][0] for each in found]
+
+
+def planned(bucket: Bucket, clip: Path) -> Job:
+    """A clip of the producer's own, and one that lies in S3, found and named."""
+    return make_plan(
+        [str(clip), f"s3://{bucket.clips}/", f"s3://{bucket.clips}/clip.mp4"],
+        bucket.sides["producer"],
+        OPTIONS,
+        Console(quiet=True),
+        run_id="r1",
+        limit=None,
+        retry_failed=False,
+    )
+
+
+def submitted(bucket: Bucket, clip: Path) -> Job:
+    """What a producer does."""
+    job = planned(bucket, clip)
+    settings = bucket.sides["producer"]
+    app = make_app(settings.broker.get_secret_value(), lease_s=3)
+    for line in job.todo:
+        feed.feed(app, job.run(stage=True), line)
+    return job
+
+
+def worked_on(bucket: Bucket, broker: BrokerServer) -> None:
+    """What workers do with what is on the queues, a step after the other; the first step twice."""
+    settings = bucket.sides["worker"]
+    settings.open_store(settings.store).prepare()
+    context = Context(settings)
+    context.models = load_models()
+    app = make_app(settings.broker.get_secret_value(), lease_s=3)
+    jobs = [ClipJob.read(each) for each in taken(broker, PREPARE)]
+    for job in jobs:
+        prepare(context, app, job)
+    for queue, work in ((CAPTION, caption), (PREVIEW, preview)):
+        for each in taken(broker, queue):
+            do_once(context, queue, WindowJob.read(each), work)
+    for job in jobs:
+        claim = job.model_dump(include={"run_id", "clip_uuid", "options_hash"})
+        assemble(context, app, AssembleJob.read(claim))
+        prepare(context, app, job)  # delivered again, it finds the record
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clips.encode(90, options={"preset": "ultrafast"}))
+    return path
+
+
+def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
+    bucket: Bucket,
+    broker: BrokerServer,
+    clip: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCRIPT_LOG", str(tmp_path / "engine.log"))
+    with caplog.at_level(logging.WARNING, logger="clipfleet"):
+        job = submitted(bucket, clip)
+        worked_on(bucket, broker)
+        job.store.put(keys.run_summary(job.run_id), b"{}")
+        again = planned(bucket, clip)
+        redone = [line.model_copy(update={"redo": True}) for line in job.clips]
+        begin(job.store, job.run_id, OPTIONS, redone, redone)
+
+    assert len(job.clips) == len(job.todo) == 2
+    assert again.todo == []
+    assert [record.getMessage() for record in caplog.records] == []
+    reader = bucket.store("reader")
+    for _, record in feed.find_done(reader, job.clips, OPTIONS.hash):
+        assert record is not None
+        assert record.valid, record.failures()
+        for window in record.windows:
+            assert window.preview_key
+            assert reader.get(window.preview_key)
+        assert reader.get(keys.clip(record.span_uuid))
+        assert list(reader.list(keys.scratch(record.span_uuid, OPTIONS.hash))) == []
+    assert list(manifest.read_clips(reader, "r1")) == redone
+    assert reader.exists(keys.run_summary("r1"))
+
+
+FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
+    "a worker deletes a record": ("worker", lambda s: s.delete(keys.record(CLIP))),
+    "a worker deletes all records": ("worker", lambda s: s.delete_prefix(keys.RECORDS)),
+    "a worker deletes a preview": ("worker", lambda s: s.delete(keys.preview(CLIP, 0, 9))),
+    "a worker deletes a clip": ("worker", lambda s: s.delete(keys.clip(CLIP))),
+    "a worker changes a run": ("worker", lambda s: s.put(keys.run_options("other"), b"x")),
+    "a worker reads a run's clips": ("worker", lambda s: s.get(keys.run_manifest("other", 0))),
+    "a worker reads elsewhere": ("worker", lambda s: s.get("elsewhere/a")),
+    "a worker writes elsewhere": ("worker", lambda s: s.put("elsewhere/b", b"x")),
+    "a producer writes a record": ("producer", lambda s: s.put(keys.record(CLIP), b"x")),
+    "a producer deletes a record": ("producer", lambda s: s.delete(keys.record(CLIP))),
+    "a producer writes a preview": ("producer", lambda s: s.put(keys.preview(CLIP, 0, 9), b"x")),
+    "a producer deletes options": ("producer", lambda s: s.delete(keys.run_options("other"))),
+    "a producer forges frames": (
+        "producer",
+        lambda s: s.put(keys.frames(CLIP, OPTIONS.hash, 0, 9), b"x"),
+    ),
+    "a producer reads frames": (
+        "producer",
+        lambda s: s.get(keys.frames(CLIP, OPTIONS.hash, 0, 9)),
+    ),
+    "a producer reads elsewhere": ("producer", lambda s: s.get("elsewhere/a")),
+    "a reader writes a record": ("reader", lambda s: s.put(keys.record(CLIP), b"x")),
+    "a reader deletes a record": ("reader", lambda s: s.delete(keys.record(CLIP))),
+    "a reader writes scratch": ("reader", lambda s: s.put("scratch/a", b"x")),
+    "a reader reads frames": ("reader", lambda s: s.get(keys.frames(CLIP, OPTIONS.hash, 0, 9))),
+    "a reader deletes everything": ("reader", lambda s: s.delete_prefix("")),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_what_a_side_need_not_do_is_refused_in_one_line(bucket: Bucket, what: str) -> None:
+    side, attempt = FORBIDDEN[what]
+
+    with pytest.raises(StoreDenied, match=r"AccessDenied.*; check CLIPFLEET_S3_ACCESS") as refused:
+        attempt(bucket.store(side))
+
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_no_side_changes_clips_that_lie_in_s3(bucket: Bucket, side: str) -> None:
+    store = bucket.sides[side].open_store(f"s3://{bucket.clips}")
+
+    with pytest.raises(StoreDenied):
+        store.put("clip.mp4", b"x")
+    with pytest.raises(StoreDenied):
+        store.delete("clip.mp4")
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda client, name: client.make_bucket(f"{name}-2"),
+        lambda client, name: client.remove_bucket(name),
+        lambda client, name: client.set_bucket_policy(name, "{}"),
+        lambda client, name: client.delete_bucket_lifecycle(name),
+    ],
+    ids=["makes one", "removes it", "opens it to others", "has scratch kept"],
+)
+def test_no_side_has_power_over_buckets(
+    bucket: Bucket, side: str, attempt: Callable[[Minio, str], object]
+) -> None:
+    with pytest.raises(S3Error) as refused:
+        attempt(bucket.client(side), bucket.name)
+
+    assert refused.value.code == "AccessDenied"
