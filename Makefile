@@ -1,5 +1,5 @@
 # make demo   the whole job on sample clips        make test   all tests
-# make lint   formatter, linter, types             make clean  remove what these made
+# make lint   formatter, linter, types, audit      make clean  remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -33,6 +33,7 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python audit.py
 
 format: setup
 	@$(BIN)/ruff check --fix .
