@@ -60,9 +60,10 @@ class Broker:
             self._redis = redis.Redis.from_url(
                 url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
             )
-        except ValueError as error:
+        except ValueError:  # its words may repeat the password
             raise BrokerError(
-                f"this is no broker's address: {error}; give redis://HOST:PORT"
+                "this is no broker's address; give redis://:PASSWORD@HOST:PORT, and in the "
+                "password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
             ) from None
 
     def check(self) -> None:

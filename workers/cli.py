@@ -97,12 +97,16 @@ def cli(
 
 
 def _supervise(settings: Settings, queues: tuple[str, ...], asked: str, *, per_engine: int) -> int:
-    """This very command, without --gpus, once for each engine."""
+    """This very command, without --gpus, once for each engine.
+
+    The broker, which has a password in it, goes on by way of the environment.
+    """
     if not set(queues) <= set(GPU_QUEUES):
         raise UsageError("--gpus is for caption and enhance; the others take --concurrency")
     sets = supervisor.choose_gpus(asked, per_engine=per_engine)
-    arguments = _without(sys.argv[1:], "--gpus")
+    arguments = _without(_without(sys.argv[1:], "--gpus"), "--broker")
     environment = {name: value for name, value in os.environ.items() if name != "CLIPFLEET_GPUS"}
+    environment["CLIPFLEET_BROKER"] = settings.broker.get_secret_value()
     return supervisor.supervise(
         [[sys.executable, "-P", "-m", "workers", *arguments] for _ in sets],
         sets,
@@ -148,6 +152,10 @@ def work(
     if not settings.store:
         raise UsageError(
             "no store: give --store (CLIPFLEET_STORE), a folder or s3://BUCKET[/PREFIX]"
+        )
+    if "@" in (settings.engine_url or ""):
+        raise UsageError(  # the URL becomes part of records, logs and messages
+            "CLIPFLEET_ENGINE_URL holds credentials; set CLIPFLEET_ENGINE_API_KEY instead"
         )
     Broker(settings.broker.get_secret_value()).check()
     settings.open_store(settings.store).prepare()

@@ -88,12 +88,14 @@ def test_one_whose_turn_comes_as_the_engine_dies_is_not_counted(
             raised.append(error)
 
     waiting = threading.Thread(target=wait_for_turn)
-    with (
-        pytest.raises(EngineDead),
-        app._suspicion(cast(Context, held), cast(Any, Request())),
-    ):
-        waiting.start()
-        raise EngineDead
+
+    def die_while_it_waits() -> None:
+        with app._suspicion(cast(Context, held), cast(Any, Request())):
+            waiting.start()
+            raise EngineDead
+
+    with pytest.raises(EngineDead):
+        die_while_it_waits()
     waiting.join(5)
 
     assert [type(error) for error in raised] == [Reject]
