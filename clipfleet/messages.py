@@ -7,8 +7,16 @@ cannot name a foreign object.
 
 import json
 from typing import Annotated, Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from clipfleet.errors import MessageInvalid
 
@@ -19,6 +27,25 @@ MAX_SOURCE_BYTES = 1900
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 OptionsHash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+def source_bytes(source: str) -> int:
+    """How many bytes a source takes in a message."""
+    return len(json.dumps(source)) - 2
+
+
+def _check_source(source: str) -> str:
+    if source_bytes(source) > MAX_SOURCE_BYTES:
+        raise ValueError(f"it takes more than {MAX_SOURCE_BYTES} bytes as JSON")
+    parts = urlsplit(source)  # raises ValueError where there is no telling the host
+    if parts.scheme == "file" and b"\0" in unquote_to_bytes(parts.path):
+        raise ValueError("no file's name holds a NUL character")
+    return source
+
+
+Source = Annotated[
+    str, Field(min_length=1, max_length=MAX_SOURCE_BYTES), AfterValidator(_check_source)
+]
 FrameNumber = Annotated[int, Field(ge=0, lt=2**53)]  # every JSON reader holds these exactly
 
 
@@ -52,16 +79,10 @@ class ClipJob(Message):
     a record, which is then replaced. `attempt` counts from 1.
     """
 
-    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_BYTES)]
+    source: Source
     staged: bool = False
     redo: bool = False
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
-
-    @model_validator(mode="after")
-    def _fits(self) -> "ClipJob":
-        if source_bytes(self.source) > MAX_SOURCE_BYTES:
-            raise ValueError(f"source takes more than {MAX_SOURCE_BYTES} bytes as JSON")
-        return self
 
 
 class AssembleJob(Message):
@@ -79,8 +100,3 @@ class WindowJob(Message):
         if self.end_frame < self.start_frame:
             raise ValueError("end_frame is before start_frame")
         return self
-
-
-def source_bytes(source: str) -> int:
-    """How many bytes a source takes in a message."""
-    return len(json.dumps(source)) - 2

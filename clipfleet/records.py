@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing
-from clipfleet.messages import ClipJob
+from clipfleet.messages import ClipJob, ClipUuid
 from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
@@ -253,7 +253,7 @@ class ClipRecord(Stored):
 class ManifestLine(Stored):
     """One clip of a run. `redo`: the run does it although it has a record, which is replaced."""
 
-    clip_uuid: str
+    clip_uuid: ClipUuid
     source: str
     num_bytes: int | None = None
     redo: bool = False

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing, UsageError
-from clipfleet.messages import RunId
+from clipfleet.messages import RunId, Source
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store
@@ -57,19 +57,37 @@ def write_run(store: Store, run_id: str, options: Options, clips: Iterable[Manif
 
 
 def read_options(store: Store, run_id: str) -> Options:
-    """The run's options. Raises `UsageError` where there is no such run."""
+    """The run's options. Raises `UsageError` where there is no such run, or none of ours."""
+    key = keys.run_options(run_id)
     try:
-        return Options.model_validate_json(store.get(keys.run_options(run_id)))
+        return Options.model_validate_json(store.get(key))
     except ObjectMissing:
         raise UsageError(f"there is no run {run_id} in {store.uri}") from None
+    except ValidationError as error:
+        raise UsageError(f"{key}: {_first_fault(error)}") from None
 
 
 def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
-    """The run's clips, one shard in memory at a time."""
+    """The run's clips, one shard in memory at a time. Raises `UsageError` at a line not ours."""
     for number in count():
+        key = keys.run_manifest(run_id, number)
         try:
-            data = store.get(keys.run_manifest(run_id, number))
+            data = store.get(key)
         except ObjectMissing:
             return
-        for line in data.splitlines():
-            yield ManifestLine.model_validate_json(line)
+        for place, text in enumerate(data.splitlines(), 1):
+            try:
+                line = ManifestLine.model_validate_json(text)
+                _SOURCE.validate_python(line.source)
+            except ValidationError as error:
+                raise UsageError(f"{key}, line {place}: {_first_fault(error)}") from None
+            yield line
+
+
+_SOURCE: TypeAdapter[str] = TypeAdapter(Source)
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))[:100]
+    return f"{where}: {first['msg']}"[:300] if where else first["msg"][:300]

@@ -1,6 +1,5 @@
 """What tests of every kind share."""
 
-import os
 import shutil
 import signal
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Cli
+from tests.priority import be_ordinary
 from tests.s3_server import INSTALL, S3Server, missing_binaries
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
@@ -33,12 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup() -> None:
-    """Take back what SVT-AV1 does to whoever encodes with it as root: real-time priority, which
-    every thread and process started later inherits. Threads that spin as they wait for each other,
-    as PyTorch's do, then wait for ever.
-    """
-    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    """Clips may have been encoded: see `be_ordinary`."""
+    be_ordinary()
 
 
 @pytest.fixture(scope="session")

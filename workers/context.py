@@ -85,7 +85,7 @@ class Context:
             raise MessageInvalid(f"run {message.run_id} has no options in the store") from None
         except ValidationError as error:
             raise MessageInvalid(
-                f"the options of run {message.run_id} are not of this version: {error}"
+                f"the options of run {message.run_id} are not of this version: {error}"[:500]
             ) from None
         if options.hash != message.options_hash:
             raise MessageInvalid(f"run {message.run_id} has other options than the message names")

@@ -62,6 +62,7 @@ FORGED: dict[str, bytes | dict[str, Any]] = {
     "no JSON": b"garbage",
     "no text": b"\xff\xfe\x00",
     "no object": b"[1, 2]",
+    "what kombu makes an object of": b'{"a": {"__type__": "decimal", "__value__": "x"}}',
     "nothing in it": b"{}",
     "JSON without end": b"[" * 100_000,
     "no delivery tag": without("delivery_tag"),

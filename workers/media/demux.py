@@ -1,5 +1,6 @@
 """What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
 
+import errno
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, Video
     most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
     options = _OPEN_OPTIONS | most_pixels
     try:
-        container = av.open(file, "r", options=options, buffer_size=_BUFFER_BYTES)
+        container = av.open(_Places(file), "r", options=options, buffer_size=_BUFFER_BYTES)
     except (av.FFmpegError, ValueError) as error:
         guard.memory(error)
         raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
@@ -100,6 +101,27 @@ def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, Video
         guard.frame_size(stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.options = most_pixels  # frames may grow on the way
         yield container, stream
+
+
+class _Places:
+    """A file as FFmpeg reads it: of a place that the disk cannot have, it is told in its own way.
+
+    Python raises there (on ext4 beyond 16 TiB), and PyAV raises that again, at once or at a later
+    packet: seen in nut, whose index lies wherever its last bytes say.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell, self._file = file.read, file.tell, file
+        self.name = getattr(file, "name", "<none>")
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """The new place, or FFmpeg's number for an argument that cannot be."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -errno.EINVAL
 
 
 def packets_of(

@@ -16,7 +16,7 @@ import zstandard
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipfleet.errors import PackInvalid
+from clipfleet.errors import ClipTooLarge, PackInvalid
 
 PACK_VERSION = 3
 
@@ -26,6 +26,7 @@ _NUMBERS = ("indices", "times_s", "source_fps", "durations_ms")
 # Higher levels cost more than the bytes that they save: 1 leaves 0.27 to 0.59 of the pixels.
 _ZSTD_LEVEL = 1
 _JPEG_QUALITY = 95
+_JPEG_SIDE = 65_500  # libjpeg's limit, in pixels
 
 Frames = NDArray[np.uint8]
 
@@ -48,7 +49,10 @@ class Pack:
     checksum: str | None = None
 
     def to_bytes(self, encoding: Encoding = "raw") -> bytes:
-        """The pack as one object. `raw` and `zstd` keep every bit, `jpeg444` (quality 95) not."""
+        """The pack as one object. `raw` and `zstd` keep every bit, `jpeg444` (quality 95) not.
+
+        Raises `ClipTooLarge` for frames that no JPEG holds.
+        """
         return b"".join(self.to_parts(encoding))
 
     def to_parts(self, encoding: Encoding) -> tuple[bytes | memoryview, ...]:
@@ -92,7 +96,7 @@ class Pack:
             metadata = header["__metadata__"]
             about = json.loads(metadata["clipfleet"])
             if about["version"] != PACK_VERSION:
-                raise ValueError(f"it is of version {about['version']}, not {PACK_VERSION}")
+                raise ValueError(f"it is of version {about['version']!r}, not {PACK_VERSION}")
             stored = memoryview(data)[8 + header_bytes :]
             if header["frames"]["data_offsets"] != [0, len(stored)]:
                 raise ValueError("it is cut short, or something follows it")
@@ -104,7 +108,7 @@ class Pack:
             pack = cls(frames=frames, checksum=checksum, **numbers)
             _check(pack)
         except _NOT_A_PACK as error:
-            raise PackInvalid(f"{key} is not a whole frame pack: {error}") from None
+            raise PackInvalid(f"{key} is not a whole frame pack: {error}"[:500]) from None
         return pack
 
 
@@ -114,6 +118,9 @@ _NOT_A_PACK = (
     KeyError,
     TypeError,
     OSError,  # Pillow, of what is no JPEG
+    RecursionError,  # JSON, of what is nested without end
+    OverflowError,  # a shape without number
+    MemoryError,  # a shape beyond any memory
     zstandard.ZstdError,
     Image.DecompressionBombError,
 )
@@ -154,6 +161,12 @@ def _check(pack: Pack) -> None:
 
 
 def _to_jpeg(frame: Frames) -> bytes:
+    height, width = frame.shape[:2]
+    if max(width, height) > _JPEG_SIDE:
+        raise ClipTooLarge(
+            f"its frames are {width}×{height}, more than the {_JPEG_SIDE:,} of a JPEG's side "
+            "(set frame encoding to raw or zstd)"
+        )
     out = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(frame))
     picture.save(out, "JPEG", quality=_JPEG_QUALITY, subsampling="4:4:4")
