@@ -4,6 +4,7 @@ import uuid
 from urllib.parse import quote
 
 RECORDS = "metas/v0/"
+PREVIEWS = "previews/"
 SCRATCH = "scratch/"
 
 
@@ -20,12 +21,12 @@ def record(clip: str) -> str:
 
 def preview(clip: str, start: int, end: int) -> str:
     """A window's animated preview."""
-    return f"previews/{clip}/{start}_{end}.webp"
+    return f"{PREVIEWS}{clip}/{start}_{end}.webp"
 
 
 def poster(clip: str, start: int, end: int) -> str:
     """The first frame of a window's preview, as a still for pages that list thousands."""
-    return f"previews/{clip}/{start}_{end}.jpg"
+    return f"{PREVIEWS}{clip}/{start}_{end}.jpg"
 
 
 def clip(clip: str) -> str:

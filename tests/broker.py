@@ -30,7 +30,9 @@ class BrokerServer:
         self.kill()
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; nothing where it runs."""
+        if self._process is not None:
+            return
         command = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port)]
         command += ["--requirepass", self.password, "--dir", str(self._folder)]
         self._process = subprocess.Popen(

@@ -1,0 +1,35 @@
+"""A small storm over the whole fleet: everything dies once, and every clip is there in the end.
+
+Larger ones: `python -m benchmarks.chaos`.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import chaos
+from producer.samples import write_samples
+from tests.faults.storm import Extent
+from tests.s3_server import S3Server
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    assert len(list(write_samples(folder, count=6, seed=2))) == 6
+    return folder
+
+
+def test_after_a_storm_every_clip_has_one_whole_record_and_nothing_is_left(
+    s3_server: S3Server, clips: Path, tmp_path: Path
+) -> None:
+    with chaos.small_disk(tmp_path / "disk") as disk:
+        stormy = chaos.campaign(tmp_path, s3_server, disk, Extent(seconds=15), seed=3)
+
+    assert not any(stormy.wrong.values()), stormy.wrong
+    assert len(stormy.after.records) == 6
+    kinds = {"kill caption", "stop prepare", "kill the broker", "empty the broker"}
+    assert kinds <= stormy.done.keys()
+    assert sum(count for what, count in stormy.done.items() if what.startswith("write")) > 0
