@@ -16,7 +16,7 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.settings import Settings, read_settings
 from producer import commands, feed, manifest, report
 from producer.plan import Job, begin
-from producer.sources import short_name
+from producer.sources import printable, short_name
 
 _console = Console(highlight=False)
 
@@ -65,7 +65,7 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
             for each in record.failures():
                 frames = "" if each.start_frame is None else f"{each.start_frame}–{each.end_frame}"
                 row = (short_name(line.source), each.step, frames, each.error, each.message)
-                table.add_row(*map(escape, row))
+                table.add_row(*(escape(printable(cell)) for cell in row))
         if failed:
             _console.print(table)
         missing = sum(record is None for _, record in found)
@@ -86,7 +86,7 @@ def _refusals(flags: dict[str, Any], *, as_json: bool) -> int:
         return ExitCode.OK
     for each in refused:
         line = f"{each['at']}  {each['worker']}  on {each['queue']}: {each['reason']}"
-        _console.print(line, soft_wrap=True, markup=False)
+        _console.print(printable(line), soft_wrap=True, markup=False)
     _console.print(f"Messages refused because they were none of ours: {len(refused)}")
     return ExitCode.OK
 

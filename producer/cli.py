@@ -290,4 +290,6 @@ def main() -> None:
 def _report(line: str, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    print(f"clipfleet: {line}", file=sys.stderr)
+    from producer.sources import printable  # a command that goes well needs it elsewhere, or not
+
+    print("clipfleet:", "\n".join(map(printable, line.split("\n"))), file=sys.stderr)

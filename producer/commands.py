@@ -22,7 +22,7 @@ from clipfleet.store import Store
 from producer import feed, report
 from producer.plan import Job, make_plan
 from producer.progress import Tally, View
-from producer.sources import short_name
+from producer.sources import printable, short_name
 
 DEFAULT_IN_FLIGHT = 64
 
@@ -132,7 +132,7 @@ def _feed_patiently(app: Any, run: feed.Run, line: ManifestLine) -> bool:
             feed.feed(app, run, line)
             break
         except OSError as error:
-            line_name = short_name(line.source)
+            line_name = printable(short_name(line.source))
             _console.print(f"{line_name}: it cannot be read ({error.strerror})", markup=False)
             return False
         except (BrokerError, StoreError):

@@ -12,7 +12,7 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from producer import feed, manifest
-from producer.sources import Found, find_clips, short_name
+from producer.sources import Found, find_clips, printable, short_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ def make_plan(
                 shown.update(f"looking for clips that are done already: {number} of {len(clips)}")
             changed = record is not None and _changed(line, record)
             if changed:
-                console.print(f"{short_name(line.source)} has changed since", markup=False)
+                name = printable(short_name(line.source))
+                console.print(f"{name} has changed since", markup=False)
             redo = record is not None and (changed or (retry_failed and not record.valid))
             listed.append(line.model_copy(update={"redo": redo}))
             if record is None or redo:

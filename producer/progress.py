@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.text import Text
 
 from clipfleet.broker import Event
+from producer.sources import printable
 
 
 @dataclass
@@ -111,7 +112,7 @@ class View:
 
     def say(self, line: str, *, style: str = "yellow") -> None:
         """Print a line above the progress."""
-        self._console.print(Text(line, style=style), soft_wrap=True)
+        self._console.print(Text(printable(line), style=style), soft_wrap=True)
 
     def update(self, status: str) -> None:
         """Show how things stand; `status` is what is going on besides."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from clipfleet.broker import WorkerBeat
 from clipfleet.records import ClipRecord, ManifestLine, Status
 from producer.progress import duration
-from producer.sources import short_name
+from producer.sources import printable, short_name
 
 ROWS_SHOWN = 20
 WINDOWS_SHOWN = 8
@@ -46,7 +46,7 @@ def clip_table(found: Sequence[tuple[ManifestLine, ClipRecord | None]], *, enhan
     table.add_column("result", overflow="fold")
     failed_first = sorted(found, key=lambda pair: pair[1] is not None and pair[1].valid)
     for line, record in failed_first[:ROWS_SHOWN]:
-        table.add_row(escape(short_name(line.source)), *_cells(record, enhance=enhance))
+        table.add_row(escape(printable(short_name(line.source))), *_cells(record, enhance=enhance))
     more = len(found) - ROWS_SHOWN
     if more > 0:
         table.add_row(f"… and {more} more", "", "", "", *([""] if enhance else []), "", "")
@@ -59,7 +59,8 @@ def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
     counts = standing([record])
     cells = [str(record.num_frames or ""), str(counts["windows"]), str(counts["captions"])]
     cells += [str(counts["enhanced"])] if enhance else []
-    result = "[green]ok[/]" if record.valid else f"[red]{escape(record.first_error())}[/]"
+    error = escape(printable(record.first_error()))
+    result = "[green]ok[/]" if record.valid else f"[red]{error}[/]"
     return [*cells, str(counts["previews"]), result]
 
 
@@ -75,7 +76,9 @@ def print_captions(
     ]
     shown = said if len(said) <= WINDOWS_SHOWN else said[:1]
     for name, window in shown:
-        console.print(f"\n[bold]{escape(name)}[/], frames {window.start_frame}–{window.end_frame}")
+        console.print(
+            f"\n[bold]{escape(printable(name))}[/], frames {window.start_frame}–{window.end_frame}"
+        )
         _print_line(console, "caption", _shortened(window.qwen_caption))
         if window.qwen_lm_enhanced_caption:
             _print_line(console, "enhanced", _shortened(window.qwen_lm_enhanced_caption))
@@ -84,7 +87,7 @@ def print_captions(
 
 
 def _print_line(console: Console, label: str, text: str) -> None:
-    console.print(Text.assemble((f"  {label:9}", "dim"), text), soft_wrap=True)
+    console.print(Text.assemble((f"  {label:9}", "dim"), printable(text)), soft_wrap=True)
 
 
 def _shortened(text: str | None) -> str:

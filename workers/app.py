@@ -38,8 +38,6 @@ from workers.parts import Work, do_once
 
 log = logging.getLogger("clipfleet")
 
-LONGEST_WAIT_S = 60.0
-
 _alone = threading.Lock()
 
 
@@ -159,7 +157,7 @@ def _add_task(
             if self.request.retries >= context.settings.max_retries:
                 with contextlib.suppress(StoreError):
                     return step(job, StoreGaveOut(self.request.retries + 1, error))
-            wait_s = min(LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
+            wait_s = min(transport.LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
             name = type(error).__name__
             context.emit(job, step=queue, status="waiting", message=str(error), error=name)
             log.warning(

@@ -22,7 +22,7 @@ from clipfleet.records import (
     done_record,
 )
 from workers.context import Context
-from workers.parts import find_part
+from workers.parts import clear_scratch, find_part
 from workers.prepare import stored_plan
 
 log = logging.getLogger("clipfleet")
@@ -40,23 +40,15 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     plan is gone, whoever follows the run finds the clip without a record and feeds it again.
     """
     plan = stored_plan(context, job)
-    redone_by = job.run_id if plan is not None and plan.job.redo else None
-    record = done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+    record = _find_record(context, job, plan)
     if record is None:
         if plan is None:
             log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
             return
-        options = context.options(job)
-        parts = _collect(context, job, plan, options)
-        if parts is None and plan.job.attempt < MAX_ATTEMPTS:
-            _prepare_again(context, app, plan.job)
-            return
-        if parts is None:
-            plan, parts = _given_up(plan), []
-        record = build_record(plan, parts, options=options)
-        key = keys.record(job.clip_uuid)
-        context.store.put(key, record.to_bytes(), content_type="application/json")
-    context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+        record = _write_record(context, app, job, plan)
+    if record is None:
+        return
+    clear_scratch(context, job)
     context.emit(
         job,
         step=ASSEMBLE,
@@ -64,6 +56,30 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
         windows=len(record.windows),
         message=record.first_error(),
     )
+
+
+def _find_record(context: Context, job: AssembleJob, plan: Plan | None) -> ClipRecord | None:
+    redone_by = job.run_id if plan is not None and plan.job.redo else None
+    return done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+
+
+def _write_record(context: Context, app: Celery, job: AssembleJob, plan: Plan) -> ClipRecord | None:
+    """The clip's record, written; None where the clip is prepared again instead."""
+    options = context.options(job)
+    parts = _collect(context, job, plan, options)
+    if parts is None:
+        # Another delivery may have written the record meanwhile, and cleared the parts away.
+        record = _find_record(context, job, plan)
+        if record is not None:
+            return record
+        if plan.job.attempt < MAX_ATTEMPTS:
+            _prepare_again(context, app, plan.job)
+            return None
+        plan, parts = _given_up(plan), []
+    record = build_record(plan, parts, options=options)
+    key = keys.record(job.clip_uuid)
+    context.store.put(key, record.to_bytes(), content_type="application/json")
+    return record
 
 
 def _prepare_again(context: Context, app: Celery, job: ClipJob) -> None:

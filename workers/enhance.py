@@ -1,6 +1,7 @@
 """The enhance queue: a caption becomes a better one."""
 
 from clipfleet import prompts
+from clipfleet.errors import ObjectMissing
 from clipfleet.messages import WindowJob
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.records import Failure, Part, Status
@@ -11,11 +12,17 @@ from workers.parts import find_part
 
 
 def enhance(context: Context, job: WindowJob) -> Part:
-    """Rewrite the window's caption; skipped where there is none. Raises a `ClipError`."""
+    """Rewrite the window's caption; skipped where it failed or is empty.
+
+    Raises a `ClipError`, or `ObjectMissing` where the caption's part is gone: then all of scratch
+    is, and the window is captioned again.
+    """
     options = context.options(job)
     caption = find_part(context, job, job.start_frame, job.end_frame, CAPTION)
-    if caption is None or caption.completion is None or not caption.completion.text:
-        reason = "the caption failed" if caption and caption.error else "the caption is empty"
+    if caption is None:
+        raise ObjectMissing(f"the caption of frames {job.start_frame} to {job.end_frame} is gone")
+    if caption.completion is None or not caption.completion.text:
+        reason = "the caption failed" if caption.error else "the caption is empty"
         return Part(status=Status.SKIPPED, error=_skipped(job, reason))
     variant, fp8, _ = options.rewriter
     model = holding(context, ENHANCE, variant, fp8=fp8)

@@ -4,16 +4,17 @@ Celery's Redis transport gives a message back once `visibility_timeout` has pass
 taken, whether its worker lives or not, and rarely looks while its loop blocks. (Measured: a task
 longer than the timeout ran twice; after kill -9 a task had not come back 60 s after a timeout of
 6 s.) So every worker, on a timer, renews its own messages and restores those whose lease ran out.
+Leases are by the broker's clock. Where that jumps, work may be done twice, and nothing is lost.
 """
 
 import logging
-import time
 from typing import Any
 
 import redis
 from celery import bootsteps
 
 from clipfleet.broker import WorkerBeat
+from workers import transport
 from workers.context import Context
 
 log = logging.getLogger("clipfleet")
@@ -41,7 +42,7 @@ def lease_step(context: Context, queues: tuple[str, ...]) -> type[bootsteps.Star
 
         def _keep(self, consumer: Any) -> None:
             try:
-                held = _renew(consumer.task_consumer.channel)
+                held = renew(consumer.task_consumer.channel)
                 beat = WorkerBeat(name=consumer.hostname, queues=queues, holds=held)
                 context.broker.beat(beat, expires_s=2 * lease_s)
             except (redis.RedisError, OSError, AttributeError, RuntimeError) as error:
@@ -56,13 +57,16 @@ def lease_step(context: Context, queues: tuple[str, ...]) -> type[bootsteps.Star
     return Leases
 
 
-def _renew(channel: Any) -> int:
+def renew(channel: Any) -> int:
     """Renew the messages this worker holds, restore expired ones; returns how many it holds."""
     qos = channel.qos
     tags = list(qos._delivered)
-    if tags:
-        with channel.conn_or_acquire() as client:
-            now = time.time()
-            client.zadd(qos.unacked_index_key, dict.fromkeys(tags, now), xx=True)
+    with channel.conn_or_acquire() as client:
+        transport.clock.set(client)
+        now = transport.clock.now()
+        # Leases from the future are of before the broker's clock went back: they begin now.
+        future = client.zrange(qos.unacked_index_key, f"({now}", "+inf", byscore=True)
+        if tags or future:
+            client.zadd(qos.unacked_index_key, dict.fromkeys([*tags, *future], now), xx=True)
     qos.restore_visible(num=100, interval=1)
     return len(tags)

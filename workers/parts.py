@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from clipfleet import keys
 from clipfleet.errors import EngineDead, Interrupted, ObjectMissing, StoreError
 from clipfleet.messages import Message, WindowJob
-from clipfleet.records import Failure, Part, Status
+from clipfleet.records import Failure, Part, Status, done_record
 from workers.context import Context
 from workers.media.packs import Pack
 
@@ -46,6 +46,21 @@ def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None
         },
     )
     _tell(context, job, queue, part)
+
+
+def clear_scratch(context: Context, job: Message) -> None:
+    """Remove a finished clip's parts: the plan first, so that late writers see that it is over."""
+    context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+    context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+
+
+def _take_back_if_late(context: Context, job: WindowJob, queue: str) -> None:
+    """Remove a part of a clip that another delivery finished meanwhile; nobody else would."""
+    if context.store.exists(keys.plan(job.clip_uuid, job.options_hash)):
+        return
+    if done_record(context.store, job.clip_uuid, job.options_hash) is not None:
+        where = (job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
+        context.store.delete(keys.part(*where, queue))
 
 
 def _tell(context: Context, job: WindowJob, queue: str, part: Part) -> None:
@@ -89,6 +104,7 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
         )
         part = failed(queue, job, error)
     write_part(context, job, queue, part)
+    _take_back_if_late(context, job, queue)
     return DONE
 
 

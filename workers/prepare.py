@@ -26,6 +26,7 @@ from workers.context import Context
 from workers.media import limits, onepass
 from workers.media.packs import Encoding
 from workers.media.windows import MIN_FRAMES
+from workers.parts import clear_scratch
 
 log = logging.getLogger("clipfleet")
 
@@ -38,7 +39,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
     redone_by = job.run_id if job.redo else None
     done = done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
     if done is not None:
-        context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+        clear_scratch(context, job)
         context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
         return
     options = context.options(job)

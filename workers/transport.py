@@ -1,16 +1,43 @@
-"""kombu's Redis transport, which drops what is not a message of ours and says so."""
+"""kombu's Redis transport by the broker's clock, which drops what is no message of ours.
 
+Workers' own clocks may be wrong. By theirs, a worker an hour ahead took all that others held, one
+an hour behind had its own taken, and what one ahead had held when it died came back in an hour.
+"""
+
+import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kombu import transport
 from kombu.transport import redis
-from kombu.utils import json
 
 from clipfleet.errors import MessageInvalid
 from workers import envelope
 
 Refuse = Callable[[str, str], None]
+
+# The longest that a task asks to wait for the store; one whose sender was ahead gets no more.
+LONGEST_WAIT_S = 60.0
+
+
+class Clock:
+    """The broker's time; between looks at it, by a clock that does not jump."""
+
+    _ahead_s = 0.0
+
+    def set(self, client: Any) -> None:
+        """Look at the broker's clock through a connection to it."""
+        seconds, microseconds = client.time()
+        self._ahead_s = seconds + microseconds / 1e6 - time.monotonic()
+
+    def now(self) -> float:
+        """In seconds since 1970."""
+        return self._ahead_s + time.monotonic()
+
+
+clock = Clock()
 
 
 class _QoS(redis.QoS):  # type: ignore[misc]
@@ -29,6 +56,11 @@ class _QoS(redis.QoS):  # type: ignore[misc]
 class _Channel(redis.Channel):  # type: ignore[misc]
     QoS = _QoS
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with self.conn_or_acquire() as client:
+            clock.set(client)  # kombu looks for expired leases before we do
+
 
 class Transport(redis.Transport):  # type: ignore[misc]
     """See `install`."""
@@ -45,14 +77,26 @@ class Transport(redis.Transport):  # type: ignore[misc]
         except MessageInvalid as error:
             Transport.refuse(queue, str(error))
             return
+        wait_no_longer(message["headers"])
         super()._deliver(message, queue)
 
 
+def wait_no_longer(headers: dict[str, Any]) -> None:
+    """Bring `eta`, which is by the clock of whoever sent it, within a task's longest wait."""
+    if headers.get("eta") is not None:
+        eta = datetime.fromisoformat(headers["eta"])
+        latest = datetime.now(eta.tzinfo or UTC) + timedelta(seconds=LONGEST_WAIT_S)
+        headers["eta"] = min(eta, latest.replace(tzinfo=eta.tzinfo)).isoformat()
+
+
 def _read(text: str) -> Any:
-    """The JSON of a message; what is none is told of as any other that is not ours."""
+    """The JSON of a message; what is none is told of as any other that is not ours.
+
+    kombu's own reader makes objects of whatever the text names, and fails in as many ways.
+    """
     try:
         return json.loads(text)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         return "no JSON"
 
 
@@ -63,6 +107,7 @@ def install(refuse: Refuse) -> None:
     """
     Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
     redis.loads = _read
+    redis.time = clock.now  # by which leases begin and end
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
         transport._transport_cache.pop(scheme, None)

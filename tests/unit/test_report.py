@@ -47,6 +47,19 @@ def test_captions_are_shown_with_the_preview_to_hold_them_against() -> None:
         assert f"/my  results/{window.preview_key}\n" in shown, "in one piece, to be copied"
 
 
+def test_what_a_model_wrote_is_shown_and_not_obeyed() -> None:
+    out = io.StringIO()
+    parts = [
+        {"caption": completed("A \x1b[31mred\x1b]0;title\x07 car."), "preview": previewed(0, 9)}
+    ]
+    record = build_record(
+        PLAN.model_copy(update={"windows": PLAN.windows[:1]}), parts, options=Options()
+    )
+    line = ManifestLine(clip_uuid=record.span_uuid, source="s3://bucket/a.mp4")
+    print_captions(Console(file=out, width=200), [(line, record)], "/results")
+    assert "A \\x1b[31mred\\x1b]0;title\\x07 car." in out.getvalue()
+
+
 def test_of_many_windows_the_first_alone_is_shown() -> None:
     out = io.StringIO()
     record = captioned()

@@ -1,0 +1,88 @@
+"""The job that the protocol is tried on: clips, runs, stand-ins for decoder and engine."""
+
+from clipfleet import keys
+from clipfleet.errors import ObjectMissing
+from clipfleet.messages import ClipJob, WindowJob
+from clipfleet.options import Options
+from clipfleet.queues import CAPTION, ENHANCE, PREVIEW
+from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status
+from tests.unit.records import SOURCE, completed, previewed, window_plan
+from workers import parts
+from workers.context import Context
+
+# Each clip's windows. The caption of frames 4 to 9 fails; the second clip cannot be cut.
+CLIPS = {"file:///two.mp4": [(0, 3), (4, 9)], "file:///none.mp4": []}
+FAILING = 4
+
+OPTIONS = {
+    "first": Options.model_validate({"enhance": {"enabled": True}}),
+    "again": Options.model_validate({"enhance": {"enabled": True}}),
+    "other": Options.model_validate({"prepare": {"generate_previews": False}}),
+}
+LINES = [ManifestLine(clip_uuid=keys.clip_uuid(source), source=source) for source in CLIPS]
+WINDOWS = {line.clip_uuid: CLIPS[line.source] for line in LINES}
+
+
+def caption(context: Context, job: WindowJob) -> Part:
+    """Reads its frames, and says the same each time."""
+    context.store.get(keys.frames(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame))
+    if job.start_frame == FAILING:
+        raise ValueError("this one cannot be captioned")
+    return completed(f"{job.options_hash} {job.start_frame}")
+
+
+def enhance(context: Context, job: WindowJob) -> Part:
+    found = parts.find_part(context, job, job.start_frame, job.end_frame, CAPTION)
+    if found is None:
+        raise ObjectMissing("the caption is gone")
+    if found.completion is None:
+        return Part(status=Status.SKIPPED)
+    return completed(f"Lo! {found.completion.text}")
+
+
+def preview(context: Context, job: WindowJob) -> Part:
+    where = (job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
+    context.store.get(keys.preview_frames(*where))
+    return previewed(job.start_frame, job.end_frame)
+
+
+WORK = {CAPTION: caption, ENHANCE: enhance, PREVIEW: preview}
+
+
+def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
+    """In place of the decoder."""
+    if not WINDOWS[job.clip_uuid]:
+        failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
+        return Plan(job=job, source=None, windows=[], errors=[failure])
+    for window in WINDOWS[job.clip_uuid]:
+        where = (job.clip_uuid, job.options_hash, *window)
+        context.store.put(keys.frames(*where), b"frames")
+        if options.prepare.generate_previews:
+            context.store.put(keys.preview_frames(*where), b"frames")
+    windows = [window_plan(*window) for window in WINDOWS[job.clip_uuid]]
+    return Plan(job=job, source=SOURCE, windows=windows)
+
+
+def faults_of(record: ClipRecord) -> list[str]:
+    """What a record lacks, or has that it should not have."""
+    if [(w.start_frame, w.end_frame) for w in record.windows] != WINDOWS[record.span_uuid]:
+        return [f"its windows are {record.windows}"]
+    options = next(o for o in OPTIONS.values() if o.hash == record.options_hash)
+    found = []
+    for window in record.windows:
+        failed = window.start_frame == FAILING
+        text = None if failed else f"{options.hash} {window.start_frame}"
+        enhanced = None if failed or not options.enhance.enabled else f"Lo! {text}"
+        wanted = {
+            "qwen_caption": text,
+            "qwen_lm_enhanced_caption": enhanced,
+            "caption_status": Status.ERROR if failed else Status.OK,
+            "preview_status": Status.OK if options.prepare.generate_previews else Status.SKIPPED,
+        }
+        has = {name: getattr(window, name) for name in wanted}
+        found += [f"{name} is {has[name]}" for name in wanted if has[name] != wanted[name]]
+    return found
+
+
+def lost_its_parts(record: ClipRecord) -> bool:
+    return any(error.error == "PartsMissing" for error in record.errors)
