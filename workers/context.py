@@ -115,7 +115,7 @@ class Context:
             return
         else:
             raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
-        with tempfile.TemporaryFile(prefix="clipfleet-") as file:
+        with _temporary_file() as file:
             try:
                 _fetch(store, key, file, limit)
             except ObjectMissing:
@@ -148,13 +148,28 @@ def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
         piece = store.get(key, start=start, length=_FETCH_BYTES)
         if len(piece) != min(_FETCH_BYTES, size_bytes - start):
             raise StoreUnavailable(f"{key} changed while it was read")
-        try:
+        with _disk_errors():
             file.write(piece)
             file.flush()
-        except OSError as error:
-            where = tempfile.gettempdir()
-            raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
     file.seek(0)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    with _disk_errors():  # a full disk may have no room for a name
+        file = tempfile.TemporaryFile(prefix="clipfleet-")  # noqa: SIM115
+    with file:
+        yield file
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What this machine's disk refuses as `StoreFull`: there will be room again."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "the folder for temporary files"
+        raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
 
 
 def _open_file(path: Path, limit: int) -> BinaryIO:

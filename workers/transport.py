@@ -7,7 +7,7 @@ an hour behind had its own taken, and what one ahead had held when it died came 
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from kombu import transport
@@ -82,10 +82,13 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 def wait_no_longer(headers: dict[str, Any]) -> None:
-    """Bring `eta`, which is by the clock of whoever sent it, within a task's longest wait."""
+    """Bring `eta`, which is by the clock of whoever sent it, within a task's longest wait.
+
+    By `time.time`, as the timer that it is put in has it.
+    """
     if headers.get("eta") is not None:
         eta = datetime.fromisoformat(headers["eta"])
-        latest = datetime.now(eta.tzinfo or UTC) + timedelta(seconds=LONGEST_WAIT_S)
+        latest = datetime.fromtimestamp(time.time() + LONGEST_WAIT_S, eta.tzinfo or UTC)
         headers["eta"] = min(eta, latest.replace(tzinfo=eta.tzinfo)).isoformat()
 
 

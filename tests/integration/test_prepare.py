@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from clipfleet import keys
-from clipfleet.errors import ClipMissing, ClipTooLarge, StoreUnavailable
+from clipfleet.errors import ClipMissing, ClipTooLarge, StoreFull, StoreUnavailable
 from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.records import Plan
@@ -195,3 +195,14 @@ def test_fetching_leaves_no_file_behind(
     with context_on(folder_store).open_clip(job_for("file:///x.mp4", asked, staged=True)) as file:
         assert os.listdir(temp) == []  # noqa: PTH208 - unlinked even while it is open
         assert file.read(4)
+
+
+def test_a_disk_without_room_for_a_temporary_file_is_no_fault_of_the_clip(
+    folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = options()
+    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))  # it fails as a full one does
+
+    with pytest.raises(StoreFull, match="the clip does not fit in .*gone"):
+        cut_clip(context_on(folder_store), job_for("file:///a.mp4", asked, staged=True), asked)
