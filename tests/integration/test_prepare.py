@@ -204,5 +204,5 @@ def test_a_disk_without_room_for_a_temporary_file_is_no_fault_of_the_clip(
     folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))  # it fails as a full one does
 
-    with pytest.raises(StoreFull, match="the clip does not fit in .*gone"):
+    with pytest.raises(StoreFull, match=r"the clip does not fit in .*gone"):
         cut_clip(context_on(folder_store), job_for("file:///a.mp4", asked, staged=True), asked)
