@@ -83,7 +83,7 @@ TABLE = (
     Bad(
         "a broker address that is none",
         ("submit", "{clips}", "--store", "{tmp}/out", "--broker", "localhost"),
-        "give redis://HOST:PORT",
+        "give redis://:PASSWORD@HOST:PORT",
         4,
     ),
     Bad(
