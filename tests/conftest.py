@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker import BrokerServer
 from tests.cli import Cli
 from tests.priority import be_ordinary
 from tests.s3_server import INSTALL, S3Server, missing_binaries
+from tests.small_fleet import SmallFleet
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,6 +68,16 @@ def cli(cache_dir: Path) -> Iterator[Cli]:
     finally:
         commands.end()
         shutil.rmtree(commands.temp, ignore_errors=True)
+
+
+@pytest.fixture
+def small_fleet(cli: Cli, tmp_path: Path) -> Iterator[SmallFleet]:
+    with BrokerServer(tmp_path) as broker:
+        fleet = SmallFleet(cli, broker, tmp_path)
+        try:
+            yield fleet
+        finally:
+            fleet.stop()
 
 
 @pytest.fixture(scope="session")

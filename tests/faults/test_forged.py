@@ -16,7 +16,7 @@ from clipfleet.errors import MessageInvalid
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, QUEUES, make_app, send_clip, send_windows
 from tests.broker import BrokerServer
-from tests.faults.conftest import SmallFleet
+from tests.small_fleet import SmallFleet
 from workers import envelope
 
 pytestmark = pytest.mark.faults

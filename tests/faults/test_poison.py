@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SmallFleet
+from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.faults
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.faults.conftest import SmallFleet
+from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.faults
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store, open_store
 from producer import manifest
-from tests.broker import BrokerServer
 from tests.cli import Cli
-from tests.faults.conftest import SmallFleet
+from tests.small_fleet import SmallFleet
 
 pytestmark = pytest.mark.integration
 
@@ -37,16 +35,6 @@ NAMES = (
 
 
 @pytest.fixture
-def fleet(cli: Cli, tmp_path: Path) -> Iterator[SmallFleet]:
-    with BrokerServer(tmp_path) as broker:
-        fleet = SmallFleet(cli, broker, tmp_path)
-        try:
-            yield fleet
-        finally:
-            fleet.stop()
-
-
-@pytest.fixture
 def clips(tmp_path: Path) -> Path:
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -64,15 +52,15 @@ def raw(said: str) -> list[str]:
 
 
 def test_clips_of_any_name_come_to_their_records_and_print_on_a_line_each(
-    fleet: SmallFleet, clips: Path, tmp_path: Path
+    small_fleet: SmallFleet, clips: Path, tmp_path: Path
 ) -> None:
     before = {path.name for path in tmp_path.iterdir()}
-    fleet.start()
+    small_fleet.start()
 
-    done = fleet.submit(clips, clips / ".." / "clips", "--run", "r", "--wait")
-    status = fleet.run("status", "r")
-    listed = fleet.run("failures", "r", "--json")
-    again = fleet.run("retry", "r", "--only", "new\nline.mp4", "--run", "again", "--wait")
+    done = small_fleet.submit(clips, clips / ".." / "clips", "--run", "r", "--wait")
+    status = small_fleet.run("status", "r")
+    listed = small_fleet.run("failures", "r", "--json")
+    again = small_fleet.run("retry", "r", "--only", "new\nline.mp4", "--run", "again", "--wait")
 
     assert (done.returncode, status.returncode, listed.returncode) == (3, 3, 3), done.stdout
     assert again.returncode == 3, again.stdout
@@ -87,15 +75,17 @@ def test_clips_of_any_name_come_to_their_records_and_print_on_a_line_each(
     assert "[bold]markup[" in done.stdout
     after = {path.name for path in tmp_path.iterdir()}
     assert after - before <= {"out", "workers.log"}
-    assert {path.name for path in fleet.out.iterdir()} <= {"metas", "runs", "scratch", ".tmp"}
+    assert {path.name for path in small_fleet.out.iterdir()} <= {"metas", "runs", "scratch", ".tmp"}
 
 
-def test_a_path_of_almost_4_kib_is_refused_on_one_line(fleet: SmallFleet, tmp_path: Path) -> None:
+def test_a_path_of_almost_4_kib_is_refused_on_one_line(
+    small_fleet: SmallFleet, tmp_path: Path
+) -> None:
     folder = tmp_path.joinpath("deep", *["d" * 250] * 14)
     folder.mkdir(parents=True)
     (folder / "clip.mp4").write_text("not a video")
 
-    said = fleet.submit(tmp_path / "deep")
+    said = small_fleet.submit(tmp_path / "deep")
 
     assert said.returncode == 2
     assert re.fullmatch(r"clipfleet: clip.mp4: its URI takes 3,\d+ bytes, over .*\n", said.stdout)
