@@ -4,6 +4,7 @@ Fails on one that is not in `IGNORED`. Where the service cannot be reached, says
 fails nothing: lint must work without a network. Standard library only, and one request.
 """
 
+import http.client
 import json
 import os
 import re
@@ -20,6 +21,9 @@ TIMEOUT_S = 5
 # What the service must know to be believed: a mirror may answer, and know nothing.
 KNOWN_BAD = ("jinja2", "2.10")
 
+# What comes of a service that is away, or answers with something else.
+BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, http.client.HTTPException)
+
 # Vulnerabilities that do not reach us: until when that holds, to be looked at again, and why.
 IGNORED: dict[str, tuple[date, str]] = {}
 
@@ -29,7 +33,7 @@ def main() -> int:
     versions = pins("\n".join((ROOT / name).read_text() for name in PINNED_IN))
     try:
         found = ask(os.environ.get("OSV_URL", SERVICE), [KNOWN_BAD, *versions])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except BROKEN as error:
         print(f"audit: not done, for the service does not answer ({error})"[:200])
         return 0
     if not found.pop(0):

@@ -118,7 +118,7 @@ def campaign(
             seconds = storm.blow(give_up_s=GIVE_UP_S)
             left = left_over(store, broker.url, within_s=10 * LEASE_S)
             fleet.stop()
-            left += [f"process {process.pid}" for process in fleet.left()]
+            left += [f"process {process.pid}" for process in fleet.left(within_s=5.0)]
         finally:
             fleet.end()
     after = Aftermath(store, RUN)
@@ -151,7 +151,9 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
         return
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True)
+    if subprocess.run(mount, check=False).returncode:
+        yield None  # as root without the right to
+        return
     try:
         yield folder
     finally:

@@ -7,6 +7,7 @@ Each task's name is its queue's name.
 """
 
 import contextlib
+import math
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
 
     transport = {
         "visibility_timeout": lease_s,
+        # A worker that dies as it restores what others held keeps no one from it for longer.
+        "unacked_mutex_expire": max(1, math.ceil(lease_s)),
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,

@@ -55,7 +55,7 @@ def make_plan(
     if not found.clips:
         raise UsageError("; ".join(found.problems) or "no clips: name files, folders or s3:// URLs")
     for problem in found.problems:
-        console.print(f"clipfleet: {problem}", style="red", soft_wrap=True, markup=False)
+        console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
     clips = found.clips[:limit]
     store = settings.open_store(settings.store)
     store.prepare()

@@ -139,7 +139,7 @@ def _add_task(
         try:
             job = message_type.read(payload)
             with _suspicion(context, self.request) as given_up:
-                return step(job, given_up)
+                return _do(context, self.request, step, job, given_up)
         except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
             return None
@@ -154,9 +154,6 @@ def _add_task(
             log.warning("%s", error, extra={"action": "broker_refused"})
             _give_back(str(error))
         except StoreError as error:
-            if self.request.retries >= context.settings.max_retries:
-                with contextlib.suppress(StoreError):
-                    return step(job, StoreGaveOut(self.request.retries + 1, error))
             wait_s = min(transport.LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
             name = type(error).__name__
             context.emit(job, step=queue, status="waiting", message=str(error), error=name)
@@ -170,6 +167,25 @@ def _add_task(
 
     # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
     app.task(task, name=queue, bind=True, shared=False, max_retries=None)
+
+
+def _do(
+    context: Context, request: Any, step: Step, job: Any, given_up: ClipError | None
+) -> str | None:
+    """Do a step. Where the store failed it too often, record that instead, if that can be stored.
+
+    If not, the store is away and it is not the clip: the count begins anew.
+    """
+    try:
+        return step(job, given_up)
+    except StoreError as error:
+        if request.retries < context.settings.max_retries:
+            raise
+        try:
+            return step(job, StoreGaveOut(request.retries + 1, error))
+        except StoreError:
+            request.retries = 0
+            raise error from None
 
 
 def _give_back(reason: str) -> NoReturn:

@@ -83,6 +83,7 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
     found = find_part(context, job, job.start_frame, job.end_frame, queue)
     if found is not None:
         _tell(context, job, queue, found)
+        _take_back_if_late(context, job, queue)  # whoever wrote it may not have come to that
         return DONE
     try:
         part = work(context, job)

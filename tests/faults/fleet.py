@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Fleet:
         self._env = {**os.environ, **settings}
         self._producer_command = [str(Path(sys.executable).with_name("clipfleet")), *producer]
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._ended = set[int]()
 
     def start_all(self) -> None:
         """Start every worker, and the producer."""
@@ -102,8 +104,10 @@ class Fleet:
 
     def ended(self, name: str) -> int | None:
         """Its exit code, once what is left of its group is gone as well."""
-        code = self.processes[name].poll()
-        if code is not None:
+        process = self.processes[name]
+        code = process.poll()
+        if code is not None and process.pid not in self._ended:
+            self._ended.add(process.pid)  # its number may be another's soon
             self.signal(name, signal.SIGKILL)
         return code
 
@@ -116,15 +120,22 @@ class Fleet:
 
     def end(self) -> None:
         """End whatever there is."""
-        for name in self.processes:
-            self.signal(name, signal.SIGKILL)
-            self.processes[name].wait()
-        for process in self.left():
+        for name, process in self.processes.items():
+            if self.ended(name) is None:
+                self.signal(name, signal.SIGKILL)
+                process.wait()
+        for stray in self.left():
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                stray.kill()
 
-    def left(self) -> list[psutil.Process]:
-        """Every live process that descends from these."""
+    def left(self, *, within_s: float = 0.0) -> list[psutil.Process]:
+        """Every live process that descends from these, and still does after so long."""
+        deadline = time.monotonic() + within_s
+        while (found := self._left()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    def _left(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):

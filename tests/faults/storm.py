@@ -163,7 +163,7 @@ class Storm:
     def _span(
         self, what: str, up_to_s: float, do: Callable[[], object], undo: Callable[[], object]
     ) -> Iterator[Blow]:
-        """`do`, and some seconds later `undo`. One of a kind at a time: spans lie in a row."""
+        """`do`, and some seconds later `undo`."""
         at = self._moment()
         yield Blow(at, what, do)
         yield Blow(at + self._chance.uniform(0.2, 1.0) * up_to_s, "", undo)
@@ -180,8 +180,9 @@ class Storm:
             self._fleet.signal(kind, signal.SIGSTOP)
 
         def go_on() -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(stopped[0], signal.SIGCONT)
+            for group in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGCONT)
 
         yield Blow(at, f"stop {kind}", stop)
         yield Blow(at + seconds, "", go_on)

@@ -49,6 +49,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     with Service(("127.0.0.1", 0), _Answer) as server:
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setenv("OSV_URL", f"http://127.0.0.1:{server.server_port}/v1/querybatch")
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))
         serving.start()

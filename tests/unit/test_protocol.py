@@ -54,7 +54,7 @@ number, few = st.integers(0, 30), st.integers(0, 9)
 
 
 class Protocol(RuleBasedStateMachine):
-    """Two runs over three clips, and all that may befall them."""
+    """Three runs over two clips, and all that may befall them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -328,6 +328,17 @@ def test_a_part_that_comes_after_the_record_is_taken_back() -> None:
     protocol.a_worker_is_overtaken(which=0, operations=3)  # it has read the frames by then
 
     protocol.teardown()  # where it goes on
+
+
+def test_a_part_that_comes_late_is_taken_back_by_whoever_finds_it_next() -> None:
+    protocol = Protocol()
+    protocol.a_queue_is_worked_off(PREPARE)
+    protocol.a_worker_is_overtaken(which=0, operations=3)
+    protocol.go_on(0, 1)  # it has written its part
+
+    protocol.end_a_worker(0, Ending.FAILURE)  # the look whether it is late fails, and is retried
+
+    protocol.teardown()
 
 
 def test_a_whole_record_stays_though_a_second_assemble_finds_its_parts_cleared_away() -> None:

@@ -1,0 +1,73 @@
+"""A fleet without an engine: a broker, a folder store, a prepare and an assemble worker."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from clipfleet.records import ClipRecord
+from tests.broker import BrokerServer
+from tests.cli import Cli
+
+LEASE_S = 3.0
+
+
+class SmallFleet:
+    """What clips without a window need from start to end: those that cannot be captioned."""
+
+    def __init__(self, cli: Cli, broker: BrokerServer, folder: Path) -> None:
+        self._cli = cli
+        self.broker = broker
+        self.out = folder / "out"
+        self.log = folder / "workers.log"
+        self.settings = {
+            "CLIPFLEET_BROKER": broker.url,
+            "CLIPFLEET_STORE": str(self.out),
+            "CLIPFLEET_LEASE_S": str(LEASE_S),
+        }
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *, prepare: str | None = None) -> None:
+        """Start the workers; `prepare` is a program to run in place of the prepare worker."""
+        as_is = [sys.executable, "-P", "-m", "workers"]
+        commands = [
+            [sys.executable, "-P", "-c", prepare] if prepare else [*as_is, "prepare"],
+            [*as_is, "assemble"],
+        ]
+        env = {**self._cli.env, **self.settings, "CLIPFLEET_CONCURRENCY": "1"}
+        with self.log.open("a") as log:
+            self._workers += [
+                subprocess.Popen(c, env=env, cwd=self._cli.work, stderr=log, process_group=0)
+                for c in commands
+            ]
+
+    def stop(self) -> None:
+        for worker in self._workers:
+            worker.send_signal(signal.SIGTERM)
+        for worker in self._workers:
+            worker.wait(30)
+
+    def pause_prepare(self) -> None:
+        """Stop the prepare worker's processes where they are."""
+        os.killpg(self._workers[0].pid, signal.SIGSTOP)
+
+    def continue_prepare(self) -> None:
+        os.killpg(self._workers[0].pid, signal.SIGCONT)
+
+    def submit_in_background(self, *arguments: str | Path) -> "subprocess.Popen[str]":
+        return self._cli.start("submit", *arguments, **self.settings)
+
+    def submit(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        return self._cli.run("submit", *arguments, timeout_s=120, **self.settings)
+
+    def run(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """A command of `clipfleet` on this fleet."""
+        return self._cli.run(*arguments, timeout_s=120, **self.settings)
+
+    def records(self) -> dict[str, ClipRecord]:
+        found = [
+            ClipRecord.model_validate_json(path.read_bytes())
+            for path in self.out.glob("metas/v0/*.json")
+        ]
+        return {Path(record.source_video).name: record for record in found}
