@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from clipfleet.errors import ObjectMissing
 
+# What `prepare` writes and deletes, to see that it can. One name for all: where a process dies in
+# between, the next to start removes it.
+PROBE = "scratch/probe"
+
 # An object's bytes, whole or in parts that are written one after the other.
 Data = bytes | memoryview | tuple[bytes | memoryview, ...]
 

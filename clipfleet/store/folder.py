@@ -17,7 +17,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from clipfleet.store.base import Data, ObjectInfo, Store
+from clipfleet.store.base import PROBE, Data, ObjectInfo, Store
 from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
@@ -48,9 +48,8 @@ class FolderStore(Store):
             self._temp_folder.mkdir(exist_ok=True)
             self._clear_stale_temps()
             self._expire_scratch()
-        probe = f"scratch/probe-{uuid.uuid4().hex}"
-        self.put(probe, b"")
-        self.delete_prefix(probe)
+        self.put(PROBE, b"")
+        self.delete_prefix(PROBE)
 
     def put(
         self,

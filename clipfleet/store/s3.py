@@ -29,7 +29,7 @@ from clipfleet.errors import (
     StoreUnavailable,
     UsageError,
 )
-from clipfleet.store.base import Data, ObjectInfo, Store
+from clipfleet.store.base import PROBE, Data, ObjectInfo, Store
 from clipfleet.store.object_key import check_key, check_prefix
 
 logger = logging.getLogger(__name__)
@@ -101,9 +101,8 @@ class S3Store(Store):
         with self._named_errors("prepare the store"):
             if not self._bucket_exists():
                 self._make_bucket()
-        probe = f"scratch/probe-{uuid.uuid4().hex}"
-        self.put(probe, b"")
-        self.delete(probe)
+        self.put(PROBE, b"")
+        self.delete(PROBE)
         with self._named_errors("set the lifecycle rule for scratch"):
             try:
                 self._expire_scratch()

@@ -16,6 +16,7 @@ from clipfleet.errors import (
     StoreError,
 )
 from clipfleet.store import Store, open_store
+from clipfleet.store.base import PROBE
 from tests.integration.conftest import open_s3
 from tests.s3_server import S3Server
 
@@ -343,3 +344,11 @@ def test_a_store_that_was_never_made_is_said_to_be_missing(
     with pytest.raises(ObjectMissing):
         use(store)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_a_process_that_died_as_it_prepared_left_is_gone_with_the_next(store: Store) -> None:
+    store.put(PROBE, b"")
+
+    store.prepare()
+
+    assert [item.key for item in store.list("scratch/")] == []
