@@ -23,12 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test has one kind; the quick kinds go first.
 
     The engine goes last: with vLLM loaded into this process, CPython 3.11 cannot parse any further
-    module ("AST constructor recursion depth mismatch"). Where several processes test, one takes
-    all that need the S3 server, of which a machine has one: others would wait for their turn.
+    module ("AST constructor recursion depth mismatch").
     """
-    for item in items:
-        if "s3_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("s3"))
 
     def kind(item: pytest.Item) -> int:
         marks = [k for k in KINDS if item.get_closest_marker(k)]
