@@ -34,6 +34,15 @@ def source_bytes(source: str) -> int:
     return len(json.dumps(source)) - 2
 
 
+def faults(error: ValidationError, *, most: int = 1, whole: str = "message: ") -> str:
+    """What the schema says is wrong, each with its place; `whole` stands for that of all of it."""
+    said = []
+    for each in error.errors()[:most]:
+        place = ".".join(map(str, each["loc"]))[:100]
+        said.append((f"{place}: " if place else whole) + each["msg"])
+    return "; ".join(said)
+
+
 def _check_source(source: str) -> str:
     if source_bytes(source) > MAX_SOURCE_BYTES:
         raise ValueError(f"it takes more than {MAX_SOURCE_BYTES} bytes as JSON")
@@ -64,11 +73,7 @@ class Message(BaseModel):
         try:
             return cls.model_validate(payload)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, e['loc']))[:100] or 'message'}: {e['msg']}"
-                for e in error.errors()[:5]
-            )
-            raise MessageInvalid(f"not a {cls.__name__}: {faults}") from None
+            raise MessageInvalid(f"not a {cls.__name__}: {faults(error, most=5)}") from None
 
 
 class ClipJob(Message):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing, UsageError
-from clipfleet.messages import RunId, Source
+from clipfleet.messages import RunId, Source, faults
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store
@@ -64,7 +64,7 @@ def read_options(store: Store, run_id: str) -> Options:
     except ObjectMissing:
         raise UsageError(f"there is no run {run_id} in {store.uri}") from None
     except ValidationError as error:
-        raise UsageError(f"{key}: {_first_fault(error)}") from None
+        raise UsageError(f"{key}: {faults(error, whole='')[:300]}") from None
 
 
 def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
@@ -80,14 +80,8 @@ def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
                 line = ManifestLine.model_validate_json(text)
                 _SOURCE.validate_python(line.source)
             except ValidationError as error:
-                raise UsageError(f"{key}, line {place}: {_first_fault(error)}") from None
+                raise UsageError(f"{key}, line {place}: {faults(error, whole='')[:300]}") from None
             yield line
 
 
 _SOURCE: TypeAdapter[str] = TypeAdapter(Source)
-
-
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))[:100]
-    return f"{where}: {first['msg']}"[:300] if where else first["msg"][:300]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clipfleet.errors import MessageInvalid
-from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob, faults
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW
 
 # Of the body as it travels. A job takes under 4 KiB; a window's carries its chord's as well.
@@ -144,9 +144,7 @@ def check(message: Any, queue: str) -> None:
         args, kwargs, embed = json.loads(base64.b64decode(envelope.body, validate=True))
         _Body(args=args, kwargs=kwargs, embed=embed)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))[:100] or "message"
-        raise MessageInvalid(f"{where}: {first['msg']}"[:400]) from None
+        raise MessageInvalid(faults(error)[:400]) from None
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise MessageInvalid(f"its body is not ours: {error}"[:400]) from None
     if envelope.headers.task != queue or envelope.properties.delivery_info.routing_key != queue:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from kombu import Connection
 from tests.broker import BrokerServer
 from tests.cli import Cli
 from tests.small_fleet import LEASE_S, SmallFleet
+from tests.waiting import wait_for
 from workers import leases, transport
 
 pytestmark = pytest.mark.faults
@@ -101,13 +102,6 @@ def clips(folder: Path, names: str) -> list[Path]:
     for path in paths:
         path.write_text(path.stem)
     return paths
-
-
-def wait_for(what: str, condition: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {within_s} s"
-        time.sleep(0.05)
 
 
 def test_a_clip_is_prepared_once_though_workers_clocks_are_hours_apart(

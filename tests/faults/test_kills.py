@@ -1,8 +1,6 @@
 """Workers are killed in the middle of a run, and nothing is lost."""
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -10,6 +8,7 @@ import pytest
 
 from clipfleet.records import ClipRecord
 from tests.cli import Cli, command_line
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -32,13 +31,6 @@ def main_process(cli: Cli, queue: str) -> psutil.Process | None:
         if f"-m workers {queue} " in line or (f"celeryd: {queue}-" in line and "Main" in line):
             return process
     return None
-
-
-def wait_for(what: str, condition: Callable[[], bool], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {within_s} s"
-        time.sleep(0.05)
 
 
 def test_every_clip_is_done_once_though_each_kind_of_worker_is_killed(

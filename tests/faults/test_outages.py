@@ -1,23 +1,16 @@
 """The store or the broker goes away for a while; nothing is lost and nobody lends a hand."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.small_fleet import SmallFleet
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
 TRIES = 5  # more than the 3 that Celery makes by itself
-
-
-def wait_for(what: str, condition: Callable[[], object], within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {within_s} s"
-        time.sleep(0.1)
 
 
 def test_tasks_wait_for_a_store_however_long_it_is_away(
