@@ -7,9 +7,10 @@ import socket
 import stat
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -37,6 +38,7 @@ from workers.loaded import LoadedModel
 log = logging.getLogger("clipfleet")
 
 _OPTIONS_KEPT = 64
+_CANCELLED_KEPT_S = 2.0
 _FETCH_BYTES = 16 << 20
 
 
@@ -50,6 +52,7 @@ class Context:
         self.engine_dead = False
         self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
         self._options_lock = threading.Lock()
+        self._cancelled: dict[str, tuple[bool, float]] = {}
 
     @functools.cached_property
     def store(self) -> Store:
@@ -71,22 +74,18 @@ class Context:
     def options(self, message: Message) -> Options:
         """The options of the message's run, read from the store once.
 
-        Raises `MessageInvalid` where the run's options do not have the hash that it names.
+        Raises `MessageInvalid` where neither the run's options nor those of one of its clips have
+        the hash that it names.
         """
         wanted = (message.run_id, message.options_hash)
         with self._options_lock:
             if wanted in self._options:
                 self._options.move_to_end(wanted)
                 return self._options[wanted]
-        try:
-            data = self.store.get(keys.run_options(message.run_id))
-            options = Options.model_validate_json(data)
-        except ObjectMissing:
-            raise MessageInvalid(f"run {message.run_id} has no options in the store") from None
-        except ValidationError as error:
-            raise MessageInvalid(
-                f"the options of run {message.run_id} are not of this version: {error}"[:500]
-            ) from None
+        options = self._read_options(message.run_id, keys.run_options(message.run_id))
+        if options.hash != message.options_hash:  # the clip may have some of its own
+            key = keys.run_variant(message.run_id, message.options_hash)
+            options = self._read_options(message.run_id, key)
         if options.hash != message.options_hash:
             raise MessageInvalid(f"run {message.run_id} has other options than the message names")
         with self._options_lock:
@@ -94,6 +93,32 @@ class Context:
             while len(self._options) > _OPTIONS_KEPT:
                 self._options.popitem(last=False)
         return options
+
+    def _read_options(self, run_id: str, key: str) -> Options:
+        try:
+            return Options.model_validate_json(self.store.get(key))
+        except ObjectMissing:
+            raise MessageInvalid(
+                f"run {run_id} has no options in the store of the hash that the message names"
+            ) from None
+        except ValidationError as error:
+            raise MessageInvalid(
+                f"the options of run {run_id} are not of this version: {error}"[:500]
+            ) from None
+
+    def cancelled(self, message: Message) -> bool:
+        """Whether the message's run is cancelled, as of two seconds ago at most.
+
+        Raises `BrokerError`.
+        """
+        now = time.monotonic()
+        said, until = self._cancelled.get(message.run_id, (False, 0.0))
+        if now >= until:
+            said = self.broker.cancelled(message.run_id)
+            if len(self._cancelled) >= _OPTIONS_KEPT:
+                self._cancelled.clear()
+            self._cancelled[message.run_id] = (said, now + _CANCELLED_KEPT_S)
+        return said
 
     @contextmanager
     def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
@@ -130,6 +155,11 @@ class Context:
         for engine in {model.engine for model in self.models.values()}:
             engine.interrupt()
 
+    def busy(self) -> float | None:
+        """The share of the time since this was last asked in which an engine worked; None: none."""
+        models = {id(model): model for model in self.models.values()}.values()
+        return max((model.busy.share() for model in models), default=None)
+
     def close_models(self) -> None:
         """Let the engines go."""
         for engine in {model.engine for model in self.models.values()}:
@@ -158,8 +188,12 @@ def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
 def _temporary_file() -> Iterator[BinaryIO]:
     with _disk_errors():  # a full disk may have no room for a name
         file = tempfile.TemporaryFile(prefix="clipfleet-")  # noqa: SIM115
-    with file:
+    try:
         yield file
+    finally:
+        # What did not fit is tried once more as it is closed, and that would hide why it did not.
+        with suppress(OSError):
+            file.close()
 
 
 @contextmanager

@@ -206,3 +206,15 @@ def test_a_disk_without_room_for_a_temporary_file_is_no_fault_of_the_clip(
 
     with pytest.raises(StoreFull, match=r"the clip does not fit in .*gone"):
         cut_clip(context_on(folder_store), job_for("file:///a.mp4", asked, staged=True), asked)
+
+
+def test_a_disk_that_fills_as_the_clip_is_fetched_is_no_fault_of_the_clip(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = options()
+    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    full = Path("/dev/full")  # takes a file's name, and no byte
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("r+b"))
+
+    with pytest.raises(StoreFull, match="the clip does not fit"):
+        cut_clip(context_on(folder_store), job_for("file:///a.mp4", asked, staged=True), asked)
