@@ -58,8 +58,13 @@ class Room:
             check_key(keys.record(line.clip_uuid))
             sources.short_name(line.source)
             sources.local_path(line)
-            claim = line.model_dump(exclude={"num_bytes"})
-            ClipJob(run_id=JOB.run_id, options_hash=HASH, **claim)
+            ClipJob(
+                run_id=JOB.run_id,
+                clip_uuid=line.clip_uuid,
+                options_hash=line.options_hash or HASH,
+                source=line.source,
+                span_s=list(line.span) if line.span else None,
+            )
 
     def options_by_worker(self) -> None:
         """Read the run's options as a worker does that has not read them before."""

@@ -6,6 +6,8 @@ from urllib.parse import quote
 RECORDS = "metas/v0/"
 PREVIEWS = "previews/"
 SCRATCH = "scratch/"
+ACTIVE = "active/"
+RUNS = "runs/"
 
 
 def clip_uuid(source: str, span: tuple[float, float] | None = None) -> str:
@@ -36,7 +38,7 @@ def clip(clip: str) -> str:
 
 def run(run_id: str) -> str:
     """Everything about a run."""
-    return f"runs/{quote(run_id, safe='')}/"
+    return f"{RUNS}{quote(run_id, safe='')}/"
 
 
 def run_options(run_id: str) -> str:
@@ -44,14 +46,34 @@ def run_options(run_id: str) -> str:
     return run(run_id) + "options.json"
 
 
+def run_variant(run_id: str, options_hash: str) -> str:
+    """Options that single clips of the run were given."""
+    return f"{run(run_id)}options/{options_hash}.json"
+
+
+def run_head(run_id: str) -> str:
+    """What the run is, written after its manifest."""
+    return run(run_id) + "run.json"
+
+
 def run_manifest(run_id: str, shard: int) -> str:
     """One shard of the run's list of clips, JSON lines."""
-    return f"{run(run_id)}manifest/{shard:05d}.jsonl"
+    return f"{run(run_id)}manifest/{shard:06d}.jsonl"
+
+
+def run_done(run_id: str, shard: int) -> str:
+    """What came of one shard's clips, once all of them are done."""
+    return f"{run(run_id)}done/{shard:06d}.json"
 
 
 def run_summary(run_id: str) -> str:
     """What came of the run."""
     return run(run_id) + "summary.json"
+
+
+def active(run_id: str) -> str:
+    """How the run is to be fed; gone once it has come to its end."""
+    return f"{ACTIVE}{quote(run_id, safe='')}.json"
 
 
 def scratch(clip: str, options_hash: str) -> str:
@@ -62,6 +84,11 @@ def scratch(clip: str, options_hash: str) -> str:
 def source(clip: str, options_hash: str) -> str:
     """The clip's bytes, where workers cannot read the producer's paths."""
     return scratch(clip, options_hash) + "source"
+
+
+def metadata(clip: str, options_hash: str) -> str:
+    """What the run's manifest says of the clip, to be put into its record as it is."""
+    return scratch(clip, options_hash) + "metadata.json"
 
 
 def plan(clip: str, options_hash: str) -> str:

@@ -58,6 +58,9 @@ Source = Annotated[
 FrameNumber = Annotated[int, Field(ge=0, lt=2**53)]  # every JSON reader holds these exactly
 
 
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Message(BaseModel):
     """A claim on the clip `clip_uuid` within a run."""
 
@@ -81,10 +84,14 @@ class ClipJob(Message):
 
     `source` is the URI that names the clip. `staged` says that its bytes lie in the store's
     scratch, because workers cannot read the producer's paths. `redo` has it done although there is
-    a record, which is then replaced. `attempt` counts from 1.
+    a record, which is then replaced. `attempt` counts from 1. `span_s` is the part of the source
+    to take, [start, end] in seconds. `metadata` says that what goes into its record as it is lies
+    in scratch.
     """
 
     source: Source
+    span_s: Annotated[list[Seconds], Field(min_length=2, max_length=2)] | None = None
+    metadata: bool = False
     staged: bool = False
     redo: bool = False
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1

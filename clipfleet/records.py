@@ -6,11 +6,11 @@ The record keeps the reference system's field names, so that readers of its outp
 import enum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing
-from clipfleet.messages import ClipJob, ClipUuid
+from clipfleet.messages import ClipJob, ClipUuid, OptionsHash
 from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
@@ -92,6 +92,14 @@ class WindowPlan(Stored):
     grid_height: int
 
 
+class SpanPlan(Stored):
+    """The frames of a clip that is a part of its file: when they begin and end there, how many."""
+
+    start_s: float
+    end_s: float
+    num_frames: int
+
+
 class Plan(Stored):
     """What `prepare` found out about a clip, and the job that asked for it.
 
@@ -101,6 +109,7 @@ class Plan(Stored):
     job: ClipJob
     num_bytes: int | None = None
     source: SourceInfo | None
+    span: SpanPlan | None = None
     windows: list[WindowPlan]
     frame_encoding: str | None = None  # raw, zstd or jpeg444
     warnings: list[str] = []
@@ -206,11 +215,12 @@ class ModelRecord(Stored):
 class ClipRecord(Stored):
     """All that is known of a clip once it is done; written last.
 
-    `duration_span` is [start, end] in seconds within `source_video`. `width_source`,
-    `height_source` and `framerate_source` describe the source video; a clip is its own source
-    here, so they equal `width`, `height` and `framerate`. `valid` is false where there is no
-    window to caption, or an error in any of them. `frame_encoding` is how the frames travelled to
-    the model: raw and zstd without loss, jpeg444 with some.
+    `duration_span` is [start, end] in seconds within `source_video`, of which the clip's frames are
+    a part where a span was asked for. `width_source`, `height_source` and `framerate_source` equal
+    `width`, `height` and `framerate`: a clip is not encoded anew. `valid` is false where there is
+    no window to caption, or an error in any of them. `frame_encoding` is how the frames travelled to
+    the model: raw and zstd without loss, jpeg444 with some. `metadata` is what the run's manifest
+    had on the clip.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -232,6 +242,7 @@ class ClipRecord(Stored):
     valid: bool
     errors: list[Failure]
     warnings: list[str] = Field(default_factory=list)
+    metadata: dict[str, JsonValue] = {}
     source: SourceInfo | None = None
     caption_model: ModelRecord | None = None
     enhance_model: ModelRecord | None = None
@@ -251,11 +262,19 @@ class ClipRecord(Stored):
 
 
 class ManifestLine(Stored):
-    """One clip of a run. `redo`: the run does it although it has a record, which is replaced."""
+    """One clip of a run.
+
+    `span` is the part of the source to take, (start, end) in seconds. `options_hash` names options
+    of its own, where it has any (`keys.run_variant`). `metadata` goes into its record as it is.
+    `redo`: the run does it although it has a record, which is replaced.
+    """
 
     clip_uuid: ClipUuid
     source: str
     num_bytes: int | None = None
+    span: tuple[float, float] | None = None
+    options_hash: OptionsHash | None = None
+    metadata: dict[str, JsonValue] = {}
     redo: bool = False
 
 

@@ -12,6 +12,7 @@ import click
 
 from clipfleet import __version__, flags
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from producer import cli_flags, cli_results, cli_runs
 
 _SETTINGS_NOTE = (
     "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
@@ -38,49 +39,6 @@ def cli() -> None:
     """
 
 
-_broker = click.option(
-    "--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER."
-)
-_s3_endpoint = click.option("--s3-endpoint", help="URL of the S3 or MinIO server.")
-_stage = click.option(
-    "--stage/--no-stage",
-    default=None,
-    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
-    "files. [default: on with an S3 store]",
-)
-
-
-def _shared_flags(command: Any) -> Any:
-    for decorate in reversed(
-        (
-            click.option(
-                "--limit", type=click.IntRange(1), help="Take only the first so many clips."
-            ),
-            click.option(
-                "--from-file",
-                type=click.File("r", encoding="utf-8", errors="surrogateescape"),
-                help="Also take clips from this file, one a line; - is standard input.",
-            ),
-            click.option(
-                "--run",
-                "run_id",
-                help="Name of the run. [default: the time and four hex digits]",
-            ),
-            click.option(
-                "--in-flight",
-                type=click.IntRange(1, 100_000),
-                help="Clips on the queues and in scratch at once. [default: 64]",
-            ),
-            click.option(
-                "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
-            ),
-            _s3_endpoint,
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
 @click.argument("clips", nargs=-1, metavar="CLIPS...")
 @click.option(
@@ -88,7 +46,7 @@ def _shared_flags(command: Any) -> Any:
     "store",
     help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
 )
-@_shared_flags
+@cli_flags.clip_flags
 @flags.option_flags(
     other_defaults={
         "caption__model_variant": "qwen where there is a GPU, else mini",
@@ -96,7 +54,10 @@ def _shared_flags(command: Any) -> Any:
     }
 )
 def run(clips: tuple[str, ...], **rest: Any) -> None:
-    """Do CLIPS (files, folders, s3:// URLs) on this machine, with nothing set up beforehand.
+    """Do CLIPS on this machine, with nothing set up beforehand.
+
+    CLIPS are files, folders, patterns ('day*/**/*.mp4'), s3:// URLs (a listing where they end in a
+    slash), https:// URLs, manifests (.jsonl, .csv, .parquet), or - for a list on standard input.
 
     Starts a private broker and workers, shows progress, and leaves no process behind. Run again
     with the same options, it does only what is missing; Ctrl-C any time.
@@ -108,111 +69,31 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
 
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
 @click.argument("clips", nargs=-1, metavar="CLIPS...")
-@_broker
+@cli_flags.broker
 @click.option("--store", help="Where results go: a folder all share, or s3://BUCKET[/PREFIX].")
 @click.option("--wait", is_flag=True, help="Follow the run to its end, feeding as it goes.")
-@_stage
-@_shared_flags
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    help="Runs of a higher priority are fed first. [default: 0]",
+)
+@click.option(
+    "--stage/--no-stage",
+    default=None,
+    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
+    "files. [default: on with an S3 store]",
+)
+@cli_flags.clip_flags
 @flags.option_flags()
 def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) -> None:
-    """Put CLIPS (files, folders, s3:// URLs) on the queues of a fleet.
+    """Have a fleet do CLIPS (as for `clipfleet run`).
 
-    Without --wait it returns at once, with everything enqueued; see `clipfleet status RUN`.
+    Without --wait it returns at once, with the first clips on the queues; whoever runs
+    `clipfleet feed --follow` for the fleet feeds the rest. See `clipfleet status RUN --follow`.
     """
     from producer import commands
 
     sys.exit(commands.submit(clips, rest, wait=wait, stage=stage))
-
-
-def _run_flags(command: Any) -> Any:
-    for decorate in reversed(
-        (
-            _broker,
-            click.option("--store", help="The run's store."),
-            _s3_endpoint,
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
-_in_flight = click.option(
-    "--in-flight", type=click.IntRange(1, 100_000), help="Clips followed at once. [default: 64]"
-)
-
-
-@cli.command()
-@click.argument("run_id", metavar="RUN")
-@_run_flags
-@click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
-def status(run_id: str, as_json: bool, **rest: Any) -> None:
-    """Say how RUN stands: what is done, failed and missing, and what the queues hold."""
-    from producer import again
-
-    sys.exit(again.status(run_id, rest, as_json=as_json))
-
-
-@cli.command()
-@click.argument("run_id", metavar="[RUN]", required=False)
-@_run_flags
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
-def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
-    """Say what went wrong in RUN, error by error, as its records have it.
-
-    Without RUN: the messages that workers refused, because they were none of ours.
-    """
-    from producer import again
-
-    sys.exit(again.failures(run_id, rest, as_json=as_json))
-
-
-@cli.command()
-@click.argument("run_id", metavar="RUN")
-@_run_flags
-@click.option(
-    "--only",
-    multiple=True,
-    help="Only clips with this error (EndedItsWorker), failed in this step (caption), or of this "
-    "name ('night-*.mp4'); may be given more than once.",
-)
-@click.option("--run", "new_run_id", help="Name of the new run. [default: as for submit]")
-@click.option("--wait", is_flag=True, help="Follow it to its end.")
-@_in_flight
-@_stage
-def retry(
-    run_id: str,
-    only: tuple[str, ...],
-    new_run_id: str | None,
-    wait: bool,
-    stage: bool | None,
-    **rest: Any,
-) -> None:
-    """Put the clips of RUN whose records have errors on the queues again, as a run of their own.
-
-    Options are RUN's. Each clip's record is replaced once it is done again.
-    """
-    from producer import again
-
-    flags_ = {**rest, "run_id": new_run_id}
-    sys.exit(again.retry(run_id, flags_, only=only, wait=wait, stage=stage))
-
-
-@cli.command()
-@click.argument("run_id", metavar="RUN")
-@_run_flags
-@click.option("--follow", is_flag=True, help="Go on until every clip has its record.")
-@_in_flight
-@_stage
-def reconcile(run_id: str, follow: bool, stage: bool | None, **rest: Any) -> None:
-    """Hold RUN's list of clips against their records, and feed again what was lost.
-
-    Whatever lost it: a message, a broker that was emptied, scratch that was deleted, a submit that
-    was stopped half-way. With --follow it is the loop that a fleet's run needs to come to its end
-    without a hand; it may be stopped and started anywhere, and run twice.
-    """
-    from producer import again
-
-    sys.exit(again.reconcile(run_id, rest, following=follow, stage=stage))
 
 
 @cli.command()
@@ -257,6 +138,10 @@ def prompts(name: str | None) -> None:
         click.echo(texts[name])
     else:
         raise UsageError(f"there is no prompt {name}; there are {', '.join(texts)}")
+
+
+for _command in (*cli_runs.COMMANDS, *cli_results.COMMANDS):
+    cli.add_command(_command)
 
 
 def _interrupt(*_: object) -> None:

@@ -1,223 +1,101 @@
-"""Feeds a run's clips, a bounded number in flight, and follows them until each has its record.
+"""One clip of a run: whether the run is done with it, and how it is put on the queue."""
 
-What is true is in the store: workers' events only say when to look. A clip that stays silent while
-the broker holds no message is looked up, and fed again if it is not done.
-"""
-
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clipfleet import keys
-from clipfleet.broker import Broker, Event
-from clipfleet.errors import BrokerError, StoreError
 from clipfleet.messages import ClipJob
-from clipfleet.queues import PREPARE, send_clip
+from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record
+from clipfleet.runs import RunHead
 from clipfleet.store import Store
-from producer.progress import Tally
-from producer.sources import local_path, short_name
+from producer.sources import local_path
 
 if TYPE_CHECKING:
     from celery import Celery
 
-# On a shared fleet others' messages keep the broker busy: a clip silent for so long, with nothing
-# left to prepare, is fed again all the same.
-SILENT_S = 900.0
-MAX_FEEDS = 5
+LOOKERS = 32  # records looked up at once: what hides a distant store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A clip, and the record that the run is done with it by. `redo`: it has one, of before."""
+
+    line: ManifestLine
+    record: ClipRecord | None
+    redo: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A run being fed. With `stage`, clips on this machine are copied to scratch for workers."""
 
-    run_id: str
-    options_hash: str
+    head: RunHead
     store: Store
     stage: bool
 
-    def record(self, line: ManifestLine) -> ClipRecord | None:
-        """The clip's record, once this run is done with it."""
-        return _record(self.store, line, self.options_hash, self.run_id)
+    @property
+    def run_id(self) -> str:
+        """Its name."""
+        return self.head.run_id
 
+    def options_hash(self, line: ManifestLine) -> str:
+        """The hash of the options that the clip is done with."""
+        return line.options_hash or self.head.options_hash
 
-def _record(
-    store: Store, line: ManifestLine, options_hash: str, run_id: str | None
-) -> ClipRecord | None:
-    redone_by = run_id if line.redo else None
-    return done_record(store, line.clip_uuid, options_hash, redone_by=redone_by)
+    def look(self, line: ManifestLine) -> Found:
+        """The clip, and its record if the run is done with it.
 
-
-def find_done(
-    store: Store, clips: Iterable[ManifestLine], options_hash: str, *, run_id: str | None = None
-) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-    """Each clip with its record, if it is done with these options.
-
-    Of clips that the run `run_id` does again, only its own records count.
-    """
-
-    def look(line: ManifestLine) -> tuple[ManifestLine, ClipRecord | None]:
-        return line, _record(store, line, options_hash, run_id)
-
-    with ThreadPoolExecutor(16) as pool:
-        yield from pool.map(look, clips)
-
-
-def feed(app: "Celery", run: Run, line: ManifestLine) -> None:
-    """Put one clip on the queue, its bytes in scratch first where workers need them there.
-
-    Raises `BrokerError`, `StoreError`, or `OSError` for a clip that cannot be read here.
-    """
-    path = local_path(line) if run.stage else None
-    if path is not None:
-        run.store.put(keys.source(line.clip_uuid, run.options_hash), path.read_bytes())
-    send_clip(
-        app,
-        ClipJob(
-            run_id=run.run_id,
-            clip_uuid=line.clip_uuid,
-            options_hash=run.options_hash,
-            source=line.source,
-            staged=path is not None,
-            redo=line.redo,
-        ),
-    )
-
-
-class _Fatal(Exception):
-    pass
-
-
-@dataclass
-class _InFlight:
-    line: ManifestLine
-    heard_at: float = field(default_factory=time.monotonic)
-    feeds: int = 1
-
-
-class Follower:
-    """Feeds one run and follows it to its end."""
-
-    def __init__(
-        self,
-        app: "Celery",
-        broker: Broker,
-        run: Run,
-        tally: Tally,
-        *,
-        lease_s: float,
-        say: Callable[[str], None],
-        fatal: Collection[str] = (),
-    ) -> None:
-        """`say` gets lines for a person.
-
-        Trouble that workers wait out is only said, unless its name is in `fatal`: then `follow`
-        raises it as `StoreError`.
+        A record of before ends a clip that has not changed since, and whose record has no errors or
+        that need not be done again for those.
         """
-        self._app, self._broker, self._run, self._tally = app, broker, run, tally
-        self._lease_s, self._say, self._fatal = lease_s, say, fatal
-        self._flying: dict[str, _InFlight] = {}
-        self._said: set[str] = set()
-
-    def follow(
-        self,
-        clips: Iterable[ManifestLine],
-        *,
-        in_flight: int,
-        tick: Callable[[], None],
-        fed: bool = False,
-    ) -> None:
-        """Feed `clips`, at most `in_flight` at once; return when every one has its record.
-
-        `fed` says that they were fed before: then only those are fed of which nothing is heard.
-        `tick` is called about four times a second; what it raises ends the following.
-        """
-        waiting = iter(clips)
-        after: str | None = None
-        looked_at, exhausted = time.monotonic(), False
-        while True:
-            try:
-                if after is None:  # events of before say nothing about what is fed now
-                    after = self._broker.last_event(self._run.run_id)
-                while not exhausted and len(self._flying) < in_flight:
-                    line = next(waiting, None)
-                    if line is None:
-                        exhausted = True
-                    else:
-                        self._flying[line.clip_uuid] = clip = _InFlight(line)
-                        if fed:
-                            self._finish_if_done(clip)
-                        else:
-                            self._feed(line)
-                if exhausted and not self._flying:
-                    return
-                for event_id, event in self._broker.events(self._run.run_id, after, wait_s=0.25):
-                    after = event_id
-                    self._take(event)
-                if time.monotonic() - looked_at > self._lease_s / 2:
-                    looked_at = time.monotonic()
-                    self._look_again()
-            except _Fatal as trouble:
-                raise StoreError(str(trouble)) from None
-            except (BrokerError, StoreError) as error:
-                self._say_once(f"waiting: {error}")
-                time.sleep(0.5)
-            tick()
-
-    def _feed(self, line: ManifestLine) -> None:
-        try:
-            feed(self._app, self._run, line)
-        except OSError as error:
-            del self._flying[line.clip_uuid]
-            self._tally.finish(line.clip_uuid, valid=False)
-            self._say(f"{short_name(line.source)}: it cannot be read ({error.strerror})")
-
-    def _take(self, event: Event) -> None:
-        if event.status == "waiting" and event.error in self._fatal:
-            raise _Fatal(event.message)
-        clip = self._flying.get(event.clip_uuid)
-        if clip is None:
-            return
-        clip.heard_at = time.monotonic()
-        if event.status == "waiting":
-            self._say_once(event.message)
-            return
-        self._tally.note(event)
-        if event.step == "assemble":
-            self._finish_if_done(clip)
-
-    def _finish_if_done(self, clip: _InFlight) -> bool:
-        record = self._run.record(clip.line)
+        record = done_record(self.store, line.clip_uuid, self.options_hash(line))
         if record is None:
-            return False
-        del self._flying[clip.line.clip_uuid]
-        self._tally.finish(clip.line.clip_uuid, valid=record.valid)
-        if not record.valid:
-            self._say(f"{short_name(clip.line.source)}: {record.first_error()}")
-        return True
+            return Found(line=line, record=None)
+        again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
+        if record.run_id != self.run_id and again:
+            return Found(line=line, record=None, redo=True)
+        return Found(line=line, record=record)
 
-    def _look_again(self) -> None:
-        """Look clips up that nothing was heard of, and feed those that are not done again."""
-        now = time.monotonic()
-        idle = self._broker.messages() == 0
-        busy = not idle and self._broker.backlog()[PREPARE] > 0
-        silent_s = 2 * self._lease_s if idle else SILENT_S
-        for clip in [c for c in self._flying.values() if now - c.heard_at > silent_s]:
-            clip.heard_at = now
-            if self._finish_if_done(clip) or busy:
-                continue
-            if clip.feeds < MAX_FEEDS:
-                clip.feeds += idle
-                self._feed(clip.line)
-            elif idle:
-                del self._flying[clip.line.clip_uuid]
-                self._tally.finish(clip.line.clip_uuid, valid=False)
-                name = short_name(clip.line.source)
-                self._say(f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs")
+    def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
+        """Each of the clips, many at once, in order."""
+        with ThreadPoolExecutor(LOOKERS) as pool:
+            yield from pool.map(self.look, lines)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self._say(text)
+    def feed(self, app: "Celery", found: Found) -> None:
+        """Put the clip on the queue; before, what workers need of it into scratch.
+
+        Raises `BrokerError`, `StoreError`, or `OSError` for a clip that cannot be read here.
+        """
+        line, options_hash = found.line, self.options_hash(found.line)
+        path = local_path(line) if self.stage else None
+        if path is not None:
+            self.store.put(keys.source(line.clip_uuid, options_hash), path.read_bytes())
+        if line.metadata:
+            data = line.model_dump_json(include={"metadata"}).encode()
+            self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
+        send_clip(
+            app,
+            ClipJob(
+                run_id=self.run_id,
+                clip_uuid=line.clip_uuid,
+                options_hash=options_hash,
+                source=line.source,
+                span_s=list(line.span) if line.span else None,
+                metadata=bool(line.metadata),
+                staged=path is not None,
+                redo=found.redo,
+            ),
+        )
+
+    def clear_scratch(self, line: ManifestLine) -> None:
+        """Remove parts of before, which must not be taken for parts of now."""
+        self.store.delete_prefix(keys.scratch(line.clip_uuid, self.options_hash(line)))
+
+
+def changed(line: ManifestLine, record: ClipRecord) -> bool:
+    """Whether the source's size differs from the one that its record has."""
+    known = (line.num_bytes, record.num_bytes)
+    return None not in known and line.num_bytes != record.num_bytes

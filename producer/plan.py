@@ -1,122 +1,113 @@
-"""What a command is about to do: the clips that it names, and which of them are done already."""
+"""What a command is about to do: the clips that it names, written down as a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from rich.console import Console
 
-from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
-from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.records import ManifestLine
+from clipfleet.runs import RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
-from producer import feed, manifest
-from producer.sources import Found, find_clips, printable, short_name
+from producer import manifest
+from producer.feed import Run
+from producer.problems import Problems
+from producer.sampling import sample
+from producer.sources import find_clips, printable
+from producer.unique import unique
+from producer.variants import Variants
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """A run about to be fed: its clips, which of them are still to do, and what named none."""
+class Asked:
+    """What a run is asked to be: which clips, which part of them, under which name, how soon.
 
-    run_id: str
+    `shard` (i, n) is part i of n, counted from 1; `shuffle` a seed.
+    """
+
+    names: Iterable[str]
+    limit: int | None = None
+    shard: tuple[int, int] | None = None
+    shuffle: int | None = None
+    clip_column: str | None = None
+    run_id: str | None = None
+    retry_failed: bool = False
+    staged: bool = False
+    priority: int = 0
+
+    def clips(
+        self, settings: Settings, variants: Variants, problems: Problems
+    ) -> Iterator[ManifestLine]:
+        """The clips, each once. Raises `StoreError` where a listing breaks off."""
+        found = find_clips(
+            self.names,
+            settings,
+            variants=variants,
+            problems=problems,
+            clip_column=self.clip_column,
+        )
+        once = unique(found, shuffle=self.shuffle)
+        return sample(once, limit=self.limit, shard=self.shard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run that is written down, and what was named and is no clip."""
+
+    head: RunHead
     options: Options
     store: Store
-    clips: list[ManifestLine]
-    todo: list[ManifestLine]
-    problems: list[str]
+    problems: Problems
 
-    def run(self, *, stage: bool) -> feed.Run:
+    @property
+    def run(self) -> Run:
         """The run, for feeding."""
-        return feed.Run(
-            run_id=self.run_id,
-            options_hash=self.options.hash,
-            store=self.store,
-            stage=stage,
-        )
+        return Run(head=self.head, store=self.store, stage=self.head.staged_from is not None)
 
 
-def make_plan(
-    names: Iterable[str],
-    settings: Settings,
-    options: Options,
-    console: Console,
-    *,
-    run_id: str | None,
-    limit: int | None,
-    retry_failed: bool,
-) -> Job:
-    """Find the clips and which are done, and write the run down.
+def write_down(asked: Asked, settings: Settings, options: Options, console: Console) -> Planned:
+    """Find the clips, and write the run down.
 
     Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
     """
-    run_id = manifest.check_run_id(run_id or manifest.new_run_id())
-    found = find_clips(names, settings)
-    if not found.clips:
-        raise UsageError("; ".join(found.problems) or "no clips: name files, folders or s3:// URLs")
-    for problem in found.problems:
-        console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
-    clips = found.clips[:limit]
-    store = settings.open_store(settings.store)
-    store.prepare()
-    manifest.check_free(store, run_id, options)
-    listed, todo = [], []
-    with console.status("looking for clips that are done already") as shown:
-        for number, (line, record) in enumerate(feed.find_done(store, clips, options.hash), 1):
-            if number % 1000 == 0:
-                shown.update(f"looking for clips that are done already: {number} of {len(clips)}")
-            changed = record is not None and _changed(line, record)
-            if changed:
-                name = printable(short_name(line.source))
-                console.print(f"{name} has changed since", markup=False)
-            redo = record is not None and (changed or (retry_failed and not record.valid))
-            listed.append(line.model_copy(update={"redo": redo}))
-            if record is None or redo:
-                todo.append(listed[-1])
-    begin(store, run_id, options, listed, todo)
-    _say(console, run_id, found, clips, todo, store)
-    return Job(
-        run_id=run_id,
-        options=options,
-        store=store,
-        clips=listed,
-        todo=todo,
-        problems=found.problems,
-    )
-
-
-def begin(
-    store: Store,
-    run_id: str,
-    options: Options,
-    clips: list[ManifestLine],
-    todo: list[ManifestLine],
-) -> None:
-    """Write the run down, if it has anything to do."""
-    for line in todo:
-        if line.redo:  # parts of before must not be taken for parts of now
-            store.delete_prefix(keys.scratch(line.clip_uuid, options.hash))
-    if todo:
-        manifest.write_run(store, run_id, options, clips)
-
-
-def _changed(line: ManifestLine, record: ClipRecord) -> bool:
-    known = (line.num_bytes, record.num_bytes)
-    return None not in known and line.num_bytes != record.num_bytes
-
-
-def _say(
-    console: Console,
-    run_id: str,
-    found: Found,
-    clips: list[ManifestLine],
-    todo: list[ManifestLine],
-    store: Store,
-) -> None:
-    known = f"; {len(clips) - len(todo)} done already" if len(todo) < len(clips) else ""
-    limited = f" of {len(found.clips)} found" if len(clips) < len(found.clips) else ""
-    name = f", run {run_id}" if todo else ""
-    plural = "clip" if len(clips) == 1 else "clips"
+    run_id = manifest.check_run_id(asked.run_id or manifest.new_run_id())
+    problems = Problems()
+    with Variants(options) as variants, console.status("looking for clips") as shown:
+        clips = asked.clips(settings, variants, problems)
+        first = next(clips, None)
+        if first is None:
+            said = "; ".join(problems)
+            raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
+        store = settings.open_store(settings.store)
+        store.prepare()
+        manifest.check_free(store, run_id, options)
+        head = manifest.write_run(
+            store,
+            run_id,
+            options,
+            chain([first], clips),
+            retry_failed=asked.retry_failed,
+            staged=asked.staged,
+            priority=asked.priority,
+            variants=variants.new,
+            tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
+        )
+    say_problems(problems, console)
+    plural = "clip" if head.clips == 1 else "clips"
     console.print(
-        f"{len(clips)} {plural}{limited} → {store.uri}{name}{known}", soft_wrap=True, markup=False
+        f"{head.clips:,} {plural} → {store.uri}, run {run_id}", soft_wrap=True, markup=False
     )
+    return Planned(head=head, options=options, store=store, problems=problems)
+
+
+def say_problems(problems: Problems, console: Console) -> None:
+    """Print what was named and is no clip."""
+    shown = list(problems)
+    for problem in shown:
+        console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
+    more = len(problems) - len(shown)
+    if more > 0:
+        console.print(f"clipfleet: … and {more:,} more like these", style="red", soft_wrap=True)

@@ -1,16 +1,27 @@
-"""Where clips come from: files, folders, and S3 listings. A clip named twice is one clip."""
+"""Where clips come from: files, folders, S3, https, manifests and lists, as one stream."""
 
 import os
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from clipfleet import keys
-from clipfleet.errors import ClipfleetError, StoreDenied, StoreUnavailable
-from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
+from clipfleet.errors import ClipfleetError, StoreDenied, StoreUnavailable, UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
+from clipfleet.store import ObjectInfo, Store
+from producer.addresses import Addresses, ClipRefused, checked_length
+from producer.folders import walk
+from producer.globs import Glob, fixed_start, is_glob, split_root
+from producer.problems import Problems
+from producer.rows import Rows
+from producer.spool import SpoolFull
+from producer.tables import Table, is_table
+from producer.variants import Variants
 
 # Files of other kinds in a folder are passed over; a file that is named is always taken.
 VIDEO_SUFFIXES = frozenset(
@@ -21,107 +32,151 @@ VIDEO_SUFFIXES = frozenset(
     )
 )
 
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What the arguments named: clips, in order, and a line for each that named none."""
-
-    clips: list[ManifestLine]
-    problems: list[str]
+_RANGE_BYTES = 16 * 2**20
 
 
-def find_clips(arguments: Iterable[str], settings: Settings) -> Found:
-    """The clips that the arguments name: a file, a folder (searched whole), or an s3:// URL.
+def find_clips(
+    arguments: Iterable[str],
+    settings: Settings,
+    *,
+    variants: Variants,
+    problems: Problems,
+    clip_column: str | None = None,
+    stdin: IO[bytes] | None = None,
+) -> Iterator[ManifestLine]:
+    """The clips that the arguments name, as they are found; one that is named twice comes twice.
 
-    An S3 URL that ends in a slash, or names a bucket alone, is a listing.
+    An argument is a file; a folder, searched whole; a pattern for either, such as `day*/**/*.mp4`;
+    an S3 object; an S3 listing, where it ends in a slash or names a bucket alone; an https:// URL;
+    a manifest, by its name (`tables.is_table`); or "-", a list on `stdin` (the process's, if None).
+    Sizes are known of files and of what was listed or asked for in S3, not of what a manifest names
+    elsewhere. Each argument that names none, or cannot be read, is a problem, and so is each such
+    row. Raises `StoreUnavailable`, `StoreDenied` and `SpoolFull`: the rest would be no whole.
     """
-    clips: dict[str, ManifestLine] = {}
-    problems: list[str] = []
+    search = _Search(settings, variants, problems, clip_column, stdin, Addresses(os.curdir))
     for argument in arguments:
-        names_any = False
+        before, names_any = len(problems), False
         try:
-            for line in _expand(argument, settings, problems):
+            for line in search.expand(argument):
                 names_any = True
-                if source_bytes(line.source) > MAX_SOURCE_BYTES:
-                    problems.append(_too_long(line))
-                    continue
-                clips.setdefault(line.clip_uuid, line)
-        except (StoreUnavailable, StoreDenied):
+                yield line
+        except (StoreUnavailable, StoreDenied, SpoolFull):
             raise
         except ClipfleetError as error:
-            problems.append(str(error))
-            continue
+            problems.add(str(error))
         except OSError as error:
-            problems.append(f"{argument}: {error.strerror}")
-            continue
-        if not names_any:
-            problems.append(f"{argument}: there is no video file in it")
-    return Found(clips=list(clips.values()), problems=problems)
+            problems.add(f"{argument}: {error.strerror or error}")
+        if not names_any and len(problems) == before:
+            problems.add(f"{argument}: {_nothing_in(argument)}")
 
 
-def _too_long(line: ManifestLine) -> str:
-    return (
-        f"{short_name(line.source)}: its URI takes {source_bytes(line.source):,} bytes, over the "
-        f"limit of {MAX_SOURCE_BYTES:,} (a letter beyond ASCII takes 6 to 12); shorten its path"
-    )
+def _nothing_in(argument: str) -> str:
+    if argument == "-" or is_table(argument):
+        return "it names no clip"
+    return "no video file fits it" if is_glob(argument) else "there is no video file in it"
 
 
-def _expand(argument: str, settings: Settings, problems: list[str]) -> Iterator[ManifestLine]:
-    if argument.startswith("s3://"):
-        yield from _list_s3(argument, settings)
-        return
-    path = Path(os.path.expanduser(argument))  # noqa: PTH111 - Path's raises for unknown users
-    if path.is_dir():
-        yield from (_local(file) for file in _walk(path, problems))
-    elif path.is_file():
-        yield _local(path)
-    elif path.exists():
-        raise ClipfleetError(f"{argument}: neither a file nor a folder")
-    else:
-        raise ClipfleetError(f"{argument}: there is no such file or folder")
+@dataclass(frozen=True)
+class _Search:
+    settings: Settings
+    variants: Variants
+    problems: Problems
+    clip_column: str | None
+    stdin: IO[bytes] | None
+    here: Addresses
 
+    def expand(self, argument: str) -> Iterator[ManifestLine]:
+        """What one argument names. Raises `ClipfleetError`, `OSError`."""
+        if argument == "-":
+            table = self._table("standard input", self.stdin or sys.stdin.buffer, os.curdir)
+            return table.listed()
+        if argument.startswith("s3://"):
+            return self._s3(argument)
+        if argument.lower().startswith(("http://", "https://", "file:")):
+            source, size = self.here.find(argument)
+            return iter([_line(source, size)])
+        return self._path(os.path.expanduser(argument), argument)  # noqa: PTH111 - Path's raises
 
-def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
-    """The videos below `folder`, links to folders followed once.
+    def _path(self, path: str, argument: str) -> Iterator[ManifestLine]:
+        if "\0" in path:
+            raise ClipRefused(f"{argument}: there is no such file or folder")
+        if Path(path).is_dir():
+            yield from self._files(walk(Path(path), self.problems, wanted=_is_video))
+        elif Path(path).is_file():
+            yield from self._file(path)
+        elif Path(path).exists():
+            raise ClipRefused(f"{argument}: neither a file nor a folder")
+        elif is_glob(path):
+            root, glob = split_root(path)
+            yield from self._files(walk(Path(root), self.problems, wanted=_is_listed, glob=glob))
+        else:
+            raise ClipRefused(f"{argument}: there is no such file or folder")
 
-    Folders that cannot be read are passed over, with a line in `problems`.
-    """
+    def _files(self, paths: Iterable[str]) -> Iterator[ManifestLine]:
+        for path in paths:
+            try:
+                yield from self._file(path)
+            except OSError as error:  # such as one that went as the folder was read
+                self.problems.add(f"{path}: {error.strerror or error}")
+            except UsageError as error:
+                self.problems.add(str(error))
 
-    def note(error: OSError) -> None:
-        problems.append(f"{error.filename}: {error.strerror}")
+    def _file(self, path: str) -> Iterator[ManifestLine]:
+        if not is_table(path):
+            yield _line(*self.here.file(path))
+            return
+        with Path(path).open("rb") as file:
+            yield from self._table(path, file, str(Path(path).parent)).clips()
 
-    seen: set[str] = set()
-    for root, folders, files in os.walk(folder, followlinks=True, onerror=note):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(root) / name
-            if (
-                path.suffix.lower() in VIDEO_SUFFIXES
-                and not name.startswith(".")
-                and path.is_file()
-            ):
-                yield path
-
-
-def _local(path: Path) -> ManifestLine:
-    uri = path.resolve().as_uri()
-    return ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=path.stat().st_size)
-
-
-def _list_s3(url: str, settings: Settings) -> Iterator[ManifestLine]:
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    store = settings.open_store(f"s3://{bucket}")
-    listing = not key or key.endswith("/")
-    objects = store.list(key) if listing else iter([store.stat(key)])
-    for item in objects:
-        if not listing or Path(item.key).suffix.lower() in VIDEO_SUFFIXES:
+    def _s3(self, url: str) -> Iterator[ManifestLine]:
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        store = self.settings.open_store(f"s3://{bucket}")
+        listed: Iterator[ObjectInfo]
+        if not key or key.endswith("/"):
+            listed = (item for item in store.list(key) if _is_video(item.key))
+        elif is_glob(key) and not store.exists(key):
+            glob = Glob(key)
+            listed = (
+                item
+                for item in store.list(fixed_start(key))
+                if _is_listed(item.key) and glob.matches(item.key)
+            )
+        else:
+            listed = iter([store.stat(key)])
+        for item in listed:
             uri = f"s3://{bucket}/{item.key}"
-            yield ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=item.size_bytes)
+            try:
+                if is_table(item.key):
+                    yield from self._s3_table(store, uri, item)
+                else:
+                    yield _line(checked_length(uri), item.size_bytes)
+            except UsageError as error:
+                self.problems.add(str(error))
+
+    def _s3_table(self, store: Store, uri: str, item: ObjectInfo) -> Iterator[ManifestLine]:
+        with tempfile.TemporaryFile() as file:
+            for start in range(0, item.size_bytes, _RANGE_BYTES):
+                file.write(store.get(item.key, start=start, length=_RANGE_BYTES))
+            if file.tell() != item.size_bytes:
+                raise ClipRefused(f"{uri}: it was changed while it was read")
+            file.seek(0)
+            yield from self._table(uri, file, uri.rpartition("/")[0]).clips()
+
+    def _table(self, name: str, file: IO[bytes], place: str) -> Table:
+        rows = Rows(Addresses(place), self.variants, clip_column=self.clip_column)
+        return Table(name=name, file=file, rows=rows, problems=self.problems)
+
+
+def _is_video(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - of each of millions
+
+
+def _is_listed(name: str) -> bool:
+    return _is_video(name) or is_table(name)
+
+
+def _line(source: str, num_bytes: int | None) -> ManifestLine:
+    return ManifestLine(clip_uuid=keys.clip_uuid(source), source=source, num_bytes=num_bytes)
 
 
 def local_path(line: ManifestLine) -> Path | None:

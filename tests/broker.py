@@ -49,6 +49,12 @@ class BrokerServer:
             raise AssertionError("the test's broker does not answer")
         client.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once."""
         if self._process is not None:

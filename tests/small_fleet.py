@@ -58,6 +58,10 @@ class SmallFleet:
     def submit_in_background(self, *arguments: str | Path) -> "subprocess.Popen[str]":
         return self._cli.start("submit", *arguments, **self.settings)
 
+    def start_command(self, *arguments: str | Path) -> "subprocess.Popen[str]":
+        """A command of `clipfleet` on this fleet, in the background."""
+        return self._cli.start(*arguments, **self.settings)
+
     def submit(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
         return self._cli.run("submit", *arguments, timeout_s=120, **self.settings)
 

@@ -34,7 +34,7 @@ from clipfleet.records import Failure, Plan
 from workers import transport
 from workers.context import Context
 from workers.leases import lease_step
-from workers.parts import Work, do_once
+from workers.parts import Work, do_once, drop
 
 log = logging.getLogger("clipfleet")
 
@@ -138,6 +138,8 @@ def _add_task(
             _give_back("the worker is stopping")
         try:
             job = message_type.read(payload)
+            if context.cancelled(job):
+                return drop(context, queue, job)
             with _suspicion(context, self.request) as given_up:
                 return _do(context, self.request, step, job, given_up)
         except MessageInvalid as error:  # also of a run that there is not, or with other options

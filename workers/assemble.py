@@ -4,8 +4,10 @@ import logging
 from datetime import UTC, datetime
 
 from celery import Celery
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from clipfleet import __version__, keys
+from clipfleet.errors import ObjectMissing
 from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip, window_queues
@@ -76,10 +78,33 @@ def _write_record(context: Context, app: Celery, job: AssembleJob, plan: Plan) -
             _prepare_again(context, app, plan.job)
             return None
         plan, parts = _given_up(plan), []
-    record = build_record(plan, parts, options=options)
+    metadata = _metadata(context, plan.job)
+    if metadata is None:
+        return _find_record(context, job, plan)
+    record = build_record(plan, parts, options=options, metadata=metadata)
     key = keys.record(job.clip_uuid)
     context.store.put(key, record.to_bytes(), content_type="application/json")
     return record
+
+
+def _metadata(context: Context, job: ClipJob) -> dict[str, JsonValue] | None:
+    """What the run's manifest has on the clip; None where it is gone from scratch.
+
+    Then whoever follows the run finds the clip without a record and feeds it again.
+    """
+    if not job.metadata:
+        return {}
+    try:
+        data = context.store.get(keys.metadata(job.clip_uuid, job.options_hash))
+        return _Metadata.model_validate_json(data).metadata
+    except (ObjectMissing, ValidationError):
+        log.warning("clip %s has no metadata", job.clip_uuid, extra={"action": "metadata_missing"})
+        context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+        return None
+
+
+class _Metadata(BaseModel):
+    metadata: dict[str, JsonValue]
 
 
 def _prepare_again(context: Context, app: Celery, job: ClipJob) -> None:
@@ -119,7 +144,13 @@ def _given_up(plan: Plan) -> Plan:
     return plan.model_copy(update={"windows": [], "errors": [failure]})
 
 
-def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRecord:
+def build_record(
+    plan: Plan,
+    parts: list[Parts],
+    *,
+    options: Options,
+    metadata: dict[str, JsonValue] | None = None,
+) -> ClipRecord:
     """The record of a clip from its plan and its windows' parts. Pure but for the clock."""
     windows = [
         build_window(window, found, options=options)
@@ -130,7 +161,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
     return ClipRecord(
         span_uuid=job.clip_uuid,
         source_video=job.source,
-        duration_span=(0.0, source.duration_s if source else 0.0),
+        duration_span=_span(plan),
         width_source=source.width if source else None,
         height_source=source.height if source else None,
         framerate_source=source.framerate if source else None,
@@ -138,7 +169,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         width=source.width if source else None,
         height=source.height if source else None,
         framerate=source.framerate if source else None,
-        num_frames=source.num_frames if source else None,
+        num_frames=plan.span.num_frames if plan.span else source.num_frames if source else None,
         video_codec=source.video_codec if source else None,
         num_bytes=plan.num_bytes,
         windows=windows,
@@ -146,6 +177,7 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         valid=valid,
         errors=plan.errors,
         warnings=[*options.caveats, *plan.warnings],
+        metadata=metadata or {},
         source=source,
         caption_model=_model_record(parts, CAPTION),
         enhance_model=_model_record(parts, ENHANCE),
@@ -154,6 +186,15 @@ def build_record(plan: Plan, parts: list[Parts], *, options: Options) -> ClipRec
         clipfleet_version=__version__,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _span(plan: Plan) -> tuple[float, float]:
+    """[start, end] of the clip within its source, in seconds; as asked for where it is not cut."""
+    if plan.span is not None:
+        return plan.span.start_s, plan.span.end_s
+    if plan.job.span_s is not None:
+        return plan.job.span_s[0], plan.job.span_s[1]
+    return 0.0, plan.source.duration_s if plan.source else 0.0
 
 
 def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> WindowRecord:

@@ -43,7 +43,9 @@ def lease_step(context: Context, queues: tuple[str, ...]) -> type[bootsteps.Star
         def _keep(self, consumer: Any) -> None:
             try:
                 held = renew(consumer.task_consumer.channel)
-                beat = WorkerBeat(name=consumer.hostname, queues=queues, holds=held)
+                beat = WorkerBeat(
+                    name=consumer.hostname, queues=queues, holds=held, busy=context.busy()
+                )
                 context.broker.beat(beat, expires_s=2 * lease_s)
             except (redis.RedisError, OSError, AttributeError, RuntimeError) as error:
                 # The connection is down or being made anew; the next beat comes in a third of a

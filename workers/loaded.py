@@ -36,6 +36,44 @@ class Slots:
             yield
 
 
+class Busy:
+    """The share of the time in which there was something to do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._changed_at = self._asked_at = time.monotonic()
+        self._busy_s = 0.0
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Something is being done."""
+        self._count(+1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def share(self) -> float:
+        """Of the time since this was last asked."""
+        with self._lock:
+            now = self._settle()
+            share = self._busy_s / max(now - self._asked_at, 1e-9)
+            self._busy_s, self._asked_at = 0.0, now
+        return min(1.0, share)
+
+    def _count(self, by: int) -> None:
+        with self._lock:
+            self._settle()
+            self._inside += by
+
+    def _settle(self) -> float:
+        now = time.monotonic()
+        self._busy_s += (now - self._changed_at) * (self._inside > 0)
+        self._changed_at = now
+        return now
+
+
 class LoadedModel:
     """An engine with what it was loaded as: a window that asks for something else is refused."""
 
@@ -54,6 +92,7 @@ class LoadedModel:
         self.variant, self.fp8 = variant, fp8
         self.repository, self.revision = repository, revision
         self._last_answer = time.monotonic()
+        self.busy = Busy()
 
     def generate(self, queue: str, prompt: Prompt) -> Answer:
         """Answer the prompt, a second time alone where the engine fails on it.
@@ -77,7 +116,8 @@ class LoadedModel:
     def _ask(self, prompt: Prompt) -> Answer:
         asked = time.monotonic()
         try:
-            answer = self.engine.generate(prompt, timeout_s=self._timeout_s)
+            with self.busy.working():
+                answer = self.engine.generate(prompt, timeout_s=self._timeout_s)
         except RequestTimedOut as error:
             if self._last_answer < asked:
                 raise EngineDead(f"{error}, nor to any other request meanwhile") from error

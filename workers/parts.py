@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from clipfleet import keys
 from clipfleet.errors import EngineDead, Interrupted, ObjectMissing, StoreError
 from clipfleet.messages import Message, WindowJob
+from clipfleet.queues import ASSEMBLE, PREPARE
 from clipfleet.records import Failure, Part, Status, done_record
 from workers.context import Context
 from workers.media.packs import Pack
@@ -52,6 +53,17 @@ def clear_scratch(context: Context, job: Message) -> None:
     """Remove a finished clip's parts: the plan first, so that late writers see that it is over."""
     context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
     context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+
+
+def drop(context: Context, queue: str, job: Message) -> str:
+    """Let go of what came of a run that was cancelled: no record is written.
+
+    The clip's scratch goes as it begins, as its windows are through, or else by its lifecycle.
+    """
+    if queue in (PREPARE, ASSEMBLE):
+        clear_scratch(context, job)
+        context.emit(job, step=ASSEMBLE, status=Status.CANCELLED)
+    return DONE
 
 
 def _take_back_if_late(context: Context, job: WindowJob, queue: str) -> None:

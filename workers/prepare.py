@@ -101,10 +101,11 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
         job=job,
         num_bytes=num_bytes,
         source=clip.source,
+        span=clip.span,
         windows=clip.windows,
         frame_encoding=encoding,
         warnings=[*clip.warnings, *_preview_warnings(clip.source, options)],
-        errors=[] if clip.windows else [_too_short(clip.source)],
+        errors=[] if clip.windows else [_too_short(clip)],
     )
 
 
@@ -143,6 +144,7 @@ def _write_packs(
             preview=options.preview,
             grid=grid,
             write=write,
+            span_s=job.span_s,
             guard=guard,
         )
 
@@ -159,10 +161,12 @@ def clip_limits(settings: Settings) -> limits.Limits:
     )
 
 
-def _too_short(source: SourceInfo) -> Failure:
-    error = ClipTooShort(
-        f"it has {source.num_frames} frames, and a window needs at least {MIN_FRAMES}"
-    )
+def _too_short(clip: onepass.CutClip) -> Failure:
+    frames, where = clip.source.num_frames, ""
+    if clip.span is not None:
+        frames = clip.span.num_frames
+        where = f" in its span (the file has {clip.source.duration_s:g} s)"
+    error = ClipTooShort(f"it has {frames} frames{where}, and a window needs at least {MIN_FRAMES}")
     return Failure(step="prepare", error=type(error).__name__, message=str(error))
 
 

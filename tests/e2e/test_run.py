@@ -80,7 +80,9 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
     assert again.returncode == 0
     assert "3 done already" in again.stdout
     assert time.monotonic() - started < 10, "nothing is started when nothing is to do"
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+    after = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    assert {p: t for p, t in after.items() if p in before} == before
+    assert all(p.is_relative_to(out / "runs") for p in after.keys() - before.keys())
 
 
 def test_bad_clips_each_get_one_line_and_a_record_and_the_rest_goes_on(

@@ -33,10 +33,11 @@ class StoreProxy:
     """Use as a context manager; change `weather` at any time. `met` counts what it did, by kind.
 
     A failing write is refused with 503, cut in its middle, or carried out with its answer lost.
+    `carried` counts bytes, up and down, and requests by method.
     """
 
     def __init__(self, server_port: int, *, seed: int = 0) -> None:
-        self.weather, self.met = Weather(), Counter[str]()
+        self.weather, self.met, self.carried = Weather(), Counter[str](), Counter[str]()
         self._server_port, self._chance = server_port, random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -71,6 +72,8 @@ class StoreProxy:
         self._serving.add(task := asyncio.current_task())
         try:
             head = await client.readuntil(b"\r\n\r\n")
+            self.carried[head.partition(b" ")[0].decode()] += 1
+            self.carried["up"] += _body_bytes(head)
             if self.weather.away:
                 self.met["away"] += 1
                 raise _Cut
@@ -99,6 +102,7 @@ class StoreProxy:
                 if fault == "answer lost":
                     raise _Cut
                 back.write(data)
+                self.carried["down"] += len(data)
                 await back.drain()
         except (_Cut, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass

@@ -10,6 +10,10 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    *("run", "submit", "status", "feed", "pause", "resume", "cancel", "failures", "retry"),
+    *("reconcile", "export", "show", "summary", "samples", "prompts"),
+)
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
 for package in ("clipfleet", "producer"):
@@ -48,7 +52,7 @@ def test_the_check_fails_where_a_heavy_package_is_installed(tmp_path: Path) -> N
 
 
 def test_help_works_for_every_command(bare: Path, tmp_path: Path) -> None:
-    for command in ((), ("run",), ("submit",), ("status",), ("samples",)):
+    for command in ((), *((name,) for name in COMMANDS)):
         done = subprocess.run(
             [str(bare / "clipfleet"), *command, "--help"],
             cwd=tmp_path,

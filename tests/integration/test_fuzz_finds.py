@@ -32,7 +32,8 @@ LINE: dict[str, Any] = {"clip_uuid": CLIP, "source": JOB.source}
 
 
 def run_of(store: Store, *lines: bytes) -> None:
-    manifest.write_run(store, RUN, Options(), [])
+    line = ManifestLine.model_validate(LINE)
+    manifest.write_run(store, RUN, Options(), [line])
     store.put(keys.run_manifest(RUN, 0), b"\n".join(lines) + b"\n")
 
 
@@ -53,7 +54,7 @@ def test_a_line_that_is_not_ours_is_refused_with_its_place(
     folder_store: Store, wrong: dict[str, Any]
 ) -> None:
     run_of(folder_store, json.dumps(LINE).encode(), json.dumps(LINE | wrong).encode())
-    with pytest.raises(UsageError, match=r"^runs/r1/manifest/00000\.jsonl, line 2: ") as refusal:
+    with pytest.raises(UsageError, match=r"^runs/r1/manifest/000000\.jsonl, line 2: ") as refusal:
         list(manifest.read_clips(folder_store, RUN))
     assert len(str(refusal.value)) < 500
 

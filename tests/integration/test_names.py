@@ -75,7 +75,13 @@ def test_clips_of_any_name_come_to_their_records_and_print_on_a_line_each(
     assert "[bold]markup[" in done.stdout
     after = {path.name for path in tmp_path.iterdir()}
     assert after - before <= {"out", "workers.log"}
-    assert {path.name for path in small_fleet.out.iterdir()} <= {"metas", "runs", "scratch", ".tmp"}
+    assert {path.name for path in small_fleet.out.iterdir()} <= {
+        "metas",
+        "runs",
+        "scratch",
+        "active",
+        ".tmp",
+    }
 
 
 def test_a_path_of_almost_4_kib_is_refused_on_one_line(
@@ -136,5 +142,5 @@ def test_commands_end_at_such_a_line_with_that(cli: Cli, run_in_store: Store, co
 
     assert said.returncode == 2
     assert re.fullmatch(
-        r"clipfleet: runs/r/manifest/00000.jsonl, line 1: clip_uuid: .*\n", said.stdout
+        r"clipfleet: runs/r/manifest/000000.jsonl, line 1: clip_uuid: .*\n", said.stdout
     )

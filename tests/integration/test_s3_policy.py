@@ -22,8 +22,10 @@ from clipfleet.options import Options
 from clipfleet.queues import CAPTION, PREPARE, PREVIEW, make_app
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
-from producer import feed, manifest
-from producer.plan import Job, begin, make_plan
+from producer import manifest
+from producer.feed import Run
+from producer.following import fill
+from producer.plan import Asked, Planned, write_down
 from tests.broker import BrokerServer
 from tests.faults.scripted_worker import load_models
 from tests.integration import clips
@@ -117,27 +119,24 @@ def taken(broker: BrokerServer, queue: str) -> list[Any]:
     return [json.loads(base64.b64decode(json.loads(each)["body"]))[0][0] for each in found]
 
 
-def planned(bucket: Bucket, clip: Path) -> Job:
-    """A clip of the producer's own, and one that lies in S3, found and named."""
-    return make_plan(
-        [str(clip), f"s3://{bucket.clips}/", f"s3://{bucket.clips}/clip.mp4"],
-        bucket.sides["producer"],
-        OPTIONS,
-        Console(quiet=True),
+def planned(bucket: Bucket, clip: Path) -> Planned:
+    """A run of a clip of the producer's own, and of one that lies in S3."""
+    asked = Asked(
+        names=[str(clip), f"s3://{bucket.clips}/", f"s3://{bucket.clips}/clip.mp4"],
         run_id="r1",
-        limit=None,
-        retry_failed=False,
+        staged=True,
     )
+    return write_down(asked, bucket.sides["producer"], OPTIONS, Console(quiet=True))
 
 
-def submitted(bucket: Bucket, clip: Path) -> Job:
+def submitted(bucket: Bucket, clip: Path) -> Planned:
     """What a producer does."""
-    job = planned(bucket, clip)
-    settings = bucket.sides["producer"]
-    app = make_app(settings.broker.get_secret_value(), lease_s=3)
-    for line in job.todo:
-        feed.feed(app, job.run(stage=True), line)
-    return job
+    made = planned(bucket, clip)
+    counts, flying, _ = fill(
+        made.run, bucket.sides["producer"], Console(quiet=True), in_flight=None
+    )
+    assert (counts.done, flying) == (0, 2)
+    return made
 
 
 def worked_on(bucket: Bucket, broker: BrokerServer) -> None:
@@ -175,19 +174,22 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SCRIPT_LOG", str(tmp_path / "engine.log"))
+    settings = bucket.sides["producer"]
     with caplog.at_level(logging.WARNING, logger="clipfleet"):
-        job = submitted(bucket, clip)
+        made = submitted(bucket, clip)
         worked_on(bucket, broker)
-        job.store.put(keys.run_summary(job.run_id), b"{}")
-        again = planned(bucket, clip)
-        redone = [line.model_copy(update={"redo": True}) for line in job.clips]
-        begin(job.store, job.run_id, OPTIONS, redone, redone)
+        run = made.run
+        for line in manifest.read_clips(run.store, "r1"):
+            run.clear_scratch(line)  # as of clips that are to be done again
+        counts, flying, _ = fill(run, settings, Console(quiet=True), in_flight=None)
 
-    assert len(job.clips) == len(job.todo) == 2
-    assert again.todo == []
+    assert made.head.clips == 2
+    assert (counts.done, flying) == (2, 0)
     assert [record.getMessage() for record in caplog.records] == []
     reader = bucket.store("reader")
-    for _, record in feed.find_done(reader, job.clips, OPTIONS.hash):
+    seen = Run(head=manifest.read_head(reader, "r1"), store=reader, stage=False)
+    for found in seen.look_up(manifest.read_clips(reader, "r1")):
+        record = found.record
         assert record is not None
         assert record.valid, record.failures()
         for window in record.windows:
@@ -195,8 +197,9 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
             assert reader.get(window.preview_key)
         assert reader.get(keys.clip(record.span_uuid))
         assert list(reader.list(keys.scratch(record.span_uuid, OPTIONS.hash))) == []
-    assert list(manifest.read_clips(reader, "r1")) == redone
-    assert reader.exists(keys.run_summary("r1"))
+    assert manifest.read_summary(reader, "r1")
+    assert manifest.read_state(reader, "r1") is None, "it has come to its end"
+    assert planned(bucket, clip).head.clips == 2, "it can be written anew"
 
 
 FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from clipfleet.messages import ClipJob
+from clipfleet.options import Options
 from clipfleet.records import (
     ClipRecord,
     Completion,
@@ -15,6 +16,7 @@ from clipfleet.records import (
     WindowPlan,
     Written,
 )
+from clipfleet.runs import RunHead
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 HASH = "0123456789abcdef"
@@ -144,4 +146,16 @@ def clip_record(*, options_hash: str = HASH) -> ClipRecord:
         run_id="r1",
         clipfleet_version="0.1.0",
         finished_at="2026-01-02T03:04:05+00:00",
+    )
+
+
+def run_head(run_id: str, options: Options, *, clips: int = 1, **more: Any) -> RunHead:
+    """What a run of one shard is."""
+    return RunHead(
+        run_id=run_id,
+        options_hash=options.hash,
+        clips=clips,
+        shards=1,
+        created_at="2026-01-01T00:00:00+00:00",
+        **more,
     )

@@ -35,6 +35,7 @@ from clipfleet.store.folder import FolderStore
 from producer import feed
 from tests.unit.protocol import Broker, Ending, Message, SteppedStore, Worker
 from tests.unit.protocol_job import LINES, OPTIONS, WORK, cut_clip, faults_of, lost_its_parts
+from tests.unit.records import run_head
 from workers import assemble, parts, prepare
 from workers.context import Context
 
@@ -75,7 +76,7 @@ class Protocol(RuleBasedStateMachine):
         self._wrong: list[str] = []
         self._broker_loses = self._store_loses = False
         self._runs = {
-            name: feed.Run(run_id=name, options_hash=options.hash, store=self._store, stage=False)
+            name: feed.Run(head=run_head(name, options), store=self._store, stage=False)
             for name, options in OPTIONS.items()
         }
         self._following: list[tuple[str, ManifestLine]] = []
@@ -95,9 +96,13 @@ class Protocol(RuleBasedStateMachine):
     def _begin(self, name: str, *, redo: bool = False) -> None:
         for line in LINES:
             self._following.append((name, line.model_copy(update={"redo": redo})))
-            if redo:  # as `producer.plan.begin`
+            if redo:  # as a feeder does at first
                 self._inner.delete_prefix(keys.scratch(line.clip_uuid, OPTIONS[name].hash))
-            feed.feed(self._app, self._runs[name], self._following[-1][1])
+            self._feed(*self._following[-1])
+
+    def _feed(self, name: str, line: ManifestLine) -> None:
+        found = feed.Found(line=line, record=None, redo=line.redo)
+        self._runs[name].feed(self._app, found)
 
     def _wrote(self, key: str, data: bytes) -> None:
         """Look at each record as it is written."""
@@ -257,7 +262,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(which=number)
     def a_clip_is_fed_again(self, which: int) -> None:
         name, line = self._following[which % len(self._following)]
-        feed.feed(self._app, self._runs[name], line)
+        self._feed(name, line)
 
     # What must hold.
 
@@ -275,18 +280,18 @@ class Protocol(RuleBasedStateMachine):
             self._folder.cleanup()
 
     def _come_to_an_end(self) -> None:
-        """Without further trouble, and followed as `clipfleet reconcile --follow` does."""
+        """Without further trouble, and followed as `clipfleet feed` does."""
         for _ in range(FEEDS):
             self._finish()
             self._following = [
                 (name, line)
                 for name, line in self._following
-                if self._runs[name].record(line) is None
+                if self._runs[name].look(line).record is None
             ]
             if not self._following:
                 break
             for name, line in self._following:
-                feed.feed(self._app, self._runs[name], line)
+                self._feed(name, line)
         self.nothing_went_wrong()
         assert not self._following, f"without a record: {self._following}"
         records = {item.key for item in self._inner.list(keys.RECORDS)}
@@ -361,5 +366,14 @@ def test_results_that_differ_from_run_to_run_are_found_out(monkeypatch: pytest.M
     real, numbers = parts.do_once, itertools.count()
     monkeypatch.setattr(parts, "do_once", lambda *a: f"{real(*a)} {next(numbers)}")
 
+    protocol = Protocol()
+    protocol.a_queue_is_worked_off(PREPARE)
+    waiting = protocol._broker.waiting
+    waiting += [message for message in waiting if message.queue == PREVIEW]
+    for queue in (PREVIEW, ASSEMBLE, PREPARE):
+        protocol.a_queue_is_worked_off(queue)
+
     with pytest.raises(AssertionError, match="parts were missing although nothing was lost"):
-        run_state_machine_as_test(Protocol, settings=SETTINGS)
+        protocol.nothing_went_wrong()
+    with pytest.raises(AssertionError):
+        protocol.teardown()

@@ -11,7 +11,7 @@ from rich.console import Console
 from clipfleet.broker import redact
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
-from producer.report import WINDOWS_SHOWN, clip_table, print_captions, standing
+from producer.report import WINDOWS_SHOWN, clip_table, print_captions
 from tests.unit.records import PLAN, clip_record, completed, previewed
 from workers.assemble import build_record
 
@@ -69,11 +69,6 @@ def test_of_many_windows_the_first_alone_is_shown() -> None:
     ]
     print_captions(Console(file=out, width=200), lines, "/results")
     assert out.getvalue().count("preview ") == 1
-
-
-def test_a_clip_without_a_record_is_missing() -> None:
-    counts = standing([None, clip_record()])
-    assert (counts["clips"], counts["done"], counts["missing"]) == (2, 1, 1)
 
 
 @pytest.mark.parametrize(

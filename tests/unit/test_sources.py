@@ -1,13 +1,21 @@
 """Where clips come from."""
 
+import io
 import os
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from clipfleet import keys
+from clipfleet.options import Options
+from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
-from producer.sources import Found, find_clips, local_path, short_name
+from producer.problems import Problems
+from producer.sources import find_clips, local_path, short_name
+from producer.unique import unique
+from producer.variants import Variants
 
 pytestmark = pytest.mark.unit
 
@@ -36,9 +44,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def find(*arguments: Path | str) -> Found:
+@dataclass(frozen=True)
+class Found:
+    """What arguments named: clips, each once, and a line for each that named none."""
+
+    clips: list[ManifestLine]
+    problems: list[str]
+
+
+def find(*arguments: Path | str, stdin: bytes = b"") -> Found:
     """What the arguments name."""
-    return find_clips(map(str, arguments), read_settings())
+    problems = Problems()
+    with Variants(Options()) as variants:
+        lines = find_clips(
+            map(str, arguments),
+            read_settings(),
+            variants=variants,
+            problems=problems,
+            stdin=io.BytesIO(stdin),
+        )
+        return Found(list(unique(lines)), list(problems))
 
 
 def write(path: Path, data: bytes = b"clip") -> Path:
@@ -212,21 +237,219 @@ def test_a_clip_whose_name_is_not_utf_8_is_found_again_by_its_uri(folder: Path) 
 
 
 def test_a_clip_in_a_bucket_has_no_path_here() -> None:
-    from clipfleet.records import ManifestLine
-
     line = ManifestLine(clip_uuid=keys.clip_uuid("s3://b/a.mp4"), source="s3://b/a.mp4")
 
     assert local_path(line) is None
 
 
-def test_a_link_to_a_folder_is_followed_and_a_loop_of_links_ends(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "a.mp4").write_bytes(b"a")
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    (folder / "link").symlink_to(elsewhere)
-    (elsewhere / "loop").symlink_to(folder)
-    found = find_clips([str(folder)], read_settings())
-    assert [clip.source for clip in found.clips] == [(elsewhere / "a.mp4").as_uri()]
+def test_a_link_to_a_folder_is_followed_and_a_loop_of_links_ends(folder: Path) -> None:
+    clip = write(folder / "elsewhere" / "a.mp4")
+    (folder / "clips").mkdir()
+    (folder / "clips" / "link").symlink_to(folder / "elsewhere")
+    (folder / "elsewhere" / "loop").symlink_to(folder / "clips")
+
+    found = find("clips")
+
+    assert [clip.source for clip in found.clips] == [clip.as_uri()]
     assert found.problems == []
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem_that_leaves_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "a.mp4")
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:  # root, whom tests may run as, may read any folder
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    found = find(folder)
+
+    assert names(found) == ["a.mp4"]
+    assert found.problems == [f"{folder}/closed: Permission denied"]
+
+
+def test_clips_come_as_they_are_found_before_the_next_argument_is_looked_at(folder: Path) -> None:
+    write(folder / "a.mp4")
+    asked = iter(["a.mp4", "b.mp4"])
+    lines = find_clips(asked, read_settings(), variants=Variants(Options()), problems=Problems())
+
+    (clip,) = islice(lines, 1)
+
+    assert short_name(clip.source) == "a.mp4"
+    assert list(asked) == ["b.mp4"]
+
+
+GLOBS = {
+    "*.mp4": ["a.mp4"],
+    "**/*.mp4": ["a.mp4", "b.mp4", "c.mp4"],
+    "day1/*": ["b.mp4"],
+    "day1/**": ["b.mp4", "c.mp4"],
+    "day?/deep/*.mp4": ["c.mp4"],
+    "day[12]/deep/[!x].mp4": ["c.mp4"],
+    "./da*/b.*": ["b.mp4"],
+    "**/deep/**/c.mp4": ["c.mp4"],
+    "day1/../*.mp4": ["a.mp4"],
+}
+
+
+@pytest.mark.parametrize("pattern", GLOBS)
+def test_a_pattern_that_the_shell_left_names_the_videos_that_fit_it(
+    folder: Path, pattern: str
+) -> None:
+    for name in ("a.mp4", "day1/b.mp4", "day1/deep/c.mp4", "day1/notes.txt", ".hid/d.mp4"):
+        write(folder / name)
+
+    assert find(pattern) == find(*(folder.rglob(name).__next__() for name in GLOBS[pattern]))
+
+
+def test_a_pattern_from_the_root_names_what_fits_it(folder: Path) -> None:
+    write(folder / "day1" / "a.mp4")
+
+    assert names(find(f"{folder}/*/*.mp4")) == ["a.mp4"]
+
+
+def test_folders_that_a_pattern_does_not_lead_to_are_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "clips" / "day1" / "a.mp4")
+    write(folder / "clips" / "deep" / "er" / "b.mp4")
+    read: list[str] = []
+    scandir = os.scandir
+
+    def note(path: str) -> object:
+        read.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", note)
+
+    assert names(find("clips/day*/*.mp4")) == ["a.mp4"]
+    assert read == ["clips", "clips/day1"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(folder: Path) -> None:
+    write(folder / "[ab].mp4")
+    write(folder / "a.mp4")
+
+    assert names(find("[ab].mp4")) == ["[ab].mp4"]
+
+
+def test_a_pattern_that_nothing_fits_is_a_problem_that_names_it(folder: Path) -> None:
+    write(folder / "a.txt")
+
+    assert find("*.mp4").problems == ["*.mp4: no video file fits it"]
+
+
+def test_a_pattern_may_name_manifests(folder: Path) -> None:
+    write(folder / "a.mp4")
+    write(folder / "lists" / "1.jsonl", b'{"clip": "../a.mp4"}')
+
+    assert find("lists/*") == find("a.mp4")
+
+
+def test_standard_input_names_a_clip_a_line_relative_to_here(folder: Path) -> None:
+    write(folder / "a.mp4")
+    write(folder / "with space.mp4")
+
+    found = find("-", stdin=b"a.mp4\n\nwith space.mp4\r\ns3://bucket/b.mp4")
+
+    assert names(found) == ["a.mp4", "with space.mp4", "b.mp4"]
+    assert found.problems == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+def test_standard_input_may_name_files_that_are_not_utf_8(folder: Path) -> None:
+    path = write(folder / os.fsdecode(b"caf\xe9.mp4"))
+
+    assert find("-", stdin=b"caf\xe9.mp4\n") == find(path)
+
+
+def test_a_line_of_json_on_standard_input_is_a_row_of_a_manifest(folder: Path) -> None:
+    write(folder / "a.mp4")
+
+    (clip,) = find("-", stdin=b'{"file": "a.mp4", "span": [1, 2], "label": "cat"}').clips
+
+    assert (clip.span, clip.metadata) == ((1.0, 2.0), {"label": "cat"})
+
+
+def test_a_line_that_names_no_clip_is_a_problem_with_its_number(folder: Path) -> None:
+    write(folder / "a.mp4")
+
+    found = find("-", stdin=b"a.mp4\ngone.mp4\n{oh\n.\n")
+
+    assert names(found) == ["a.mp4"]
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        "standard input, line 2",
+        "standard input, line 3",
+        "standard input, line 4",
+    ]
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"file:///\xff", b"s3://b/\xff", b"https://a.org/\xff"])
+def test_bytes_that_are_no_letters_are_a_problem_where_no_file_has_them(
+    folder: Path, line: bytes
+) -> None:
+    found = find("-", stdin=line)
+
+    assert found.clips == []
+    assert [problem.startswith("standard input, line 1: ") for problem in found.problems] == [True]
+
+
+def test_empty_standard_input_is_a_problem(folder: Path) -> None:
+    assert find("-").problems == ["-: it names no clip"]
+
+
+def test_an_https_url_is_a_clip_of_unknown_size() -> None:
+    (clip,) = find("https://example.org/a.mp4?key=1").clips
+
+    assert (clip.source, clip.num_bytes) == ("https://example.org/a.mp4?key=1", None)
+
+
+URLS = {
+    "http://example.org/a.mp4": "use https://",
+    "https://user:secret@example.org/a.mp4": "it holds a password",
+    "https://example.org/": "it names no file",
+    "https:///a.mp4": "it names no file",
+    "https://example.org:port/a.mp4": "not an address",
+    "https://[example/a.mp4": "not an address",
+    "https://example.org/a.mp4#t=0,5": "leave out what is behind #",
+    "https://example.org/grö.mp4": "as %XX",
+    "https://example.org/a b.mp4": "as %XX",
+    "file://elsewhere/a.mp4": "another machine",
+    "file:///a.mp4?x": "as %3F",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_an_address_that_is_refused_is_a_problem_that_says_why(url: str) -> None:
+    found = find(url)
+
+    assert found.clips == []
+    assert [URLS[url] in problem for problem in found.problems] == [True], found.problems
+
+
+def test_a_password_in_an_address_is_not_told() -> None:
+    (problem,) = find("https://user:secret@example.org/a.mp4").problems
+
+    assert "secret" not in problem
+
+
+def test_a_files_address_is_that_file(folder: Path) -> None:
+    path = write(folder / "with space.mp4")
+
+    assert find(path.as_uri()) == find(path)
+
+
+def test_problems_are_all_counted_and_the_first_hundred_kept(folder: Path) -> None:
+    problems = Problems()
+    asked = (f"gone{number}.mp4" for number in range(1000))
+
+    list(find_clips(asked, read_settings(), variants=Variants(Options()), problems=problems))
+
+    assert (len(problems), len(list(problems))) == (1000, 100)
+    assert next(iter(problems)).startswith("gone0.mp4: ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -13,8 +13,9 @@ import numpy as np
 from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import Grid, preview_size
 from clipfleet.options import PrepareOptions, PreviewOptions
-from clipfleet.records import SourceInfo, WindowPlan
+from clipfleet.records import SourceInfo, SpanPlan, WindowPlan
 from workers.media import decode, windows
+from workers.media import timeline as timelines
 from workers.media.decode import ClipIndex, FramesDiffer
 from workers.media.limits import Guard
 from workers.media.packs import Pack
@@ -36,6 +37,7 @@ class CutClip:
     """What was found out about a clip, and its windows' plans in order."""
 
     source: SourceInfo
+    span: SpanPlan | None
     windows: list[WindowPlan]
     warnings: list[str]
 
@@ -47,9 +49,13 @@ def cut(
     preview: PreviewOptions,
     grid: Grid,
     write: Callable[[Window], None],
+    span_s: Sequence[float] | None = None,
     guard: Guard | None = None,
 ) -> CutClip:
     """Cut a clip into windows; `write` gets each one, in order, as soon as it is whole.
+
+    Of a clip that is a span of its file, [start, end) in seconds, frames are numbered and times
+    counted from the first frame that begins in it.
 
     Where damage makes it start over, windows come again; the last one of a span counts. A clip
     of fewer than 4 frames has no windows. Raises `ClipUnreadable`, `ClipTooLarge`, and whatever
@@ -58,7 +64,9 @@ def cut(
     index = decode.index(file, guard)
     while True:
         try:
-            return _cut(file, index, prepare=prepare, preview=preview, grid=grid, write=write)
+            return _cut(
+                file, index, span_s, prepare=prepare, preview=preview, grid=grid, write=write
+            )
         except FramesDiffer:
             if index.settled:
                 raise ClipUnreadable("it decodes differently every time") from None
@@ -68,14 +76,16 @@ def cut(
 def _cut(
     file: BinaryIO,
     index: ClipIndex,
+    span_s: Sequence[float] | None,
     *,
     prepare: PrepareOptions,
     preview: PreviewOptions,
     grid: Grid,
     write: Callable[[Window], None],
 ) -> CutClip:
-    cuts = _plan(index.timeline, prepare=prepare, preview=preview)
-    wanted = sorted({number for each in cuts for number in each.wanted}) or [0]
+    first, timeline = timelines.part(index.timeline, *span_s) if span_s else (0, index.timeline)
+    cuts = _plan(timeline, prepare=prepare, preview=preview)
+    wanted = sorted({first + number for each in cuts for number in each.wanted}) or [0]
     studio: _Studio | None = None
     coming = iter(cuts)
     filling: _Filling | None = None
@@ -88,9 +98,9 @@ def _cut(
         if filling is None and (following := next(coming, None)):
             filling = _Filling(following, studio)
         if filling is not None:
-            filling.take(number, frame)
-            if number == filling.cut.end:
-                window = filling.window(index.timeline)
+            filling.take(number - first, frame)
+            if number - first == filling.cut.end:
+                window = filling.window(timeline)
                 filling = None
                 with index.guard.not_counted():
                     write(window)
@@ -100,7 +110,16 @@ def _cut(
     if studio is None:
         raise ClipUnreadable("it holds no frame that can be decoded")
     source = _source_info(file, index, studio)
-    return CutClip(source=source, windows=plans, warnings=[*index.warnings, *studio.warnings])
+    span = None
+    if span_s:
+        begins_s = index.timeline.times_s[first] if timeline.times_s else span_s[0]
+        span = SpanPlan(
+            start_s=begins_s,
+            end_s=begins_s + timeline.end_time_s,
+            num_frames=len(timeline.times_s),
+        )
+    warnings = [*index.warnings, *studio.warnings]
+    return CutClip(source=source, span=span, windows=plans, warnings=warnings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """When a clip's frames are shown, and at what rate: from timestamps, or from a rate alone."""
 
+import bisect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 # Containers round times to their ticks, and Matroska's milliseconds live on in files made from it.
 _TICKS, _MILLISECONDS = 1.5, 1.1
+_PRINTED_S = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,26 @@ def by_timestamps(
         steps = sorted(b - a for a, b in itertools.pairwise(times))
         last_s = float(last_ticks * time_base) or steps[len(steps) // 2]
     return Timeline(times_s=times, rate=rate, end_time_s=times[-1] + last_s, uneven=uneven)
+
+
+def part(timeline: Timeline, start_s: float, end_s: float) -> tuple[int, Timeline]:
+    """The number of the first frame that begins within [start, end), and those frames' own times.
+
+    Times as printed are rounded: a frame up to a microsecond before `start_s` begins there.
+    """
+    times = timeline.times_s
+    first = bisect.bisect_left(times, start_s - _PRINTED_S)
+    last = bisect.bisect_left(times, end_s - _PRINTED_S)
+    if last <= first:
+        return first, Timeline(times_s=(), rate=timeline.rate, end_time_s=0.0, uneven=False)
+    ends_s = times[last] if last < len(times) else timeline.end_time_s
+    within = tuple(each - times[first] for each in times[first:last])
+    return first, Timeline(
+        times_s=within,
+        rate=timeline.rate,
+        end_time_s=ends_s - times[first],
+        uneven=is_uneven(within),
+    )
 
 
 def is_uneven(times_s: Sequence[float]) -> bool:

@@ -1,0 +1,152 @@
+"""What grows with a run, what with a fleet: real workers, real broker, engines of a set rate.
+
+sizes: broker memory and scratch at their peak, for runs of 1,000, 10,000 and 100,000 tiny clips.
+gpus: windows a second against the number of simulated GPUs, and who spends the CPU.
+store: requests and bytes to S3 for a clip of usual size, counted by a proxy before the server.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+
+from benchmarks.report import Row, publish
+from benchmarks.scale_fleet import Sampler, fleet
+from benchmarks.scale_store import store_rows
+from tests.broker import BrokerServer
+from tests.integration import clips
+
+SIZES = (1000, 10_000, 100_000)
+GPUS = (1, 2, 4, 8, 16, 32)
+IN_FLIGHT = 200
+PARTS = ("sizes", "gpus", "store")
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--part", choices=PARTS, action="append", help="[default: all]")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--gpus", type=int, nargs="*", default=GPUS)
+    parser.add_argument("--rate", type=float, default=1.0, help="of a simulated GPU, windows/s")
+    parser.add_argument("--seconds", type=float, default=40.0, help="of each number of GPUs")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few GPUs")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    given = parser.parse_args()
+    if given.quick:
+        given.sizes, given.gpus, given.seconds = (100, 300), (1, 2), 10.0
+    rows: list[Row] = []
+    for part in given.part or PARTS:
+        if part == "sizes":
+            rows += size_rows(given.sizes)
+        elif part == "gpus":
+            rows += gpu_rows(given.gpus, given.rate, given.seconds)
+        else:
+            rows += store_rows()
+    settings = {"in_flight": str(IN_FLIGHT), "rate_of_a_gpu": str(given.rate)}
+    publish("what grows with a run and a fleet", rows, json_file=given.json, settings=settings)
+
+
+def write_clips(folder: Path, count: int) -> Path:
+    """So many clips of 16 small frames: one file under as many names."""
+    folder.mkdir()
+    first = folder / "first.mp4"
+    first.write_bytes(clips.encode(16, size=(64, 64), options={"preset": "ultrafast"}))
+    for number in range(1, count):
+        if number % 50_000 == 0:  # a file has so many names at most
+            first = folder / f"{number}.mp4"
+            first.write_bytes((folder / "first.mp4").read_bytes())
+        else:
+            os.link(first, folder / f"{number}.mp4")
+    return folder
+
+
+def submit(folder: Path, out: Path, url: str, *flags: str) -> "subprocess.Popen[bytes]":
+    """`clipfleet submit --wait`, as a user has it."""
+    command = [sys.executable, "-P", "-m", "producer", "submit", str(folder), "--wait"]
+    command += ["--no-generate-previews", "--in-flight", str(IN_FLIGHT), *flags]
+    env = {**os.environ, "CLIPFLEET_BROKER": url, "CLIPFLEET_STORE": str(out)}
+    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+
+
+def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
+    """Peaks by the number of clips."""
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
+            folder, out = Path(name), Path(name) / "out"
+            source = write_clips(folder / "clips", size)
+            with (
+                BrokerServer(folder) as server,
+                fleet(server, str(out), folder, gpus=1, rate=1000, slots=16),
+                Sampler(server, out) as sampler,
+            ):
+                began = time.monotonic()
+                code = submit(source, out, server.url).wait()
+                seconds = time.monotonic() - began
+                left = int(redis.Redis.from_url(server.url).info("memory")["used_memory"])
+            peak = sampler.peak
+            records = sum(1 for _ in (out / "metas" / "v0").iterdir())
+            print(f"{size} clips in {seconds:.0f} s, exit {code}: {peak}", file=sys.stderr)
+            if code or records != size:
+                raise RuntimeError(f"exit code {code}, {records} records of {size}")
+            rows += [
+                Row(f"broker_mb/{size}", peak.broker_bytes / 1e6, "MB at its peak"),
+                Row(f"broker_mb_after/{size}", left / 1e6, "MB"),
+                Row(f"scratch_mb/{size}", peak.scratch_bytes / 1e6, "MB at its peak"),
+                Row(f"scratch_objects/{size}", peak.scratch_objects, "at their peak"),
+                Row(f"messages_waiting/{size}", peak.messages, "at their peak"),
+                Row(f"clips_per_s/{size}", size / seconds, "clips/s"),
+            ]
+    return rows
+
+
+def gpu_rows(numbers: "tuple[int, ...] | list[int]", rate: float, seconds: float) -> list[Row]:
+    """Windows a second by the number of GPUs, and CPU seconds a window by kind of process."""
+    rows = []
+    for gpus in numbers:
+        with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
+            folder, out = Path(name), Path(name) / "out"
+            source = write_clips(folder / "clips", int(gpus * rate * (seconds + 60)) + 500)
+            with (
+                BrokerServer(folder) as server,
+                fleet(server, str(out), folder, gpus=gpus, rate=rate, slots=16) as workers,
+            ):
+                flags = ("--in-flight", str(max(64, 40 * gpus)))
+                producer = submit(source, out, server.url, *flags)
+                client = redis.Redis.from_url(server.url)
+                time.sleep(16 / rate + 10)  # the engines are full by then
+                before = _records(out), workers.cpu_s(), _commands(client), time.monotonic()
+                time.sleep(seconds)
+                after = _records(out), workers.cpu_s(), _commands(client), time.monotonic()
+                producer.kill()
+                producer.wait()
+            done, took = after[0] - before[0], after[3] - before[3]
+            print(f"{gpus} GPUs: {done / took:.2f} windows/s", file=sys.stderr)
+            rows += [
+                Row(f"windows_per_s/{gpus}", done / took, "windows/s"),
+                Row(f"efficiency/{gpus}", done / took / (gpus * rate), "of the engines' rate"),
+                Row(f"commands_per_clip/{gpus}", (after[2] - before[2]) / max(1, done), "commands"),
+            ]
+            for kind, spent in after[1].items():
+                cores = (spent - before[1][kind]) / took
+                rows.append(Row(f"cores/{kind}/{gpus}", cores, "cores"))
+    return rows
+
+
+def _records(out: Path) -> int:
+    folder = out / "metas" / "v0"
+    return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+
+
+def _commands(client: redis.Redis) -> int:
+    return int(client.info("stats")["total_commands_processed"])
+
+
+if __name__ == "__main__":
+    main()

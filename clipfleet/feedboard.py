@@ -1,0 +1,124 @@
+"""What a run's feeders tell one another, and whoever watches, through the broker.
+
+A shard is fed by whoever has its claim, which dies with its feeder. How far it is fed lies where
+the messages lie: a broker that forgets those forgets this too, and all are fed again. Claims keep
+two feeders from doing the same; nothing depends on them.
+"""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from clipfleet.broker import Broker
+from clipfleet.records import Stored
+from clipfleet.runs import Standing
+
+KEPT_S = 7 * 24 * 3600
+
+
+class FeederBeat(Stored):
+    """A live feeder of a run.
+
+    `hungry`: it has clips to feed. `open` counts, for each shard that it has open, the clips that
+    are done; `in_flight` are clips on the queues. Rates are those of the last minute.
+    """
+
+    run_id: str
+    feeder: str
+    priority: int
+    hungry: bool
+    held: str = ""  # why it does not feed, if it does not
+    in_flight: int
+    most_in_flight: int
+    open: dict[int, Standing]
+    clips_per_s: float
+    windows_per_s: float
+
+
+class FeedBoard:
+    """One feeder's view of a run. All raise `BrokerError`."""
+
+    def __init__(self, broker: Broker, run_id: str, *, lease_s: float) -> None:
+        self._broker, self._run_id = broker, run_id
+        self.feeder = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}"
+        self._lease_ms = int(lease_s * 1000)
+
+    def claim(self, shard: int) -> int | None:
+        """How many of the shard's clips were fed so far; None where another feeds it."""
+        with self._broker.errors():
+            client, key = self._broker.client, self._claim_key(shard)
+            ours = client.set(key, self.feeder, nx=True, px=self._lease_ms)
+            if not ours:
+                return None
+            return int(str(client.hget(self._fed_key(), str(shard)) or 0))
+
+    def renew(self, shards: Iterable[int]) -> None:
+        """Keep the claims on shards; one that ran out is taken again unless another has it."""
+        with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
+            for shard in shards:
+                pipe.set(self._claim_key(shard), self.feeder, nx=True)
+                pipe.pexpire(self._claim_key(shard), self._lease_ms)
+            pipe.execute()
+
+    def release(self, shards: Iterable[int]) -> None:
+        """Let others have the shards at once."""
+        with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
+            for shard in shards:
+                pipe.delete(self._claim_key(shard))
+            pipe.delete(self._beat_key())
+            pipe.execute()
+
+    def fed(self, upto: dict[int, int]) -> None:
+        """Note how many of each shard's clips are fed."""
+        if not upto:
+            return
+        with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
+            for shard, count in upto.items():
+                pipe.hset(self._fed_key(), str(shard), str(count))
+            pipe.expire(self._fed_key(), KEPT_S)
+            pipe.execute()
+
+    def done(self, shard: int) -> None:
+        """Forget a shard of which all clips are done."""
+        with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
+            pipe.hdel(self._fed_key(), str(shard))
+            pipe.delete(self._claim_key(shard))
+            pipe.execute()
+
+    def beat(self, beat: FeederBeat) -> None:
+        """Say that this feeder lives, and how it goes."""
+        with self._broker.errors():
+            self._broker.client.set(self._beat_key(), beat.model_dump_json(), px=self._lease_ms)
+
+    def _claim_key(self, shard: int) -> str:
+        return f"clipfleet:claim:{self._run_id}:{shard}"
+
+    def _fed_key(self) -> str:
+        return f"clipfleet:fed:{self._run_id}"
+
+    def _beat_key(self) -> str:
+        return f"clipfleet:feeder:{self._run_id}:{self.feeder}"
+
+
+def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
+    """The feeders that live, of one run or of all. Raises `BrokerError`."""
+    found = []
+    with broker.errors():
+        pattern = f"clipfleet:feeder:{run_id or '*'}:*"
+        names = sorted(str(key) for key in broker.client.scan_iter(pattern, count=1000))
+        for value in broker.client.mget(names) if names else []:
+            try:
+                found.append(FeederBeat.model_validate(json.loads(str(value))))
+            except (ValidationError, ValueError):  # gone since, or another version's
+                continue
+    return found
+
+
+def forget(broker: Broker, run_id: str) -> None:
+    """Forget how far a run is fed. Raises `BrokerError`."""
+    with broker.errors():
+        broker.client.delete(f"clipfleet:fed:{run_id}")

@@ -1,0 +1,104 @@
+"""What lies in the store of a run, beside its options and its manifest."""
+
+import enum
+from collections import Counter
+from typing import Annotated
+
+from pydantic import Field
+
+from clipfleet.messages import OptionsHash, RunId
+from clipfleet.records import ClipRecord, Status, Stored
+
+
+class RunHead(Stored):
+    """What a run is. Written after its manifest: where it is, the manifest is whole.
+
+    `clips` in `shards` shards. `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose
+    record has errors are done again. `staged_from` is the machine whose own files are copied to
+    scratch for workers, which only a feeder there can do.
+    """
+
+    run_id: RunId
+    options_hash: OptionsHash
+    clips: int
+    shards: int
+    created_at: str
+    retry_failed: bool = False
+    staged_from: str | None = None
+
+
+class Feeding(enum.StrEnum):
+    """How a run that is not at its end is fed."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"  # nothing more is fed; what is on the queues goes on
+
+
+class RunState(Stored):
+    """How a run is to be fed (`keys.active`). The highest priority among hungry runs goes first."""
+
+    feeding: Feeding = Feeding.ACTIVE
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+
+
+class Standing(Stored):
+    """Counts over clips of a run, by their records.
+
+    `before`: those of the done whose record another run wrote. `lost` clips have no record and are
+    given up: they cannot be read here, or were fed time after time. `errors` are by name.
+    """
+
+    clips: int = 0
+    done: int = 0
+    before: int = 0
+    failed: int = 0
+    lost: int = 0
+    windows: int = 0
+    captions: int = 0
+    enhanced: int = 0
+    previews: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    errors: dict[str, int] = Field(default_factory=dict)
+
+    def __add__(self, other: "Standing") -> "Standing":
+        counts = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in type(self).model_fields
+            if name != "errors"
+        }
+        errors = Counter(self.errors) + Counter(other.errors)
+        return Standing(**counts, errors=dict(errors))
+
+    @property
+    def missing(self) -> int:
+        """Clips that have no record."""
+        return self.clips - self.done
+
+
+LOST = Standing(clips=1, lost=1)
+
+
+def standing(record: ClipRecord, run_id: str) -> Standing:
+    """The counts of one clip that the run is done with."""
+    windows = record.windows
+    tokens = {
+        side: sum(
+            (getattr(w, f"{side}_tokens") or 0) + (getattr(w, f"enhance_{side}_tokens") or 0)
+            for w in windows
+        )
+        for side in ("prompt", "output")
+    }
+    return Standing(
+        clips=1,
+        done=1,
+        before=int(record.run_id != run_id),
+        failed=int(not record.valid),
+        windows=len(windows),
+        captions=sum(w.caption_status is Status.OK for w in windows),
+        enhanced=sum(w.enhance_status is Status.OK for w in windows),
+        previews=sum(w.preview_status is Status.OK for w in windows),
+        prompt_tokens=tokens["prompt"],
+        output_tokens=tokens["output"],
+        errors=dict(Counter(failure.error for failure in record.failures())),
+    )

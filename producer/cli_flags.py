@@ -1,0 +1,77 @@
+"""Flags that several commands of `clipfleet` share."""
+
+from typing import Any
+
+import click
+
+MOST_IN_FLIGHT = 100_000
+
+broker = click.option(
+    "--broker", help="redis://[:PASSWORD@]HOST[:PORT][/DB]; better in CLIPFLEET_BROKER."
+)
+s3_endpoint = click.option("--s3-endpoint", help="URL of the S3 or MinIO server.")
+in_flight = click.option(
+    "--in-flight",
+    type=click.IntRange(1, MOST_IN_FLIGHT),
+    help="Most clips on the queues and in scratch at once. [default: 4096; begins with 64, and "
+    "grows while workers wait for more]",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
+
+
+def run_flags(command: Any) -> Any:
+    """What a command on a run needs to find it."""
+    for decorate in (s3_endpoint, click.option("--store", help="The run's store."), broker):
+        command = decorate(command)
+    return command
+
+
+def clip_flags(command: Any) -> Any:
+    """Which clips a run has, and how it is fed."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--limit", type=click.IntRange(1), help="Take only the first so many clips."
+            ),
+            click.option(
+                "--shard",
+                metavar="I/N",
+                help="Take only part I of N, such as 1/8: the parts are the same whatever the "
+                "order of clips.",
+            ),
+            click.option(
+                "--shuffle",
+                type=int,
+                metavar="SEED",
+                help="Take the clips in another order, which the seed decides.",
+            ),
+            click.option(
+                "--from-file",
+                type=click.File("r", encoding="utf-8", errors="surrogateescape"),
+                help="Also take clips from this file, one a line; - is standard input.",
+            ),
+            click.option(
+                "--clip-column",
+                help="The column of a manifest that names the clip. [default: clip, source, uri, "
+                "url, path, file or video, whichever is there]",
+            ),
+            click.option(
+                "--run",
+                "run_id",
+                help="Name of the run. [default: the time and four hex digits]",
+            ),
+            in_flight,
+            click.option(
+                "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
+            ),
+            click.option(
+                "--dry-run",
+                is_flag=True,
+                help="Only say what would be done, what is done already, what cannot be read, and "
+                "how long it may take.",
+            ),
+            s3_endpoint,
+        )
+    ):
+        command = decorate(command)
+    return command

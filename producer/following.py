@@ -1,0 +1,229 @@
+"""Following a run to its end: what people see meanwhile, and what they are told of it then."""
+
+import time
+from collections.abc import Callable, Collection
+
+from rich.console import Console
+
+from clipfleet.broker import Broker, Event
+from clipfleet.errors import BrokerError, ExitCode, StoreError
+from clipfleet.options import Options
+from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
+from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.runs import LOST, Standing, standing
+from clipfleet.settings import Settings
+from producer import manifest, report
+from producer.feed import Run
+from producer.feeder import Feeder, NeedsAPerson
+from producer.pace import DEFAULT_MOST, FIRST, Pace
+from producer.progress import Tally, View
+from producer.sources import printable
+
+STEP_S = 0.25
+
+
+class Screen:
+    """Counts what is done and shows it; keeps a few clips for the report."""
+
+    def __init__(self, run_id: str, tally: Tally, say: Callable[[str], None]) -> None:
+        self._run_id, self._tally, self._say = run_id, tally, say
+        self.counts = Standing()
+        self.sample = report.Sample()
+        self.interrupted = False
+
+    def say(self, line: str) -> None:
+        """Print a line above the progress."""
+        self._say(line)
+
+    def heard(self, event: Event) -> None:
+        """Count a step."""
+        self._tally.note(event)
+
+    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
+        """Count a clip."""
+        counts = LOST if record is None else standing(record, self._run_id)
+        self.counts += counts
+        self.sample.add(line, record)
+        if before:
+            self._tally.already_done += 1
+        else:
+            self._tally.finish(line.clip_uuid, valid=record is not None and record.valid)
+
+    def brought(self, counts: Standing, *, before: bool) -> None:
+        """Count clips of a shard that others did."""
+        self.counts += counts
+        self.sample.count += counts.clips
+        if before:
+            self._tally.already_done += counts.clips
+        else:
+            self._tally.finished += counts.clips
+            self._tally.failed += counts.failed + counts.lost
+
+
+def follow(
+    run: Run,
+    options: Options,
+    settings: Settings,
+    console: Console,
+    *,
+    in_flight: int | None,
+    check: Callable[[int], list[str]] = lambda progress: [],
+    fatal: Collection[str] = (),
+) -> Screen:
+    """Feed the run to its end, or until Ctrl-C, and show how it goes.
+
+    `check` looks after the workers, if they are ours, told how far the run is.
+    """
+    url = settings.broker.get_secret_value()
+    broker = Broker(url)
+    tally = Tally(clips=run.head.clips)
+    watch = _WorkerWatch(broker, options)
+    previews = options.prepare.generate_previews
+    with View(console, tally, enhance=options.enhance.enabled, previews=previews) as view:
+        screen = Screen(run.run_id, tally, view.say)
+        feeder = Feeder(
+            make_app(url, lease_s=settings.lease_s),
+            broker,
+            run,
+            screen,
+            lease_s=settings.lease_s,
+            pace=Pace(in_flight or DEFAULT_MOST),
+            fatal=fatal,
+        )
+        try:
+            while not patiently(feeder, view.say):
+                for line in check(tally.progress):
+                    view.say(line)
+                view.update(watch.line())
+            if feeder.at_end:
+                manifest.conclude(run.store, run.head, feeder.total)
+        except KeyboardInterrupt:
+            screen.interrupted = True
+        finally:
+            feeder.close()
+    broker.close()
+    return screen
+
+
+def fill(
+    run: Run, settings: Settings, console: Console, *, in_flight: int | None
+) -> tuple[Standing, int, str]:
+    """Put as many clips on the queues as may be in flight, waiting a minute for broker and store.
+
+    Returns what is done already, how many are in flight, and why no more are, if they could be.
+    """
+    url = settings.broker.get_secret_value()
+    broker, tally = Broker(url), Tally(clips=run.head.clips)
+    screen = Screen(run.run_id, tally, lambda line: console.print(printable(line), markup=False))
+    feeder = Feeder(
+        make_app(url, lease_s=settings.lease_s),
+        broker,
+        run,
+        screen,
+        lease_s=settings.lease_s,
+        pace=Pace(in_flight or FIRST),
+    )
+    try:
+        for wait_s in (1, 2, 4, 8, 16, 32, 0):
+            try:
+                with console.status("feeding"):
+                    flying = feeder.fill()
+                break
+            except (BrokerError, StoreError):
+                if not wait_s:
+                    raise
+                time.sleep(wait_s)
+        if feeder.at_end:
+            manifest.conclude(run.store, run.head, feeder.total)
+        return screen.counts, flying, feeder.held
+    finally:
+        feeder.close()
+        broker.close()
+
+
+def patiently(feeder: Feeder, say: Callable[[str], None], *, wait_s: float = STEP_S) -> bool:
+    """A step of the feeder, what passes said and waited for; whether the run is over."""
+    try:
+        return feeder.step(wait_s=wait_s)
+    except NeedsAPerson:
+        raise
+    except (BrokerError, StoreError) as error:
+        feeder.say_once(f"waiting: {error}")
+        time.sleep(0.5)
+        return False
+
+
+class _WorkerWatch:
+    """Says which of the queues that a run needs have no live worker, looking once a second."""
+
+    def __init__(self, broker: Broker, options: Options) -> None:
+        self._broker = broker
+        self._needed = [PREPARE, ASSEMBLE, *window_queues(options)]
+        self._line, self._looked_at = "starting", 0.0
+
+    def line(self) -> str:
+        """What to show beside the bars."""
+        now = time.monotonic()
+        if now - self._looked_at > 1.0:
+            self._looked_at = now
+            try:
+                served = {queue for beat in self._broker.workers() for queue in beat.queues}
+            except BrokerError:
+                self._line = "the broker is away"
+            else:
+                missing = [queue for queue in self._needed if queue not in served]
+                self._line = _waiting_for(missing)
+        return self._line
+
+
+def _waiting_for(queues: list[str]) -> str:
+    if not queues:
+        return "working"
+    on = " and ".join(queues)
+    if set(queues) <= set(GPU_QUEUES):
+        return f"waiting for the {on} worker, which loads its model"
+    return f"waiting for workers: {', '.join(queues)}"
+
+
+def nothing_to_do(run: Run) -> bool:
+    """Whether all of the run's clips are done; looks no further than the first that is not."""
+    done = manifest.done_shards(run.store, run.run_id)
+    for shard in range(run.head.shards):
+        if shard in done:
+            continue
+        counts = Standing()
+        clips = list(run.look_up(manifest.read_shard(run.store, run.run_id, shard)))
+        for found in clips:
+            if found.record is None:
+                return False
+            counts += standing(found.record, run.run_id)
+        manifest.write_done(run.store, run.run_id, shard, counts)
+    return True
+
+
+def count_done(run: Run) -> Screen:
+    """What there is of a run whose clips are all done, counted from their records."""
+    screen = Screen(run.run_id, Tally(clips=run.head.clips), lambda line: None)
+    for found in run.look_up(manifest.read_clips(run.store, run.run_id)):
+        screen.done(found.line, found.record, before=True)
+    return screen
+
+
+def tell(
+    run: Run, options: Options, screen: Screen, console: Console, *, seconds: float, logs: str = ""
+) -> int:
+    """Show what came of the run; the exit code for it."""
+    counts, sample = screen.counts, screen.sample
+    table = report.clip_table(sample.clips, enhance=options.enhance.enabled, count=sample.count)
+    console.print(table)
+    report.print_captions(console, sample.clips, run.store.uri)
+    report.print_totals(console, run.store.uri, counts, seconds=seconds)
+    if counts.failed:
+        console.print(
+            f"{counts.failed} clips have errors (clipfleet failures {run.run_id}); once their "
+            "cause is mended, --retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
+            style="yellow",
+            soft_wrap=True,
+        )
+    wrong = counts.failed or counts.missing or counts.clips < run.head.clips
+    return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK

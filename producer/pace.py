@@ -1,0 +1,39 @@
+"""How many clips to have in flight: enough that no worker waits, few enough that nothing piles up.
+
+The queues say which it is: as long as fewer messages wait than workers hold, more are let in; once
+several times as many wait, fewer. Runs that share a fleet see the same queues: all grow by the same
+steps and shrink by the same share, and so come to have as much in flight as one another.
+"""
+
+import time
+
+STEP_S = 5.0
+LEAST = 16
+FIRST = 64
+DEFAULT_MOST = 4096
+_GROW = 32
+_SHRINK = 0.8
+
+
+class Pace:
+    """A bound on clips in flight, from `FIRST` on, between `LEAST` and `most`."""
+
+    def __init__(self, most: int = DEFAULT_MOST) -> None:
+        self.most = most
+        self.limit = min(FIRST, most)
+        self._starting = True  # doubles until there is once too much
+        self._next_at = time.monotonic() + STEP_S
+
+    def due(self) -> bool:
+        """Whether it is time to look at the queues."""
+        return time.monotonic() >= self._next_at
+
+    def adapt(self, *, waiting: int, held: int, in_flight: int) -> None:
+        """Move the bound by messages that wait and that workers hold; it counts that it is met."""
+        self._next_at = time.monotonic() + STEP_S
+        if waiting > max(3 * held, FIRST):
+            self._starting = False
+            self.limit = max(min(LEAST, self.most), int(self.limit * _SHRINK))
+        elif waiting < max(held, LEAST) and in_flight >= self.limit:
+            more = self.limit if self._starting else _GROW
+            self.limit = min(self.most, self.limit + more)

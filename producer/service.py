@@ -1,0 +1,147 @@
+"""`clipfleet feed`: feeds all runs of a store that are not at their end."""
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clipfleet.broker import Broker, Event
+from clipfleet.errors import BrokerError, StoreError, UsageError
+from clipfleet.queues import make_app
+from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.runs import RunHead, Standing
+from clipfleet.settings import Settings
+from producer import manifest
+from producer.feed import Run
+from producer.feeder import Feeder
+from producer.following import patiently
+from producer.pace import DEFAULT_MOST, Pace
+
+log = logging.getLogger("clipfleet")
+
+LOOK_S = 2.0
+
+
+class _Log:
+    """What is said of one run, as log lines."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    def say(self, line: str) -> None:
+        log.warning("run %s: %s", self._run_id, line, extra={"action": "feed", "run": self._run_id})
+
+    def heard(self, event: Event) -> None:
+        pass
+
+    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
+        pass
+
+    def brought(self, counts: Standing, *, before: bool) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _Fed:
+    head: RunHead
+    feeder: Feeder
+    log: _Log
+
+
+class Service:
+    """Feeds a store's runs."""
+
+    def __init__(self, settings: Settings, *, in_flight: int | None) -> None:
+        url = settings.broker.get_secret_value()
+        self._settings, self._in_flight = settings, in_flight
+        self._store = settings.open_store(settings.store)
+        self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
+        self._fed: dict[str, _Fed] = {}
+        self._passed_over: set[str] = set()
+        self._looked_at = 0.0
+
+    def serve(self, *, following: bool) -> None:
+        """Feed until all runs are at their end; with `following`, for ever."""
+        try:
+            while True:
+                if time.monotonic() - self._looked_at >= LOOK_S:
+                    with _waiting("the store"):
+                        self._look_for_runs()
+                        self._looked_at = time.monotonic()
+                for fed in list(self._fed.values()):
+                    if patiently(fed.feeder, fed.log.say, wait_s=0.25 / len(self._fed)):
+                        self._end(fed)
+                if not self._fed:
+                    if not following and self._looked_at:
+                        return
+                    time.sleep(LOOK_S)
+        finally:
+            for fed in self._fed.values():
+                fed.feeder.close()
+
+    def _look_for_runs(self) -> None:
+        for run_id in manifest.active_runs(self._store):
+            if run_id in self._fed or run_id in self._passed_over:
+                continue
+            try:
+                head = manifest.read_head(self._store, run_id)
+            except UsageError as error:
+                self._pass_over(run_id, str(error))
+                continue
+            if head.staged_from not in (None, socket.gethostname()):
+                self._pass_over(
+                    run_id,
+                    f"run {run_id} is of files that lie on {head.staged_from}; feed it there: "
+                    f"clipfleet feed {run_id}",
+                )
+                continue
+            self._begin(head)
+
+    def _pass_over(self, run_id: str, reason: str) -> None:
+        self._passed_over.add(run_id)
+        log.warning("%s", reason, extra={"action": "run_passed_over", "run": run_id})
+
+    def _begin(self, head: RunHead) -> None:
+        said = _Log(head.run_id)
+        feeder = Feeder(
+            self._app,
+            self._broker,
+            Run(head=head, store=self._store, stage=head.staged_from is not None),
+            said,
+            lease_s=self._settings.lease_s,
+            pace=Pace(self._in_flight or DEFAULT_MOST),
+        )
+        self._fed[head.run_id] = _Fed(head, feeder, said)
+        log.info(
+            "feeding run %s: %d clips",
+            head.run_id,
+            head.clips,
+            extra={"action": "run_begun", "run": head.run_id},
+        )
+
+    def _end(self, fed: _Fed) -> None:
+        total = fed.feeder.total
+        with _waiting("the store"):
+            if fed.feeder.at_end:
+                manifest.conclude(self._store, fed.head, total)
+            fed.feeder.close()
+            del self._fed[fed.head.run_id]
+            log.info(
+                "run %s is over: %d of %d clips done, %d with errors",
+                fed.head.run_id,
+                total.done,
+                fed.head.clips,
+                total.failed,
+                extra={"action": "run_over", "run": fed.head.run_id},
+            )
+
+
+@contextlib.contextmanager
+def _waiting(on: str) -> Iterator[None]:
+    try:
+        yield
+    except (BrokerError, StoreError) as error:
+        log.warning("waiting for %s: %s", on, error, extra={"action": "feed_waiting"})
+        time.sleep(0.5)

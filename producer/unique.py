@@ -1,0 +1,50 @@
+"""Each clip once, and in another order where that is asked for, at any number of clips."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+from clipfleet.records import ManifestLine
+from producer.spool import open_spool
+
+
+def unique(lines: Iterable[ManifestLine], *, shuffle: int | None = None) -> Iterator[ManifestLine]:
+    """The lines, of each clip the first alone.
+
+    In their order as they come; with a `shuffle` seed in one that depends on the seed and the set
+    of clips alone, which begins once the last line has been read. What is remembered lies on disk:
+    about 30 bytes a clip, or its line's length and 30 more. Raises `SpoolFull`.
+    """
+    return _in_order(lines) if shuffle is None else _shuffled(lines, shuffle)
+
+
+def _in_order(lines: Iterable[ManifestLine]) -> Iterator[ManifestLine]:
+    with open_spool("seen (clip BLOB PRIMARY KEY) WITHOUT ROWID") as db:
+        see = db.cursor()
+        for line in lines:
+            clip = bytes.fromhex(line.clip_uuid.replace("-", ""))
+            if see.execute("INSERT OR IGNORE INTO seen VALUES (?)", (clip,)).rowcount:
+                yield line
+
+
+def _shuffled(lines: Iterable[ManifestLine], seed: int) -> Iterator[ManifestLine]:
+    """The lines by a hash of seed and clip.
+
+    Written as they come and sorted once: SQLite merges sorted runs on disk, where an index would be
+    filled at random places, page after page. Lines of one clip come to lie side by side, the first
+    first.
+    """
+    key = hashlib.sha256(str(seed).encode()).digest()
+    with open_spool("lines (place INTEGER PRIMARY KEY, rank BLOB, line TEXT)") as db:
+        db.executemany(
+            "INSERT INTO lines (rank, line) VALUES (?, ?)",
+            ((_rank(line, key), line.model_dump_json(exclude_defaults=True)) for line in lines),
+        )
+        before = None
+        for rank, text in db.execute("SELECT rank, line FROM lines ORDER BY rank, place"):
+            if rank != before:
+                yield ManifestLine.model_validate_json(text)
+            before = rank
+
+
+def _rank(line: ManifestLine, key: bytes) -> bytes:
+    return hashlib.blake2b(line.clip_uuid.encode(), key=key, digest_size=16).digest()

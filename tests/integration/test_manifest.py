@@ -1,0 +1,79 @@
+"""A run as it lies in the store."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from clipfleet import keys
+from clipfleet.errors import UsageError
+from clipfleet.options import Options
+from clipfleet.records import ManifestLine
+from clipfleet.runs import Feeding, RunState, Standing
+from clipfleet.store import Store
+from producer import manifest
+
+pytestmark = pytest.mark.integration
+
+OPTIONS = Options()
+
+
+def lines(count: int) -> list[ManifestLine]:
+    return [ManifestLine(clip_uuid=keys.clip_uuid(str(i)), source=str(i)) for i in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 2)
+
+
+def test_clips_are_read_back_in_order_from_their_shards(folder_store: Store) -> None:
+    head = manifest.write_run(folder_store, "r1", OPTIONS, lines(5))
+    assert (head.clips, head.shards) == (5, 3)
+    assert list(manifest.read_clips(folder_store, "r1")) == lines(5)
+    assert manifest.read_head(folder_store, "r1") == head
+
+
+def test_a_run_written_again_forgets_its_old_clips_and_what_was_done(folder_store: Store) -> None:
+    manifest.write_run(folder_store, "r1", OPTIONS, lines(5))
+    manifest.write_done(folder_store, "r1", 0, Standing(clips=2, done=2))
+    manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+    assert list(manifest.read_clips(folder_store, "r1")) == lines(1)
+    assert manifest.done_shards(folder_store, "r1") == set()
+
+
+def test_a_run_whose_list_was_not_written_to_its_end_is_none(folder_store: Store) -> None:
+    def breaks_off() -> Iterable[ManifestLine]:
+        yield from lines(3)
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        manifest.write_run(folder_store, "r1", OPTIONS, breaks_off())
+    with pytest.raises(UsageError, match="the list of clips of run r1 is not whole"):
+        manifest.read_head(folder_store, "r1")
+    assert manifest.active_runs(folder_store) == []
+
+
+def test_a_name_taken_by_a_run_with_other_options_is_refused(folder_store: Store) -> None:
+    other = Options.model_validate({"preview": {"quality": 1}})
+    manifest.write_run(folder_store, "r2", other, lines(1))
+    with pytest.raises(UsageError, match="run r2 is there already"):
+        manifest.check_free(folder_store, "r2", OPTIONS)
+
+
+def test_a_run_is_active_until_it_is_concluded(folder_store: Store) -> None:
+    head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1), priority=3)
+    assert manifest.active_runs(folder_store) == ["r1"]
+    assert manifest.read_state(folder_store, "r1") == RunState(feeding=Feeding.ACTIVE, priority=3)
+    manifest.conclude(folder_store, head, Standing(clips=1, done=1))
+    assert manifest.active_runs(folder_store) == []
+    summary = manifest.read_summary(folder_store, "r1")
+    assert summary is not None
+    assert (summary["clips"], summary["done"], summary["missing"]) == (1, 1, 0)
+
+
+def test_options_of_single_clips_lie_beside_the_runs(folder_store: Store, tmp_path: Path) -> None:
+    own = Options.model_validate({"caption": {"prompt_text": "What is it?"}})
+    line = lines(1)[0].model_copy(update={"options_hash": own.hash})
+    manifest.write_run(folder_store, "r1", OPTIONS, [line], variants=lambda lines: {own.hash: own})
+    assert manifest.read_variants(folder_store, "r1", [line]) == {own.hash: own}

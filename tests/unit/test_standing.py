@@ -1,0 +1,24 @@
+"""Counts over a run's clips."""
+
+import pytest
+
+from clipfleet.runs import LOST, Standing, standing
+from tests.unit.records import clip_record
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_clip_without_a_record_is_missing() -> None:
+    record = clip_record()
+    counts = LOST + standing(record, record.run_id)
+    assert (counts.clips, counts.done, counts.missing, counts.lost) == (2, 1, 1, 1)
+
+
+def test_a_record_of_another_run_was_there_before() -> None:
+    assert standing(clip_record(), "another").before == 1
+
+
+def test_errors_of_all_clips_are_counted_by_name() -> None:
+    one = Standing(errors={"ClipUnreadable": 2})
+    two = Standing(errors={"ClipUnreadable": 1, "ClipTooShort": 1})
+    assert (one + two).errors == {"ClipUnreadable": 3, "ClipTooShort": 1}
