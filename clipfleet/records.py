@@ -218,9 +218,9 @@ class ClipRecord(Stored):
     `duration_span` is [start, end] in seconds within `source_video`, of which the clip's frames are
     a part where a span was asked for. `width_source`, `height_source` and `framerate_source` equal
     `width`, `height` and `framerate`: a clip is not encoded anew. `valid` is false where there is
-    no window to caption, or an error in any of them. `frame_encoding` is how the frames travelled to
-    the model: raw and zstd without loss, jpeg444 with some. `metadata` is what the run's manifest
-    had on the clip.
+    no window to caption, or an error in any of them. `frame_encoding` is how the frames travelled
+    to the model: raw and zstd without loss, jpeg444 with some. `metadata` is what the run's
+    manifest had on the clip.
     """
 
     schema_version: int = SCHEMA_VERSION

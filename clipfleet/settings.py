@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     max_decode_bytes: Annotated[int, Field(ge=2**26)] = Field(
         4 * 2**30, description="Most memory that cutting a clip may add to its process (Linux)."
     )
+    fetch_private: bool = Field(
+        False, description="Also fetch https clips from hosts of the workers' own network."
+    )
     gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Part of its GPU's memory that an engine takes."
     )

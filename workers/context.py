@@ -1,5 +1,6 @@
 """What every task works with: the store, the broker, the run's options, the engine."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -138,6 +139,11 @@ class Context:
             with _open_file(Path(path), limit) as file:
                 yield file
             return
+        elif scheme == "https":
+            with _temporary_file() as file:
+                _download(job.source, file, self.settings)
+                yield file
+            return
         else:
             raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
         with _temporary_file() as file:
@@ -168,6 +174,22 @@ class Context:
     def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
         """Tell whoever watches the run what was just done."""
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
+
+
+def _download(url: str, file: BinaryIO, settings: Settings) -> None:
+    """Copy a clip from the web to a file, a piece at a time."""
+    from workers.fetch import read_https
+
+    total = 0
+    pieces = read_https(url, private=settings.fetch_private, within_s=settings.max_decode_s)
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            total += len(piece)
+            _check_size(total, settings.max_clip_bytes)
+            with _disk_errors():
+                file.write(piece)
+    with _disk_errors():
+        file.seek(0)
 
 
 def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
