@@ -151,14 +151,11 @@ def _run(run: RunStands) -> RenderableType:
     table.add_row("windows", f"{counts.windows:,} done: {steps}, {counts.previews:,} previews")
     tokens = f"{counts.prompt_tokens:,} read, {counts.output_tokens:,} written"
     table.add_row("tokens", tokens)
-    now = (
-        f"{run.clips_per_s:.2f} clips/s, {run.windows_per_s:.2f} windows/s"
-        if run.clips_per_s is not None and run.windows_per_s is not None
-        else "not known"
-    )
-    table.add_row(
-        "rate", f"{now} in the last minute; {run.mean_clips_per_s:.2f} clips/s on the whole"
-    )
+    whole = f"{run.mean_clips_per_s:.2f} clips/s on the whole"
+    if run.clips_per_s is not None and run.windows_per_s is not None:
+        now = f"{run.clips_per_s:.2f} clips/s, {run.windows_per_s:.2f} windows/s in the last minute"
+        whole = f"{now}; {whole}"
+    table.add_row("rate", whole)
     left = run.seconds_left
     table.add_row(
         "time", duration(run.elapsed_s) + (f", {duration(left)} left" if left is not None else "")
@@ -166,9 +163,9 @@ def _run(run: RunStands) -> RenderableType:
     if counts.errors:
         often = sorted(counts.errors.items(), key=lambda pair: -pair[1])[:ERRORS_SHOWN]
         table.add_row("errors", escape(", ".join(f"{name} {count:,}" for name, count in often)))
-    return Group(
-        title, ProgressBar(total=max(1, run.head.clips), completed=counts.done, width=60), table
-    )
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=max(1, run.head.clips), completed=counts.done, width=60))
+    return Group(title, bar, table)
 
 
 def _runs(runs: list[RunStands]) -> Table:

@@ -1,10 +1,13 @@
 """A fleet without an engine: a broker, a folder store, a prepare and an assemble worker."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import redis
 
 from clipfleet.records import ClipRecord
 from tests.broker import BrokerServer
@@ -26,6 +29,7 @@ class SmallFleet:
             "CLIPFLEET_STORE": str(self.out),
             "CLIPFLEET_LEASE_S": str(LEASE_S),
         }
+        self.env, self.work = cli.env, cli.work
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def start(self, *, prepare: str | None = None) -> None:
@@ -51,6 +55,17 @@ class SmallFleet:
     def pause_prepare(self) -> None:
         """Stop the prepare worker's processes where they are."""
         os.killpg(self._workers[0].pid, signal.SIGSTOP)
+
+    def kill_prepare(self) -> None:
+        """Kill the prepare worker with all its processes."""
+        os.killpg(self._workers[0].pid, signal.SIGKILL)
+        self._workers.pop(0).wait()
+        for folder in self._cli.tmp.glob("pymp-*"):  # which multiprocessing makes for each pool
+            shutil.rmtree(folder)
+
+    def empty_broker(self) -> None:
+        """Lose all that the broker has."""
+        redis.Redis.from_url(self.broker.url).flushall()
 
     def continue_prepare(self) -> None:
         os.killpg(self._workers[0].pid, signal.SIGCONT)

@@ -1,0 +1,125 @@
+"""How a run stands, held against the store, at its start, with a dead worker, and at its end."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import BIN
+from tests.small_fleet import LEASE_S, SmallFleet
+from tests.terminal import Terminal
+
+pytestmark = pytest.mark.faults
+
+CLIPS = 12
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for number in range(CLIPS):
+        (folder / f"{number:03d}.mp4").write_text(f"not a video {number}")
+    return folder
+
+
+def wait_for(what: Callable[[], object], *, within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.1)
+
+
+def status(fleet: SmallFleet) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(fleet.run("status", "r", "--json").stdout)
+    return found
+
+
+def holds(fleet: SmallFleet, found: dict[str, Any]) -> None:
+    """What it says of clips is what lies in the store."""
+    records = fleet.records().values()
+    assert found["done"] == len(records)
+    assert found["failed"] == sum(not record.valid for record in records)
+    assert found["missing"] == CLIPS - len(records)
+    assert found["windows"] == sum(len(record.windows) for record in records)
+
+
+def watched(fleet: SmallFleet) -> Terminal:
+    command = [str(BIN / "clipfleet"), "status", "r", "--follow"]
+    return Terminal(command, env={**fleet.env, **fleet.settings}, cwd=fleet.work)
+
+
+def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips: Path) -> None:
+    small_fleet.start()
+    small_fleet.pause_prepare()
+    small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
+    found = status(small_fleet)
+    holds(small_fleet, found)
+    assert (found["state"], found["done"], found["in_flight"]) == ("nobody feeds it", 0, None)
+
+    with watched(small_fleet) as terminal:
+        wait_for(lambda: "nobody feeds it" in terminal.screens)
+        feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
+        small_fleet.continue_prepare()
+        wait_for(lambda: len(small_fleet.records()) >= 4)
+        small_fleet.pause_prepare()
+        time.sleep(3)  # what was on its way has come to its end
+        found = status(small_fleet)
+        holds(small_fleet, found)
+        assert found["in_flight"] == min(4, found["missing"])
+        wait_for(lambda: "in flight" in terminal.last("run r"))
+
+        small_fleet.kill_prepare()
+        wait_for(
+            lambda: not any("prepare" in w["queues"] for w in status(small_fleet)["workers"]),
+            within_s=4 * LEASE_S,
+        )
+        assert re.search(r"prepare +\d+ +none", terminal.last("run r"))
+        holds(small_fleet, status(small_fleet))
+
+        small_fleet.start()
+        feeder.communicate(timeout=60)
+        terminal.process.wait(30)
+        assert terminal.process.returncode == 3, "clips have errors"
+        last = terminal.last("run r")
+    found = status(small_fleet)
+    holds(small_fleet, found)
+    assert found["state"] == "at its end"
+    assert f"{CLIPS} of {CLIPS} done, {CLIPS} with errors" in last
+    assert f"ClipUnreadable {CLIPS}" in last
+
+
+def test_it_is_true_after_the_broker_was_emptied_and_without_a_broker(
+    small_fleet: SmallFleet, clips: Path
+) -> None:
+    small_fleet.start()
+    small_fleet.submit(clips, "--run", "r", "--in-flight", "5")
+    wait_for(lambda: len(small_fleet.records()) == 5)
+    small_fleet.empty_broker()
+    found = status(small_fleet)
+    holds(small_fleet, found)
+    assert found["done"] == 5
+    small_fleet.broker.kill()
+    said = small_fleet.run("status", "r")
+    assert "5 of 12 done, 5 with errors" in said.stdout
+    assert "cannot be reached" in said.stdout
+    small_fleet.broker.start()
+
+
+def test_a_feeder_that_is_gone_is_not_counted_on(small_fleet: SmallFleet, clips: Path) -> None:
+    small_fleet.start()
+    small_fleet.pause_prepare()
+    small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
+    feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
+    wait_for(lambda: status(small_fleet)["state"] == "fed")
+    os.killpg(feeder.pid, signal.SIGKILL)
+    feeder.communicate()
+    wait_for(lambda: status(small_fleet)["state"] == "nobody feeds it", within_s=3 * LEASE_S)
+    holds(small_fleet, status(small_fleet))
+    small_fleet.continue_prepare()
