@@ -80,7 +80,7 @@ def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips:
             lambda: not any("prepare" in w["queues"] for w in status(small_fleet)["workers"]),
             within_s=4 * LEASE_S,
         )
-        assert re.search(r"prepare +\d+ +none", terminal.last("run r"))
+        wait_for(lambda: re.search(r"prepare +\d+ +none", terminal.last("run r")))
         holds(small_fleet, status(small_fleet))
 
         small_fleet.start()
