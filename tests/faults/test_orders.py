@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.small_fleet import SmallFleet
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -30,13 +30,6 @@ def write(folder: Path, count: int = CLIPS) -> Path:
             f"not a video {folder.name} {number}"
         )
     return folder
-
-
-def wait_for(what: Callable[[], object], *, within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def messages(fleet: SmallFleet) -> int:
@@ -67,7 +60,7 @@ def test_a_service_feeds_what_is_submitted_to_its_end(small_fleet: SmallFleet, c
     assert done.returncode == 0
     assert "4 clips put on the queues" in done.stdout
     assert "The other 8 are fed as those are done" in done.stdout
-    wait_for(lambda: status(small_fleet, "r")["state"] == "at its end")
+    wait_for("end of the run", lambda: status(small_fleet, "r")["state"] == "at its end", 60)
     end(service)
     assert len(small_fleet.records()) == CLIPS
     found = status(small_fleet, "r")
@@ -83,7 +76,7 @@ def test_a_service_that_is_killed_again_and_again_loses_no_clip(
     seen = [len(small_fleet.records())]
     for _ in range(4):
         service = served(small_fleet)
-        wait_for(lambda: len(small_fleet.records()) > seen[-1] + 4)
+        wait_for("such records", lambda: len(small_fleet.records()) > seen[-1] + 4, 60)
         end(service, signal.SIGKILL)
         seen.append(len(small_fleet.records()))
     assert seen[-1] < 100, "in the middle of it"
@@ -98,7 +91,7 @@ def test_two_feeders_at_once_do_each_clip_once(small_fleet: SmallFleet, clips: P
     followers = [
         small_fleet.submit_in_background(clips, "--wait", "--run", "r", "--in-flight", "3")
     ]
-    wait_for(lambda: (small_fleet.out / "active/r.json").exists())
+    wait_for("run", lambda: (small_fleet.out / "active/r.json").exists(), 60)
     followers.append(small_fleet.start_command("feed", "r", "--in-flight", "3"))
     for follower in followers:
         said, _ = follower.communicate(timeout=120)
@@ -115,12 +108,12 @@ def test_a_paused_run_stands_still_until_it_is_resumed(
     small_fleet.submit(clips, "--run", "r", "--in-flight", "2")
     assert "is paused" in small_fleet.run("pause", "r").stdout
     service = served(small_fleet)
-    wait_for(lambda: len(small_fleet.records()) == 2)
+    wait_for("such records", lambda: len(small_fleet.records()) == 2, 60)
     time.sleep(4)
     assert len(small_fleet.records()) == 2
     assert status(small_fleet, "r")["state"] == "paused"
     assert small_fleet.run("resume", "r").returncode == 0
-    wait_for(lambda: len(small_fleet.records()) == CLIPS)
+    wait_for("such records", lambda: len(small_fleet.records()) == CLIPS, 60)
     end(service)
 
 
@@ -133,7 +126,7 @@ def test_a_cancelled_run_is_dropped_and_can_be_taken_up_again(
     assert messages(small_fleet) == CLIPS
     assert "is cancelled" in small_fleet.run("cancel", "r").stdout
     small_fleet.continue_prepare()
-    wait_for(lambda: messages(small_fleet) == 0)
+    wait_for("end of messages", lambda: messages(small_fleet) == 0, 60)
     assert small_fleet.records() == {}
     assert list(small_fleet.out.glob("scratch/*")) == []
     assert status(small_fleet, "r")["state"] == "cancelled"
@@ -154,7 +147,7 @@ def test_of_two_runs_the_one_of_higher_priority_is_done_first(
     small_fleet.submit(high, "--run", "high", "--in-flight", "2", "--priority", "9")
     service = served(small_fleet)
     small_fleet.continue_prepare()
-    wait_for(lambda: len(small_fleet.records()) == 60, within_s=120)
+    wait_for("such records", lambda: len(small_fleet.records()) == 60, 120)
     end(service)
     order = sorted(
         small_fleet.out.glob("metas/v0/*.json"), key=lambda path: path.stat().st_mtime_ns
@@ -169,7 +162,7 @@ def test_runs_of_one_priority_share_the_fleet(small_fleet: SmallFleet, tmp_path:
     for name in ("one", "two"):
         small_fleet.submit(write(tmp_path / name, 30), "--run", name, "--in-flight", "2")
     service = served(small_fleet)
-    wait_for(lambda: len(small_fleet.records()) == 60, within_s=120)
+    wait_for("such records", lambda: len(small_fleet.records()) == 60, 120)
     end(service)
     order = sorted(
         small_fleet.out.glob("metas/v0/*.json"), key=lambda path: path.stat().st_mtime_ns

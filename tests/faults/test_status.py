@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from tests.cli import BIN
 from tests.small_fleet import LEASE_S, SmallFleet
 from tests.terminal import Terminal
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -27,13 +27,6 @@ def clips(tmp_path: Path) -> Path:
     for number in range(CLIPS):
         (folder / f"{number:03d}.mp4").write_text(f"not a video {number}")
     return folder
-
-
-def wait_for(what: Callable[[], object], *, within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.1)
 
 
 def status(fleet: SmallFleet) -> dict[str, Any]:
@@ -64,23 +57,26 @@ def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips:
     assert (found["state"], found["done"], found["in_flight"]) == ("nobody feeds it", 0, None)
 
     with watched(small_fleet) as terminal:
-        wait_for(lambda: "nobody feeds it" in terminal.screens)
+        wait_for("such a screen", lambda: "nobody feeds it" in terminal.screens, 60)
         feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
         small_fleet.continue_prepare()
-        wait_for(lambda: len(small_fleet.records()) >= 4)
+        wait_for("such records", lambda: len(small_fleet.records()) >= 4, 60)
         small_fleet.pause_prepare()
         time.sleep(3)  # what was on its way has come to its end
         found = status(small_fleet)
         holds(small_fleet, found)
         assert found["in_flight"] == min(4, found["missing"])
-        wait_for(lambda: "in flight" in terminal.last("run r"))
+        wait_for("such a screen", lambda: "in flight" in terminal.last("run r"), 60)
 
         small_fleet.kill_prepare()
         wait_for(
+            "such a state",
             lambda: not any("prepare" in w["queues"] for w in status(small_fleet)["workers"]),
-            within_s=4 * LEASE_S,
+            4 * LEASE_S,
         )
-        wait_for(lambda: re.search(r"prepare +\d+ +none", terminal.last("run r")))
+        wait_for(
+            "such a screen", lambda: re.search(r"prepare +\d+ +none", terminal.last("run r")), 60
+        )
         holds(small_fleet, status(small_fleet))
 
         small_fleet.start()
@@ -100,7 +96,7 @@ def test_it_is_true_after_the_broker_was_emptied_and_without_a_broker(
 ) -> None:
     small_fleet.start()
     small_fleet.submit(clips, "--run", "r", "--in-flight", "5")
-    wait_for(lambda: len(small_fleet.records()) == 5)
+    wait_for("such records", lambda: len(small_fleet.records()) == 5, 60)
     small_fleet.empty_broker()
     found = status(small_fleet)
     holds(small_fleet, found)
@@ -117,9 +113,9 @@ def test_a_feeder_that_is_gone_is_not_counted_on(small_fleet: SmallFleet, clips:
     small_fleet.pause_prepare()
     small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
     feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
-    wait_for(lambda: status(small_fleet)["state"] == "fed")
+    wait_for("such a state", lambda: status(small_fleet)["state"] == "fed", 60)
     os.killpg(feeder.pid, signal.SIGKILL)
     feeder.communicate()
-    wait_for(lambda: status(small_fleet)["state"] == "nobody feeds it", within_s=3 * LEASE_S)
+    wait_for("such a state", lambda: status(small_fleet)["state"] == "nobody feeds it", 3 * LEASE_S)
     holds(small_fleet, status(small_fleet))
     small_fleet.continue_prepare()
