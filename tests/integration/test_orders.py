@@ -12,7 +12,7 @@ import redis
 from tests.small_fleet import SmallFleet
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.integration
 
 CLIPS = 12
 

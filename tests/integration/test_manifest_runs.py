@@ -10,7 +10,7 @@ from tests.integration import clips as made
 from tests.small_fleet import SmallFleet
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

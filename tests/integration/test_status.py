@@ -15,7 +15,7 @@ from tests.small_fleet import LEASE_S, SmallFleet
 from tests.terminal import Terminal
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.integration
 
 CLIPS = 12
 
