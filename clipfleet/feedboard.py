@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from clipfleet.broker import Broker
 from clipfleet.records import Stored
-from clipfleet.runs import Standing
+from clipfleet.runs import RunHead, Standing
 
 KEPT_S = 7 * 24 * 3600
 
@@ -42,8 +42,8 @@ class FeederBeat(Stored):
 class FeedBoard:
     """One feeder's view of a run. All raise `BrokerError`."""
 
-    def __init__(self, broker: Broker, run_id: str, *, lease_s: float) -> None:
-        self._broker, self._run_id = broker, run_id
+    def __init__(self, broker: Broker, head: RunHead, *, lease_s: float) -> None:
+        self._broker, self._head = broker, head
         self.feeder = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(3)}"
         self._lease_ms = int(lease_s * 1000)
 
@@ -51,10 +51,10 @@ class FeedBoard:
         """How many of the shard's clips were fed so far; None where another feeds it."""
         with self._broker.errors():
             client, key = self._broker.client, self._claim_key(shard)
-            ours = client.set(key, self.feeder, nx=True, px=self._lease_ms)
-            if not ours:
+            new = client.set(key, self.feeder, nx=True, px=self._lease_ms)
+            if not new and client.get(key) != self.feeder:
                 return None
-            return int(str(client.hget(self._fed_key(), str(shard)) or 0))
+            return int(str(client.hget(_fed_key(self._head), str(shard)) or 0))
 
     def renew(self, shards: Iterable[int]) -> None:
         """Keep the claims on shards; one that ran out is taken again unless another has it."""
@@ -78,14 +78,14 @@ class FeedBoard:
             return
         with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
             for shard, count in upto.items():
-                pipe.hset(self._fed_key(), str(shard), str(count))
-            pipe.expire(self._fed_key(), KEPT_S)
+                pipe.hset(_fed_key(self._head), str(shard), str(count))
+            pipe.expire(_fed_key(self._head), KEPT_S)
             pipe.execute()
 
     def done(self, shard: int) -> None:
         """Forget a shard of which all clips are done."""
         with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
-            pipe.hdel(self._fed_key(), str(shard))
+            pipe.hdel(_fed_key(self._head), str(shard))
             pipe.delete(self._claim_key(shard))
             pipe.execute()
 
@@ -95,13 +95,14 @@ class FeedBoard:
             self._broker.client.set(self._beat_key(), beat.model_dump_json(), px=self._lease_ms)
 
     def _claim_key(self, shard: int) -> str:
-        return f"clipfleet:claim:{self._run_id}:{shard}"
-
-    def _fed_key(self) -> str:
-        return f"clipfleet:fed:{self._run_id}"
+        return f"clipfleet:claim:{self._head.run_id}:{self._head.edition}:{shard}"
 
     def _beat_key(self) -> str:
-        return f"clipfleet:feeder:{self._run_id}:{self.feeder}"
+        return f"clipfleet:feeder:{self._head.run_id}:{self.feeder}"
+
+
+def _fed_key(head: RunHead) -> str:
+    return f"clipfleet:fed:{head.run_id}:{head.edition}"
 
 
 def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
@@ -118,7 +119,7 @@ def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
     return found
 
 
-def forget(broker: Broker, run_id: str) -> None:
+def forget(broker: Broker, head: RunHead) -> None:
     """Forget how far a run is fed. Raises `BrokerError`."""
     with broker.errors():
-        broker.client.delete(f"clipfleet:fed:{run_id}")
+        broker.client.delete(_fed_key(head))

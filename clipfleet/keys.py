@@ -61,9 +61,9 @@ def run_manifest(run_id: str, shard: int) -> str:
     return f"{run(run_id)}manifest/{shard:06d}.jsonl"
 
 
-def run_done(run_id: str, shard: int) -> str:
-    """What came of one shard's clips, once all of them are done."""
-    return f"{run(run_id)}done/{shard:06d}.json"
+def run_done(run_id: str, edition: str, shard: int) -> str:
+    """What came of one shard's clips, once all of them are done; of one edition of its list."""
+    return f"{run(run_id)}done/{edition}/{shard:06d}.json"
 
 
 def run_summary(run_id: str) -> str:

@@ -13,13 +13,16 @@ from clipfleet.records import ClipRecord, Status, Stored
 class RunHead(Stored):
     """What a run is. Written after its manifest: where it is, the manifest is whole.
 
-    `clips` in `shards` shards. `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose
+    `clips` in `shards` shards. `edition` is that of its list: where a run is written anew under its
+    name, what feeders know of the list before says nothing of this one. `created_at` is ISO 8601,
+    UTC. With `retry_failed`, clips whose
     record has errors are done again. `staged_from` is the machine whose own files are copied to
     scratch for workers, which only a feeder there can do.
     """
 
     run_id: RunId
     options_hash: OptionsHash
+    edition: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
     clips: int
     shards: int
     created_at: str

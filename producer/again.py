@@ -166,6 +166,6 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
             soft_wrap=True,
         )
         return ExitCode.FAILED_CLIPS
-    feedboard.forget(broker, run_id)  # of what was fed nothing is left
+    feedboard.forget(broker, run.head)  # of what was fed nothing is left
     options = manifest.read_options(run.store, run_id)
     return commands.send(run, options, settings, in_flight=flags["in_flight"], wait=False)

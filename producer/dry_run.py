@@ -36,6 +36,7 @@ def dry_run(asked: Asked, settings: Settings, options: Options, console: Console
     head = RunHead(
         run_id=asked.run_id or manifest.new_run_id(),
         options_hash=options.hash,
+        edition="0" * 8,
         clips=0,
         shards=0,
         created_at=datetime.now(UTC).isoformat(),

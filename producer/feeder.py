@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # left to prepare, is fed again all the same.
 SILENT_S = 900.0
 MAX_FEEDS = 5
+_SAID_KEPT = 1000
 ORDERS_S = BEAT_S = 2.0
 
 
@@ -94,7 +95,7 @@ class Feeder:
         """
         self._app, self._broker, self._run, self._watcher = app, broker, run, watcher
         self._lease_s, self._pace, self._fatal = lease_s, pace, fatal
-        self._board = FeedBoard(broker, run.run_id, lease_s=lease_s)
+        self._board = FeedBoard(broker, run.head, lease_s=lease_s)
         self._state = RunState()
         self.held = ""  # why nothing is fed, if nothing is
         self._open: dict[int, _Shard] = {}
@@ -157,7 +158,7 @@ class Feeder:
     def _take_orders(self) -> bool:
         """See whether the run is paused, and whether another goes first; False: it is over."""
         state = manifest.read_state(self._run.store, self._run.run_id)
-        if state is None:
+        if state is None or not manifest.is_current(self._run.store, self._run.head):
             return False
         self._state = state
         self.held = ""
@@ -253,8 +254,8 @@ class Feeder:
 
     def _count_done(self, *, before: bool) -> None:
         """Take in the shards that are done and not by this feeder."""
-        new = manifest.done_shards(self._run.store, self._run.run_id) - self._done
-        for shard, counts in manifest.read_all_done(self._run.store, self._run.run_id, new):
+        new = manifest.done_shards(self._run.store, self._run.head) - self._done
+        for shard, counts in manifest.read_all_done(self._run.store, self._run.head, new):
             self._done.add(shard)
             self.total += counts
             self._watcher.brought(counts, before=before)
@@ -279,7 +280,7 @@ class Feeder:
     def _end_if_over(self, shard: _Shard) -> None:
         if not shard.over or shard.number not in self._open:
             return
-        manifest.write_done(self._run.store, self._run.run_id, shard.number, shard.standing)
+        manifest.write_done(self._run.store, self._run.head, shard.number, shard.standing)
         del self._open[shard.number]
         self._done.add(shard.number)
         self.total += shard.standing
@@ -404,6 +405,8 @@ class Feeder:
     def say_once(self, text: str) -> None:
         """Say it, unless it was said before."""
         if text not in self._said:
+            if len(self._said) >= _SAID_KEPT:
+                self._said.clear()
             self._said.add(text)
             self._watcher.say(text)
 

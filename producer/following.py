@@ -91,7 +91,7 @@ def follow(
             fatal=fatal,
         )
         try:
-            while not patiently(feeder, view.say):
+            while not patiently(feeder):
                 for line in check(tally.progress):
                     view.say(line)
                 view.update(watch.line())
@@ -141,7 +141,7 @@ def fill(
         broker.close()
 
 
-def patiently(feeder: Feeder, say: Callable[[str], None], *, wait_s: float = STEP_S) -> bool:
+def patiently(feeder: Feeder, *, wait_s: float = STEP_S) -> bool:
     """A step of the feeder, what passes said and waited for; whether the run is over."""
     try:
         return feeder.step(wait_s=wait_s)
@@ -187,7 +187,7 @@ def _waiting_for(queues: list[str]) -> str:
 
 def nothing_to_do(run: Run) -> bool:
     """Whether all of the run's clips are done; looks no further than the first that is not."""
-    done = manifest.done_shards(run.store, run.run_id)
+    done = manifest.done_shards(run.store, run.head)
     for shard in range(run.head.shards):
         if shard in done:
             continue
@@ -197,7 +197,7 @@ def nothing_to_do(run: Run) -> bool:
             if found.record is None:
                 return False
             counts += standing(found.record, run.run_id)
-        manifest.write_done(run.store, run.run_id, shard, counts)
+        manifest.write_done(run.store, run.head, shard, counts)
     return True
 
 

@@ -72,7 +72,7 @@ def write_run(
     variants: Callable[[list[ManifestLine]], Mapping[str, Options]] = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunHead:
-    """Write a run down, over an earlier one of this name; its head and that it is active last.
+    """Write a run down, over an earlier one of this name; that it is active and its head last.
 
     `variants` gives the options that some of the clips it is told have of their own. `tick` is told
     how many clips are written. Of a run without clips nothing is left.
@@ -97,6 +97,7 @@ def write_run(
     head = RunHead(
         run_id=run_id,
         options_hash=options.hash,
+        edition=secrets.token_hex(4),
         clips=count,
         shards=shards,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,8 +105,8 @@ def write_run(
         staged_from=socket.gethostname() if staged else None,
     )
     if count:
+        write_state(store, run_id, RunState(priority=priority))  # or it would seem cancelled
         _put(store, keys.run_head(run_id), head.model_dump_json(indent=1))
-        write_state(store, run_id, RunState(priority=priority))
     return head
 
 
@@ -148,6 +149,12 @@ def read_head(store: Store, run_id: str) -> RunHead:
     return head
 
 
+def is_current(store: Store, head: RunHead) -> bool:
+    """Whether the run was not written anew since, nor is being."""
+    found = _find(store, keys.run_head(head.run_id), RunHead)
+    return found is not None and found.edition == head.edition
+
+
 def read_shard(store: Store, run_id: str, shard: int) -> list[ManifestLine]:
     """One shard of the run's clips. Raises `UsageError` at a line that is not ours."""
     key = keys.run_manifest(run_id, shard)
@@ -188,18 +195,18 @@ def active_runs(store: Store) -> list[str]:
     return sorted(unquote(name.removesuffix(".json")) for name in names)
 
 
-def read_done(store: Store, run_id: str, shard: int) -> Standing | None:
+def read_done(store: Store, head: RunHead, shard: int) -> Standing | None:
     """What came of a shard's clips, if all of them are done."""
-    return _find(store, keys.run_done(run_id, shard), Standing)
+    return _find(store, keys.run_done(head.run_id, head.edition, shard), Standing)
 
 
 def read_all_done(
-    store: Store, run_id: str, shards: Iterable[int]
+    store: Store, head: RunHead, shards: Iterable[int]
 ) -> Iterator[tuple[int, Standing]]:
     """Those of the shards that are done, with what came of them; many at once."""
 
     def read(shard: int) -> tuple[int, Standing | None]:
-        return shard, read_done(store, run_id, shard)
+        return shard, read_done(store, head, shard)
 
     with ThreadPoolExecutor(_READERS) as pool:
         for shard, counts in pool.map(read, sorted(shards)):
@@ -207,20 +214,23 @@ def read_all_done(
                 yield shard, counts
 
 
-def write_done(store: Store, run_id: str, shard: int, standing: Standing) -> None:
+def write_done(store: Store, head: RunHead, shard: int, standing: Standing) -> None:
     """Say that all of a shard's clips are done, and what came of them."""
-    _put(store, keys.run_done(run_id, shard), standing.model_dump_json(exclude_defaults=True))
+    key = keys.run_done(head.run_id, head.edition, shard)
+    _put(store, key, standing.model_dump_json(exclude_defaults=True))
 
 
-def done_shards(store: Store, run_id: str) -> set[int]:
+def done_shards(store: Store, head: RunHead) -> set[int]:
     """The shards of which all clips are done."""
-    prefix = keys.run(run_id) + "done/"
+    prefix = keys.run_done(head.run_id, head.edition, 0).rpartition("/")[0] + "/"
     names = (info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix))
     return {int(name) for name in names if name.isdecimal()}
 
 
 def conclude(store: Store, head: RunHead, total: Standing) -> None:
     """Say that the run is at its end, and what came of it; whoever says it twice says the same."""
+    if not is_current(store, head):
+        return
     began = datetime.fromisoformat(head.created_at)
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
     counts = total.model_dump() | {"missing": total.missing}

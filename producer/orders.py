@@ -34,7 +34,7 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
     broker = Broker(settings.broker.get_secret_value())
     state = manifest.read_state(store, run_id)
     if state is None:  # what was on the queues as it was cancelled is gone
-        feedboard.forget(broker, run_id)
+        feedboard.forget(broker, head)
         state = RunState()
     broker.take_up_again(run_id)
     orders = {

@@ -59,7 +59,8 @@ class Service:
         self._store = settings.open_store(settings.store)
         self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
         self._fed: dict[str, _Fed] = {}
-        self._passed_over: set[str] = set()
+        self._passed_over: set[str] = set()  # editions of runs that cannot be fed from here
+        self._said: set[str] = set()
         self._looked_at = 0.0
 
     def serve(self, *, following: bool) -> None:
@@ -71,7 +72,13 @@ class Service:
                         self._look_for_runs()
                         self._looked_at = time.monotonic()
                 for fed in list(self._fed.values()):
-                    if patiently(fed.feeder, fed.log.say, wait_s=0.25 / len(self._fed)):
+                    try:
+                        over = patiently(fed.feeder, wait_s=0.25 / len(self._fed))
+                    except UsageError as error:  # a list that is damaged ends no other run
+                        self._pass_over(fed.head, str(error))
+                        self._let_go(fed)
+                        continue
+                    if over:
                         self._end(fed)
                 if not self._fed:
                     if not following and self._looked_at:
@@ -83,25 +90,32 @@ class Service:
 
     def _look_for_runs(self) -> None:
         for run_id in manifest.active_runs(self._store):
-            if run_id in self._fed or run_id in self._passed_over:
+            if run_id in self._fed:
                 continue
             try:
                 head = manifest.read_head(self._store, run_id)
-            except UsageError as error:
-                self._pass_over(run_id, str(error))
+            except UsageError as error:  # it is being written, or will be again
+                self._say_once(run_id, str(error))
+                continue
+            if head.edition in self._passed_over:
                 continue
             if head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
-                    run_id,
+                    head,
                     f"run {run_id} is of files that lie on {head.staged_from}; feed it there: "
                     f"clipfleet feed {run_id}",
                 )
                 continue
             self._begin(head)
 
-    def _pass_over(self, run_id: str, reason: str) -> None:
-        self._passed_over.add(run_id)
-        log.warning("%s", reason, extra={"action": "run_passed_over", "run": run_id})
+    def _pass_over(self, head: RunHead, reason: str) -> None:
+        self._passed_over.add(head.edition)
+        self._say_once(head.run_id, reason)
+
+    def _say_once(self, run_id: str, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            log.warning("%s", reason, extra={"action": "run_passed_over", "run": run_id})
 
     def _begin(self, head: RunHead) -> None:
         said = _Log(head.run_id)
@@ -126,8 +140,7 @@ class Service:
         with _waiting("the store"):
             if fed.feeder.at_end:
                 manifest.conclude(self._store, fed.head, total)
-            fed.feeder.close()
-            del self._fed[fed.head.run_id]
+            self._let_go(fed)
             log.info(
                 "run %s is over: %d of %d clips done, %d with errors",
                 fed.head.run_id,
@@ -136,6 +149,10 @@ class Service:
                 total.failed,
                 extra={"action": "run_over", "run": fed.head.run_id},
             )
+
+    def _let_go(self, fed: _Fed) -> None:
+        fed.feeder.close()
+        del self._fed[fed.head.run_id]
 
 
 @contextlib.contextmanager

@@ -70,8 +70,8 @@ class Reader:
         run_id = self.head.run_id
         beats = self._feeders()
         state = manifest.read_state(self._store, run_id)
-        new = manifest.done_shards(self._store, run_id) - self._done
-        for shard, counts in manifest.read_all_done(self._store, run_id, new):
+        new = manifest.done_shards(self._store, self.head) - self._done
+        for shard, counts in manifest.read_all_done(self._store, self.head, new):
             self._done.add(shard)
             self._known.pop(shard, None)
             self._counts += counts

@@ -17,8 +17,7 @@ from tests.cli import Cli
 pytestmark = pytest.mark.e2e
 
 SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
-# Starts in 5 s where vLLM takes 20.
-QUICK = {"CLIPFLEET_ENGINE": "transformers"}
+QUICK = "transformers"  # starts in 5 s where vLLM takes 20
 
 
 def records_in(out: Path) -> dict[str, ClipRecord]:
@@ -93,7 +92,7 @@ def test_bad_clips_each_get_one_line_and_a_record_and_the_rest_goes_on(
     out = tmp_path / "out"
     missing = tmp_path / "missing.mp4"
     named = (bad_folder, sample_clips / "sample-000.mp4", missing)
-    done = cli.run("run", *named, "--out", out, *SHORT, **QUICK)
+    done = cli.run("run", *named, "--out", out, *SHORT, CLIPFLEET_ENGINE=QUICK)
 
     assert done.returncode == 3, done.stdout
     assert "Traceback" not in done.stdout
@@ -117,7 +116,7 @@ def test_after_ctrl_c_the_same_command_does_the_rest_and_nothing_twice(
 ) -> None:
     out = tmp_path / "out"
     command = ("run", sample_clips, "--out", out, *SHORT)
-    interrupted = cli.start(*command, **QUICK)
+    interrupted = cli.start(*command, CLIPFLEET_ENGINE=QUICK)
     deadline = time.monotonic() + 60
     while not list(out.glob("previews/*/*.webp")) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -127,7 +126,7 @@ def test_after_ctrl_c_the_same_command_does_the_rest_and_nothing_twice(
     assert "The same command again does the rest" in said
     assert cli.processes() == []
 
-    done = cli.run(*command, **QUICK)
+    done = cli.run(*command, CLIPFLEET_ENGINE=QUICK)
     assert done.returncode == 0, done.stdout
     records = records_in(out)
     assert len(records) == 3

@@ -74,7 +74,8 @@ class Scene:
         self.feeders: list[Feeder] = []
 
     def write(self, clips: list[ManifestLine], run_id: str = "r1", **more: Any) -> RunHead:
-        return manifest.write_run(self.store, run_id, OPTIONS, clips, **more)
+        self.head = manifest.write_run(self.store, run_id, OPTIONS, clips, **more)
+        return self.head
 
     def feeder(self, run_id: str = "r1", *, in_flight: int = 64) -> tuple[Feeder, Watcher]:
         watcher = Watcher()
@@ -290,7 +291,7 @@ def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
     first, _ = scene.feeder(in_flight=10)
     step_until(first, lambda: scene.waiting() == 10)
     scene.work_off()
-    step_until(first, lambda: manifest.done_shards(scene.store, "r1") == {0})
+    step_until(first, lambda: manifest.done_shards(scene.store, scene.head) == {0})
     first.close()
     for line in lines(10):
         scene.store.delete(keys.record(line.clip_uuid))
@@ -337,6 +338,30 @@ def test_a_cancelled_run_is_over_for_its_feeder(scene: Scene) -> None:
     scene.store.delete(keys.active("r1"))
     assert step_until(feeder, lambda: False)
     assert not feeder.at_end
+
+
+def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: Scene) -> None:
+    scene.write(lines(2))
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+    scene.write(lines(3, of="b"))
+    scene.work_off()
+    assert step_until(feeder, lambda: False)
+    manifest.conclude(scene.store, feeder._run.head, feeder.total)  # as who fed it does at its end
+    assert manifest.active_runs(scene.store) == ["r1"]
+    second, watcher = scene.feeder()
+    step_until(second, lambda: scene.waiting() == 3)
+    scene.work_off()
+    assert step_until(second, lambda: False)
+    assert len(watcher.finished) == 3
+
+
+def test_a_feeder_gets_its_own_claim_back(scene: Scene) -> None:
+    board = feedboard.FeedBoard(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
+    assert board.claim(0) == 0
+    assert board.claim(0) == 0
+    other = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S)
+    assert other.claim(0) is None
 
 
 def test_the_run_of_the_higher_priority_goes_first(scene: Scene) -> None:

@@ -35,11 +35,12 @@ def test_clips_are_read_back_in_order_from_their_shards(folder_store: Store) -> 
 
 
 def test_a_run_written_again_forgets_its_old_clips_and_what_was_done(folder_store: Store) -> None:
-    manifest.write_run(folder_store, "r1", OPTIONS, lines(5))
-    manifest.write_done(folder_store, "r1", 0, Standing(clips=2, done=2))
-    manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+    before = manifest.write_run(folder_store, "r1", OPTIONS, lines(5))
+    manifest.write_done(folder_store, before, 0, Standing(clips=2, done=2))
+    head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
     assert list(manifest.read_clips(folder_store, "r1")) == lines(1)
-    assert manifest.done_shards(folder_store, "r1") == set()
+    manifest.write_done(folder_store, before, 1, Standing())  # a feeder that does not know yet
+    assert manifest.done_shards(folder_store, head) == set()
 
 
 def test_a_run_whose_list_was_not_written_to_its_end_is_none(folder_store: Store) -> None:

@@ -196,3 +196,21 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert f"{CLIPS} clips: 3 are done already (3 with errors), 9 would be fed" in said.stdout
     assert "of run r, which had these options" in said.stdout
     assert sorted(small_fleet.out.rglob("*")) == before
+
+
+def test_a_run_whose_list_is_damaged_keeps_no_other_from_being_fed(
+    small_fleet: SmallFleet, clips: Path, tmp_path: Path
+) -> None:
+    small_fleet.start()
+    small_fleet.submit(write(tmp_path / "bad", 30), "--run", "bad", "--in-flight", "2")
+    (shard,) = small_fleet.out.glob("runs/bad/manifest/*.jsonl")
+    shard.write_text("garbage\n")
+    small_fleet.submit(clips, "--run", "good", "--in-flight", "2")
+    service = served(small_fleet)
+    wait_for("end of it", lambda: status(small_fleet, "good")["state"] == "at its end", 60)
+    service.send_signal(signal.SIGTERM)
+    said, _ = service.communicate(timeout=20)
+    assert said.count("runs/bad/manifest/000000.jsonl, line 1: ") == 1
+    alone = small_fleet.run("feed", "bad")
+    assert alone.returncode == 2
+    assert "line 1" in alone.stdout

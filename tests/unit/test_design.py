@@ -31,7 +31,10 @@ KEYS = {
     "run's manifest": (keys.run_manifest("r1", 12), "runs/r1/manifest/000012.jsonl"),
     "run's head": (keys.run_head("r1"), "runs/r1/run.json"),
     "options of a clip": (keys.run_variant("r1", HASH), f"runs/r1/options/{HASH}.json"),
-    "shard that is done": (keys.run_done("r1", 12), "runs/r1/done/000012.json"),
+    "shard that is done": (
+        keys.run_done("r1", "0a1b2c3d", 12),
+        "runs/r1/done/0a1b2c3d/000012.json",
+    ),
     "run that is fed": (keys.active("r1"), "active/r1.json"),
     "run's summary": (keys.run_summary("r1"), "runs/r1/summary.json"),
     "scratch": (keys.scratch(CLIP, HASH), f"scratch/{CLIP}/{HASH}/"),
