@@ -33,7 +33,8 @@ def main() -> None:
 
         def assemble(job: Any, given_up: Any) -> None:
             record = clip_record(options_hash=job.options_hash)
-            made = record.model_copy(update={"span_uuid": job.clip_uuid, "run_id": job.run_id})
+            own = {"span_uuid": job.clip_uuid, "run_id": job.run_id, "valid": True}
+            made = record.model_copy(update=own)
             context.store.put(keys.record(job.clip_uuid), made.to_bytes())
             context.emit(job, step=ASSEMBLE, status=Status.OK)
 

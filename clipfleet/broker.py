@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from clipfleet.errors import BrokerError
-from clipfleet.queues import QUEUES
+from clipfleet.queues import ASSEMBLE, QUEUES
 
 # Few, so that the broker's memory does not grow with a run; who misses some looks at the store.
 EVENTS_KEPT = 2000
@@ -105,7 +105,8 @@ class Broker:
             with self.client.pipeline(transaction=False) as pipe:
                 entry: dict[Any, Any] = {"e": json.dumps(event.__dict__)}
                 pipe.xadd(key, entry, maxlen=EVENTS_KEPT, approximate=True)
-                pipe.expire(key, EVENTS_EXPIRE_S)
+                if event.step == ASSEMBLE:  # once a clip is enough
+                    pipe.expire(key, EVENTS_EXPIRE_S)
                 pipe.execute()
         except redis.RedisError:
             return

@@ -118,7 +118,15 @@ def send_windows(
     }
 
     def step(queue: str, message: Message) -> Any:
-        return app.signature(queue, args=[message.model_dump()], immutable=True, queue=queue)
+        # Unless each is told, Celery keeps every task's result for a day, and its sender listens for
+        # it: the setting is lost where the sender does not have the task. Chords count all the same.
+        return app.signature(
+            queue,
+            args=[message.model_dump()],
+            immutable=True,
+            queue=queue,
+            ignore_result=True,
+        )
 
     assemble = step(ASSEMBLE, AssembleJob(**claim))
     header = []

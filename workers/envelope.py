@@ -39,6 +39,7 @@ class _Strict(BaseModel):
 
 class _SignatureOptions(_Strict):
     queue: Queue
+    ignore_result: bool = True
     task_id: Short | None = None
     reply_to: Short | None = None
     group_id: Short | None = None
