@@ -60,6 +60,14 @@ class ClipMissing(ClipError):
     """The clip is not where its job says it is."""
 
 
+class SourceUnreadable(ClipfleetError):
+    """The clip cannot be read on the machine that feeds it."""
+
+
+class ScratchGone(ClipfleetError):
+    """What workers need of the clip is gone from scratch; whoever feeds it brings it again."""
+
+
 class PackInvalid(ClipError):
     """A frame pack is truncated or was not written by clipfleet."""
 

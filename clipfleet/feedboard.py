@@ -60,17 +60,18 @@ class FeedBoard:
         """Keep the claims on shards; one that ran out is taken again unless another has it."""
         with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
             for shard in shards:
-                pipe.set(self._claim_key(shard), self.feeder, nx=True)
+                pipe.set(self._claim_key(shard), self.feeder, nx=True, px=self._lease_ms)
                 pipe.pexpire(self._claim_key(shard), self._lease_ms)
             pipe.execute()
 
     def release(self, shards: Iterable[int]) -> None:
         """Let others have the shards at once."""
-        with self._broker.errors(), self._broker.client.pipeline(transaction=False) as pipe:
-            for shard in shards:
-                pipe.delete(self._claim_key(shard))
-            pipe.delete(self._beat_key())
-            pipe.execute()
+        with self._broker.errors():
+            client = self._broker.client
+            for key in map(self._claim_key, shards):
+                if client.get(key) == self.feeder:
+                    client.delete(key)
+            client.delete(self._beat_key())
 
     def fed(self, upto: dict[int, int]) -> None:
         """Note how many of each shard's clips are fed."""
@@ -117,6 +118,12 @@ def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
             except (ValidationError, ValueError):  # gone since, or another version's
                 continue
     return found
+
+
+def begun(broker: Broker, head: RunHead) -> set[int]:
+    """The shards of which clips are fed, and that are not done. Raises `BrokerError`."""
+    with broker.errors():
+        return {int(str(shard)) for shard in broker.client.hkeys(_fed_key(head))}
 
 
 def forget(broker: Broker, head: RunHead) -> None:

@@ -118,8 +118,8 @@ def send_windows(
     }
 
     def step(queue: str, message: Message) -> Any:
-        # Unless each is told, Celery keeps every task's result for a day, and its sender listens for
-        # it: the setting is lost where the sender does not have the task. Chords count all the same.
+        # Unless each is told, Celery keeps every task's result for a day, and its sender listens
+        # for it: the setting is lost where the sender does not have the task. Chords still count.
         return app.signature(
             queue,
             args=[message.model_dump()],

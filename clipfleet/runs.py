@@ -38,8 +38,12 @@ class Feeding(enum.StrEnum):
 
 
 class RunState(Stored):
-    """How a run is to be fed (`keys.active`). The highest priority among hungry runs goes first."""
+    """How a run is to be fed (`keys.active`). The highest priority among hungry runs goes first.
 
+    `embedded`: by `clipfleet run` alone, to workers of its own.
+    """
+
+    embedded: bool = False
     feeding: Feeding = Feeding.ACTIVE
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
 

@@ -2,7 +2,10 @@
 
 import fnmatch
 import json
+import os
+import socket
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +20,7 @@ from clipfleet.settings import read_settings
 from producer import commands, manifest
 from producer.feed import Run
 from producer.following import nothing_to_do
-from producer.sources import printable, short_name
+from producer.sources import local_path, printable, short_name
 
 _console = Console(highlight=False)
 _ROWS_AT_ONCE = 500
@@ -65,8 +68,7 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
 def _records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
     """Each of the run's clips with its record, a shard at a time."""
     for shard in range(run.head.shards):
-        for found in run.look_up(manifest.read_shard(run.store, run.run_id, shard)):
-            yield found.line, found.record
+        yield from run.records(manifest.read_shard(run.store, run.run_id, shard))
 
 
 def _failure_table(rows: list[tuple[str, Failure]]) -> Table:
@@ -100,25 +102,26 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     run = stored_run(run_id, flags)
     options = manifest.read_options(run.store, run_id)
     again = manifest.check_run_id(flags["run_id"] or manifest.new_run_id())
-    if again == run_id:
-        raise UsageError(f"run {again} is the one to do again; choose another name")
-    manifest.check_free(run.store, again, options)
+    manifest.check_free(run.store, again, options, anew=True)
+    _check_reach(run)
     failed = (
         line.model_copy(update={"redo": True})
         for line, record in _records(run)
         if record is not None and not record.valid and _is_meant(line, record, only)
     )
+    first = next(failed, None)
+    if first is None:
+        _console.print("There is nothing to do again.")
+        return ExitCode.OK
+    Broker(settings.broker.get_secret_value()).take_up_again(again)
     head = manifest.write_run(
         run.store,
         again,
         options,
-        failed,
+        chain([first], failed),
         staged=run.stage,
         variants=lambda lines: manifest.read_variants(run.store, run_id, lines),
     )
-    if not head.clips:
-        _console.print("There is nothing to do again.")
-        return ExitCode.OK
     new = Run(head=head, store=run.store, stage=run.stage)
     return commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
 
@@ -137,25 +140,48 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
     options = manifest.read_options(run.store, run_id)
-    if manifest.read_state(run.store, run_id) is None:
-        ended = manifest.read_summary(run.store, run_id) is not None
-        _console.print(
-            f"Run {run_id} has come to its end."
-            if ended
-            else f"Run {run_id} is cancelled. To take it up again: clipfleet resume {run_id}"
-        )
+    if _is_over(run):
         return ExitCode.OK
+    _check_reach(run)
     return commands.see_through(run, options, settings, in_flight=flags["in_flight"])
+
+
+def _is_over(run: Run) -> bool:
+    """Whether the run is not to be fed; says why."""
+    if manifest.read_state(run.store, run.run_id) is not None:
+        return False
+    ended = manifest.read_summary(run.store, run.run_id) is not None
+    _console.print(
+        f"Run {run.run_id} has come to its end."
+        if ended
+        else f"Run {run.run_id} is cancelled. To take it up again: clipfleet resume {run.run_id}"
+    )
+    return True
+
+
+def _check_reach(run: Run) -> None:
+    """Raises `UsageError` where the run is of files of another machine, and not to be read here."""
+    if run.head.staged_from in (None, socket.gethostname()):
+        return
+    paths = map(local_path, manifest.read_shard(run.store, run.run_id, 0))
+    first = next((path for path in paths if path is not None), None)
+    if first is not None and not os.access(first, os.R_OK):
+        raise UsageError(
+            f"run {run.run_id} is of files that lie on {run.head.staged_from}; feed it there"
+        )
 
 
 def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     """`clipfleet reconcile`: hold a run's manifest against its records, and feed what is lost."""
-    if following:
-        return feed(run_id, flags)
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
+    manifest.reopen(run.store, run.head)
+    if following:
+        return feed(run_id, flags)
     if nothing_to_do(run):
         _console.print(f"All {run.head.clips:,} clips have their records.")
+        return ExitCode.OK
+    if _is_over(run):
         return ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
     held = broker.messages()

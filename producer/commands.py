@@ -36,7 +36,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     options = _options_for_this_machine(flags, settings, gpus)
     if flags["dry_run"]:
         return dry_run(_asked(arguments, flags), settings, options, console)
-    planned = write_down(_asked(arguments, flags), settings, options, console)
+    planned = write_down(_asked(arguments, flags, embedded=True), settings, options, console)
     log_dir = _log_dir(planned.store, planned.head.run_id)
     started = time.monotonic()
     if nothing_to_do(planned.run):
@@ -84,8 +84,8 @@ def submit(
     if flags["dry_run"]:
         return dry_run(asked, settings, options, console)
     Broker(settings.broker.get_secret_value()).check()
+    Broker(settings.broker.get_secret_value()).take_up_again(asked.run_id)
     planned = write_down(asked, settings, options, console)
-    Broker(settings.broker.get_secret_value()).take_up_again(planned.head.run_id)
     _say_caveats(options)
     code = send(planned.run, options, settings, in_flight=flags["in_flight"], wait=wait)
     return ExitCode.FAILED_CLIPS if code == ExitCode.OK and planned.problems else code
@@ -126,9 +126,11 @@ def send(
     ]
     if rest:
         why = f" ({held})" if held else ""
+        here = f"here: clipfleet feed {run.run_id}"
+        where = f"where a feeder runs (clipfleet feed --follow), or {here}"
         lines.append(
-            f"The other {rest:,} are fed as those are done{why}, where a feeder runs (clipfleet "
-            f"feed --follow), or here: clipfleet feed {run.run_id}"
+            f"The other {rest:,} are fed as those are done{why}, "
+            + (f"from this machine, which has their files, {here}" if run.stage else where)
         )
     lines.append(f"How it stands: clipfleet status {run.run_id} --follow")
     if not rest:
@@ -148,6 +150,9 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
             soft_wrap=True,
         )
         return ExitCode.INTERRUPTED
+    if screen.left_off:
+        console.print(f"Run {run.run_id} was cancelled, or written anew, meanwhile.")
+        return ExitCode.FAILED_CLIPS
     return tell(run, options, screen, console, seconds=time.monotonic() - started)
 
 
@@ -166,14 +171,21 @@ def store_settings(flags: dict[str, Any]) -> Settings:
     return settings
 
 
-def _asked(arguments: tuple[str, ...], flags: dict[str, Any], *, staged: bool = False) -> Asked:
+def _asked(
+    arguments: tuple[str, ...],
+    flags: dict[str, Any],
+    *,
+    staged: bool = False,
+    embedded: bool = False,
+) -> Asked:
     return Asked(
         names=chain(arguments, _listed(flags["from_file"])),
         limit=flags["limit"],
         shard=read_part(flags["shard"]) if flags["shard"] else None,
         shuffle=flags["shuffle"],
         clip_column=flags["clip_column"],
-        run_id=flags["run_id"],
+        run_id=manifest.check_run_id(flags["run_id"] or manifest.new_run_id()),
+        embedded=embedded,
         retry_failed=flags["retry_failed"],
         staged=staged,
         priority=flags.get("priority") or 0,

@@ -34,7 +34,7 @@ def dry_run(asked: Asked, settings: Settings, options: Options, console: Console
     problems = Problems()
     store = settings.open_store(settings.store)
     head = RunHead(
-        run_id=asked.run_id or manifest.new_run_id(),
+        run_id=asked.run_id,
         options_hash=options.hash,
         edition="0" * 8,
         clips=0,

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfleet import keys
+from clipfleet.errors import SourceUnreadable, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record
@@ -51,13 +53,25 @@ class Run:
         A record of before ends a clip that has not changed since, and whose record has no errors or
         that need not be done again for those.
         """
-        record = done_record(self.store, line.clip_uuid, self.options_hash(line))
+        record = self.record(line)
         if record is None:
             return Found(line=line, record=None)
         again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
         if record.run_id != self.run_id and again:
             return Found(line=line, record=None, redo=True)
         return Found(line=line, record=record)
+
+    def record(self, line: ManifestLine) -> ClipRecord | None:
+        """The clip's record, whichever run wrote it."""
+        return done_record(self.store, line.clip_uuid, self.options_hash(line))
+
+    def records(
+        self, lines: Iterable[ManifestLine]
+    ) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+        """Each of the clips with its record, many at once, in order."""
+        lines = list(lines)
+        with ThreadPoolExecutor(LOOKERS) as pool:
+            yield from zip(lines, pool.map(self.record, lines), strict=True)
 
     def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
         """Each of the clips, many at once, in order."""
@@ -67,12 +81,12 @@ class Run:
     def feed(self, app: "Celery", found: Found) -> None:
         """Put the clip on the queue; before, what workers need of it into scratch.
 
-        Raises `BrokerError`, `StoreError`, or `OSError` for a clip that cannot be read here.
+        Raises `BrokerError`, `StoreError`, or `SourceUnreadable`.
         """
         line, options_hash = found.line, self.options_hash(found.line)
         path = local_path(line) if self.stage else None
         if path is not None:
-            self.store.put(keys.source(line.clip_uuid, options_hash), path.read_bytes())
+            self.store.put(keys.source(line.clip_uuid, options_hash), _read(path))
         if line.metadata:
             data = line.model_dump_json(include={"metadata"}).encode()
             self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
@@ -93,6 +107,15 @@ class Run:
     def clear_scratch(self, line: ManifestLine) -> None:
         """Remove parts of before, which must not be taken for parts of now."""
         self.store.delete_prefix(keys.scratch(line.clip_uuid, self.options_hash(line)))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise SourceUnreadable(error.strerror or str(error)) from None
+    except OSError as error:  # a disk or a network that may come back
+        raise StoreUnavailable(f"{path} cannot be read just now ({error.strerror})") from None
 
 
 def changed(line: ManifestLine, record: ClipRecord) -> bool:

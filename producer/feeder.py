@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from clipfleet.broker import Broker, Event
-from clipfleet.errors import BrokerError, StoreError
+from clipfleet.errors import BrokerError, SourceUnreadable, StoreError, UsageError
 from clipfleet.feedboard import FeedBoard, FeederBeat, feeders
 from clipfleet.queues import PREPARE
 from clipfleet.records import ClipRecord, ManifestLine
@@ -23,6 +23,7 @@ from producer import manifest
 from producer.feed import Found, Run
 from producer.pace import Pace
 from producer.rate import Rate
+from producer.report import ROWS_SHOWN
 from producer.sources import short_name
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ SILENT_S = 900.0
 MAX_FEEDS = 5
 _SAID_KEPT = 1000
 ORDERS_S = BEAT_S = 2.0
-# Between looks at events: they come one by one, and are read by the dozen. Without it the broker had
-# a third more to do.
+# Between looks at events: they come one by one, and are read by the dozen.
 PAUSE_S = 0.05
 
 
@@ -48,11 +48,21 @@ class Watcher(Protocol):
     def heard(self, event: Event) -> None:
         """A worker did a step of one of the clips in flight."""
 
-    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
-        """The run is done with a clip, perhaps `before` it was fed; without a record: given up."""
+    def done(
+        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    ) -> None:
+        """The run is done with a clip, perhaps `before` it was fed; the first few bring records."""
 
     def brought(self, counts: Standing, *, before: bool) -> None:
         """Clips that others did, or that were done `before` this feeder began."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Loaded:
+    """A clip of a shard that was looked up; of those done before, the first few with records."""
+
+    found: Found
+    counts: Standing | None
 
 
 @dataclass(kw_only=True)
@@ -107,7 +117,7 @@ class Feeder:
         self._done: set[int] = set()
         self.total = Standing()  # of the shards that are done
         self._loader = ThreadPoolExecutor(1)
-        self._loading: tuple[_Shard, Future[list[Found]], int] | None = None
+        self._loading: tuple[_Shard, Future[list[_Loaded]], int] | None = None
         self._after: str | None = None
         self._rate = Rate()
         self._times = {"orders": 0.0, "claims": 0.0, "silent": time.monotonic(), "left": 0.0}
@@ -119,18 +129,21 @@ class Feeder:
         return len(self._flying)
 
     def step(self, *, wait_s: float) -> bool:
-        """Do what is due, waiting at most `wait_s` for news; whether the run is at its end.
+        """Do what is due, waiting at most `wait_s` for news; whether the run is over.
 
-        Raises `BrokerError` and `StoreError` for what passes; the next step goes on from there.
+        That is, at its end (`at_end`), cancelled, or written anew. Raises `BrokerError` and
+        `StoreError` for what passes; the next step goes on from there.
         """
         if self._after is None:  # events of before say nothing about what is fed now
             self._after = self._broker.last_event(self._run.run_id)
         if self._is_due("orders", ORDERS_S) and not self._take_orders():
+            self._count_done(before=False)  # another feeder may have brought it to its end
             return True
         if self._is_due("claims", min(BEAT_S, self._lease_s / 3)):
             self._keep_claims()
         self._top_up()
         if self.at_end:
+            manifest.conclude(self._run.store, self._run.head, self.total)
             return True
         self._listen(wait_s)
         if self._is_due("silent", self._lease_s / 2):
@@ -139,9 +152,13 @@ class Feeder:
 
     def fill(self) -> int:
         """Feed as many clips as may be in flight now; returns how many those are."""
-        self._take_orders()
+        if not self._take_orders():
+            return 0
         while True:
             self._top_up()
+            if self.at_end:
+                manifest.conclude(self._run.store, self._run.head, self.total)
+                return 0
             more = self._loading is not None or any(s.waiting for s in self._open.values())
             if self.held or not more or len(self._flying) >= self._pace.limit:
                 return len(self._flying)
@@ -182,9 +199,14 @@ class Feeder:
         if self.held:
             return
         fed: dict[int, int] = {}
+        until = time.monotonic() + BEAT_S  # claims and orders do not wait for longer
         try:
             for shard in list(self._open.values()):
-                while shard.waiting and len(self._flying) < self._pace.limit:
+                while (
+                    shard.waiting
+                    and len(self._flying) < self._pace.limit
+                    and time.monotonic() < until
+                ):
                     place, found = shard.waiting[0]
                     self._feed_first(shard, found)
                     shard.waiting.popleft()
@@ -211,11 +233,11 @@ class Feeder:
         """Put the clip on the queue; False, and it is given up, where it cannot be read here."""
         try:
             self._run.feed(self._app, clip.found)
-        except OSError as error:
+        except SourceUnreadable as error:
             line = clip.found.line
-            self.say_once(f"{short_name(line.source)}: it cannot be read ({error.strerror})")
+            self._watcher.say(f"{short_name(line.source)}: it cannot be read ({error})")
             clip.shard.standing += LOST
-            self._watcher.done(line, None, before=False)
+            self._watcher.done(line, None, LOST, before=False)
             return False
         return True
 
@@ -227,19 +249,24 @@ class Feeder:
             shard, fed = self._claim_next()
             if shard is None:
                 return
-            run, number = self._run, shard.number
-
-            def load() -> list[Found]:
-                return list(run.look_up(manifest.read_shard(run.store, run.run_id, number)))
-
-            self._loading = (shard, self._loader.submit(load), fed)
+            self._loading = (shard, self._loader.submit(_load, self._run, shard.number), fed)
         shard, loaded, fed = self._loading
         if not self._flying:  # there is nothing else to wait for
             wait([loaded], timeout=0.2)
         if not loaded.done():
             return
         self._loading = None
-        self._open_shard(shard, loaded.result(), fed)
+        try:
+            clips = loaded.result()
+        except UsageError:
+            if manifest.is_current(self._run.store, self._run.head):
+                raise
+            return  # it is being written anew, as the next look at orders will find
+        except StoreError:
+            assert self._left is not None
+            self._left.appendleft(shard.number)
+            raise
+        self._open_shard(shard, clips, fed)
 
     def _claim_next(self) -> tuple[_Shard | None, int]:
         """A shard that nobody else feeds, if there is one, and how many of its clips are fed."""
@@ -258,19 +285,20 @@ class Feeder:
     def _count_done(self, *, before: bool) -> None:
         """Take in the shards that are done and not by this feeder."""
         new = manifest.done_shards(self._run.store, self._run.head) - self._done
+        new -= self._open.keys()  # a claim that ran out: it is done here as well, and counted then
         for shard, counts in manifest.read_all_done(self._run.store, self._run.head, new):
             self._done.add(shard)
             self.total += counts
             self._watcher.brought(counts, before=before)
 
-    def _open_shard(self, shard: _Shard, clips: list[Found], fed: int) -> None:
+    def _open_shard(self, shard: _Shard, clips: list[_Loaded], fed: int) -> None:
         """Those of its first `fed` clips that are not done are in flight, or were lost."""
         self._open[shard.number] = shard
-        for place, found in enumerate(clips):
-            line = found.line
-            if found.record is not None:
-                shard.standing += standing(found.record, self._run.run_id)
-                self._watcher.done(line, found.record, before=True)
+        for place, loaded in enumerate(clips):
+            found, line = loaded.found, loaded.found.line
+            if loaded.counts is not None:
+                shard.standing += loaded.counts
+                self._watcher.done(line, found.record, loaded.counts, before=True)
             elif line.clip_uuid in self._flying:  # two lines of one clip: the one before will do
                 shard.standing += Standing(clips=1)
             elif place < fed:
@@ -320,23 +348,29 @@ class Feeder:
             return
         self._watcher.heard(event)
         if event.step == "assemble":
-            self._finish(clip, self._run.look(clip.found.line).record)
+            self._finish(clip, self._run.look(clip.found.line))
 
     def _finish_those_done(self, clips: list[_InFlight]) -> None:
         now = time.monotonic()
         found = self._run.look_up(clip.found.line for clip in clips)
         for clip, each in zip(clips, found, strict=True):
             clip.looked_at = now
-            self._finish(clip, each.record)
+            self._finish(clip, each)
 
-    def _finish(self, clip: _InFlight, record: ClipRecord | None) -> None:
+    def _finish(self, clip: _InFlight, found: Found) -> None:
         """Have done with the clip, if there is its record."""
+        record, line = found.record, found.line
         if record is None:
+            if found.redo and not clip.found.redo:
+                # Another run wrote one meanwhile that does not do: its message says so from now on.
+                clip.found = found
+                self._run.clear_scratch(line)
+                self._feed_again(clip, counted=True)
             return
-        line = clip.found.line
-        self._land(clip, standing(record, self._run.run_id))
+        counts = standing(record, self._run.run_id)
+        self._land(clip, counts)
         self._rate.note(windows=len(record.windows))
-        self._watcher.done(line, record, before=False)
+        self._watcher.done(line, record, counts, before=False)
         if not record.valid:
             self._watcher.say(f"{short_name(line.source)}: {record.first_error()}")
         self._end_if_over(clip.shard)
@@ -370,7 +404,7 @@ class Feeder:
         elif counted:
             self._land(clip, LOST)
             line = clip.found.line
-            self._watcher.done(line, None, before=False)
+            self._watcher.done(line, None, LOST, before=False)
             name = short_name(line.source)
             self._watcher.say(
                 f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs"
@@ -414,6 +448,20 @@ class Feeder:
                 self._said.clear()
             self._said.add(text)
             self._watcher.say(text)
+
+
+def _load(run: Run, shard: int) -> list[_Loaded]:
+    """A shard's clips, looked up. Of most records that are there only counts are kept."""
+    loaded, kept = [], 0
+    for found in run.look_up(manifest.read_shard(run.store, run.run_id, shard)):
+        counts = None
+        if found.record is not None:
+            counts = standing(found.record, run.run_id)
+            kept += 1
+            if kept > ROWS_SHOWN:
+                found = Found(line=found.line, record=None)
+        loaded.append(_Loaded(found=found, counts=counts))
+    return loaded
 
 
 class NeedsAPerson(StoreError):

@@ -65,14 +65,13 @@ class Fleet:
             shard=shard,
             shuffle=shuffle,
             clip_column=clip_column,
-            run_id=run_id,
+            run_id=manifest.check_run_id(run_id or manifest.new_run_id()),
             retry_failed=retry_failed,
             staged=staged,
             priority=priority,
         )
-        Broker(self.settings.broker.get_secret_value()).check()
+        Broker(self.settings.broker.get_secret_value()).take_up_again(asked.run_id)
         planned = write_down(asked, self.settings, options or Options(), _QUIET)
-        Broker(self.settings.broker.get_secret_value()).take_up_again(planned.head.run_id)
         fill(planned.run, self.settings, _QUIET, in_flight=None)
         run = FleetRun(self, planned.head)
         run.problems = list(planned.problems)
@@ -139,14 +138,12 @@ class FleetRun:
         orders.cancel(self._settings, self.run_id, _QUIET)
 
     def records(self) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-        """Each of its clips with its record, None where the run is not done with it.
+        """Each of its clips with its record, None where it has none of the run's options.
 
         In the manifest's order, one shard in memory at a time.
         """
         for shard in range(self.head.shards):
-            lines = manifest.read_shard(self._store, self.run_id, shard)
-            for found in self._run.look_up(lines):
-                yield found.line, found.record
+            yield from self._run.records(manifest.read_shard(self._store, self.run_id, shard))
 
     def export(
         self,

@@ -25,11 +25,11 @@ STEP_S = 0.25
 class Screen:
     """Counts what is done and shows it; keeps a few clips for the report."""
 
-    def __init__(self, run_id: str, tally: Tally, say: Callable[[str], None]) -> None:
-        self._run_id, self._tally, self._say = run_id, tally, say
+    def __init__(self, tally: Tally, say: Callable[[str], None]) -> None:
+        self._tally, self._say = tally, say
         self.counts = Standing()
         self.sample = report.Sample()
-        self.interrupted = False
+        self.interrupted = self.left_off = False
 
     def say(self, line: str) -> None:
         """Print a line above the progress."""
@@ -39,15 +39,16 @@ class Screen:
         """Count a step."""
         self._tally.note(event)
 
-    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
+    def done(
+        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    ) -> None:
         """Count a clip."""
-        counts = LOST if record is None else standing(record, self._run_id)
         self.counts += counts
-        self.sample.add(line, record)
+        self.sample.add(line, record, kept=record is not None or bool(counts.lost))
         if before:
             self._tally.already_done += 1
         else:
-            self._tally.finish(line.clip_uuid, valid=record is not None and record.valid)
+            self._tally.finish(line.clip_uuid, valid=not (counts.failed or counts.lost))
 
     def brought(self, counts: Standing, *, before: bool) -> None:
         """Count clips of a shard that others did."""
@@ -80,7 +81,7 @@ def follow(
     watch = _WorkerWatch(broker, options)
     previews = options.prepare.generate_previews
     with View(console, tally, enhance=options.enhance.enabled, previews=previews) as view:
-        screen = Screen(run.run_id, tally, view.say)
+        screen = Screen(tally, view.say)
         feeder = Feeder(
             make_app(url, lease_s=settings.lease_s),
             broker,
@@ -95,8 +96,7 @@ def follow(
                 for line in check(tally.progress):
                     view.say(line)
                 view.update(watch.line())
-            if feeder.at_end:
-                manifest.conclude(run.store, run.head, feeder.total)
+            screen.left_off = not feeder.at_end
         except KeyboardInterrupt:
             screen.interrupted = True
         finally:
@@ -114,7 +114,7 @@ def fill(
     """
     url = settings.broker.get_secret_value()
     broker, tally = Broker(url), Tally(clips=run.head.clips)
-    screen = Screen(run.run_id, tally, lambda line: console.print(printable(line), markup=False))
+    screen = Screen(tally, lambda line: console.print(printable(line), markup=False))
     feeder = Feeder(
         make_app(url, lease_s=settings.lease_s),
         broker,
@@ -133,8 +133,6 @@ def fill(
                 if not wait_s:
                     raise
                 time.sleep(wait_s)
-        if feeder.at_end:
-            manifest.conclude(run.store, run.head, feeder.total)
         return screen.counts, flying, feeder.held
     finally:
         feeder.close()
@@ -203,9 +201,12 @@ def nothing_to_do(run: Run) -> bool:
 
 def count_done(run: Run) -> Screen:
     """What there is of a run whose clips are all done, counted from their records."""
-    screen = Screen(run.run_id, Tally(clips=run.head.clips), lambda line: None)
-    for found in run.look_up(manifest.read_clips(run.store, run.run_id)):
-        screen.done(found.line, found.record, before=True)
+    screen = Screen(Tally(clips=run.head.clips), lambda line: None)
+    for shard in range(run.head.shards):
+        for found in run.look_up(manifest.read_shard(run.store, run.run_id, shard)):
+            # By whichever run: this one did nothing.
+            counts = LOST if found.record is None else standing(found.record, "")
+            screen.done(found.line, found.record, counts, before=True)
     return screen
 
 

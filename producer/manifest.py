@@ -41,8 +41,13 @@ def check_run_id(run_id: str) -> str:
         ) from None
 
 
-def check_free(store: Store, run_id: str, options: Options) -> None:
-    """Raises `UsageError` where the run's name is taken by one with other options."""
+def check_free(store: Store, run_id: str, options: Options, *, anew: bool = False) -> None:
+    """Raises `UsageError` where the run's name is taken by one with other options.
+
+    With `anew`, by any: records of that name count as done by the run, errors and all.
+    """
+    if anew and store.exists(keys.run_head(run_id)):
+        raise UsageError(f"run {run_id} is there already; what is done again takes another name")
     try:
         taken = Options.model_validate_json(store.get(keys.run_options(run_id)))
     except (ObjectMissing, ValidationError):
@@ -69,17 +74,20 @@ def write_run(
     retry_failed: bool = False,
     staged: bool = False,
     priority: int = 0,
+    embedded: bool = False,
     variants: Callable[[list[ManifestLine]], Mapping[str, Options]] = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunHead:
     """Write a run down, over an earlier one of this name; that it is active and its head last.
 
     `variants` gives the options that some of the clips it is told have of their own. `tick` is told
-    how many clips are written. Of a run without clips nothing is left.
+    how many clips are written. With `staged`, files of this machine are copied to scratch as they
+    are fed. Of a run without clips nothing is left.
     """
     forget(store, run_id)
     _put(store, keys.run_options(run_id), options.model_dump_json(indent=1))
     count = shards = 0
+    local = False
     remaining = iter(clips)
     writing: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as pool:
@@ -91,6 +99,7 @@ def write_run(
             if len(writing) > _WRITERS:
                 writing.popleft().result()
             count, shards = count + len(lines), shards + 1
+            local = local or any(line.source.startswith("file:") for line in lines)
             tick(count)
         while writing:
             writing.popleft().result()
@@ -102,10 +111,11 @@ def write_run(
         shards=shards,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         retry_failed=retry_failed,
-        staged_from=socket.gethostname() if staged else None,
+        staged_from=socket.gethostname() if staged and local else None,
     )
     if count:
-        write_state(store, run_id, RunState(priority=priority))  # or it would seem cancelled
+        # Before the head, without which it would seem cancelled.
+        write_state(store, run_id, RunState(priority=priority, embedded=embedded))
         _put(store, keys.run_head(run_id), head.model_dump_json(indent=1))
     return head
 
@@ -225,6 +235,18 @@ def done_shards(store: Store, head: RunHead) -> set[int]:
     prefix = keys.run_done(head.run_id, head.edition, 0).rpartition("/")[0] + "/"
     names = (info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix))
     return {int(name) for name in names if name.isdecimal()}
+
+
+def reopen(store: Store, head: RunHead) -> None:
+    """Have clips that were given up looked for again: their shards, and the run, are not done."""
+    again = False
+    for shard, counts in read_all_done(store, head, done_shards(store, head)):
+        if counts.missing:
+            store.delete(keys.run_done(head.run_id, head.edition, shard))
+            again = True
+    if again and read_summary(store, head.run_id) is not None:
+        store.delete(keys.run_summary(head.run_id))
+        write_state(store, head.run_id, RunState())
 
 
 def conclude(store: Store, head: RunHead, total: Standing) -> None:

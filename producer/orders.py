@@ -4,7 +4,7 @@ from rich.console import Console
 
 from clipfleet import feedboard, keys
 from clipfleet.broker import Broker
-from clipfleet.errors import ExitCode
+from clipfleet.errors import ExitCode, StoreError
 from clipfleet.runs import Feeding, RunState
 from clipfleet.settings import Settings
 from clipfleet.store import Store
@@ -55,9 +55,12 @@ def cancel(settings: Settings, run_id: str, console: Console) -> int:
     store = settings.open_store(settings.store)
     if _state(store, run_id, console) is not None:
         broker = Broker(settings.broker.get_secret_value())
-        broker.check()
-        store.delete(keys.active(run_id))
         broker.cancel(run_id)
+        try:
+            store.delete(keys.active(run_id))
+        except StoreError:
+            broker.take_up_again(run_id)  # or feeders would feed what workers drop
+            raise
         console.print(
             f"Run {run_id} is cancelled: workers drop what is on the queues. Clips that are done "
             f"keep their records.\nTo take it up again: clipfleet resume {run_id}",

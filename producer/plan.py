@@ -33,10 +33,11 @@ class Asked:
     shard: tuple[int, int] | None = None
     shuffle: int | None = None
     clip_column: str | None = None
-    run_id: str | None = None
+    run_id: str
     retry_failed: bool = False
     staged: bool = False
     priority: int = 0
+    embedded: bool = False
 
     def clips(
         self, settings: Settings, variants: Variants, problems: Problems
@@ -73,8 +74,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
 
     Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
     """
-    run_id = manifest.check_run_id(asked.run_id or manifest.new_run_id())
-    problems = Problems()
+    run_id, problems = asked.run_id, Problems()
     with Variants(options) as variants, console.status("looking for clips") as shown:
         clips = asked.clips(settings, variants, problems)
         first = next(clips, None)
@@ -83,7 +83,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
         store = settings.open_store(settings.store)
         store.prepare()
-        manifest.check_free(store, run_id, options)
+        manifest.check_free(store, run_id, options, anew=asked.retry_failed)
         head = manifest.write_run(
             store,
             run_id,
@@ -92,6 +92,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
             retry_failed=asked.retry_failed,
             staged=asked.staged,
             priority=asked.priority,
+            embedded=asked.embedded,
             variants=variants.new,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )

@@ -28,12 +28,14 @@ class Sample:
         self._failed: list[Pair] = []
         self._fine: list[Pair] = []
 
-    def add(self, line: ManifestLine, record: ClipRecord | None) -> None:
-        """Count a clip, and keep it while there is room."""
+    def add(self, line: ManifestLine, record: ClipRecord | None, *, kept: bool) -> None:
+        """Count a clip, and keep it, where it is to be `kept`, while there is room."""
         self.count += 1
-        kept = self._fine if record is not None and record.valid else self._failed
-        if len(kept) < ROWS_SHOWN:
-            kept.append((line, record))
+        if not kept:
+            return
+        room = self._fine if record is not None and record.valid else self._failed
+        if len(room) < ROWS_SHOWN:
+            room.append((line, record))
 
     @property
     def clips(self) -> list[Pair]:

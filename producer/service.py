@@ -36,7 +36,9 @@ class _Log:
     def heard(self, event: Event) -> None:
         pass
 
-    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
+    def done(
+        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    ) -> None:
         pass
 
     def brought(self, counts: Standing, *, before: bool) -> None:
@@ -99,6 +101,9 @@ class Service:
                 continue
             if head.edition in self._passed_over:
                 continue
+            state = manifest.read_state(self._store, run_id)
+            if state is None or state.embedded:
+                continue
             if head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
                     head,
@@ -138,8 +143,6 @@ class Service:
     def _end(self, fed: _Fed) -> None:
         total = fed.feeder.total
         with _waiting("the store"):
-            if fed.feeder.at_end:
-                manifest.conclude(self._store, fed.head, total)
             self._let_go(fed)
             log.info(
                 "run %s is over: %d of %d clips done, %d with errors",

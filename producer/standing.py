@@ -1,9 +1,10 @@
 """How a run stands, by the store and the broker: true after any restart of anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clipfleet import feedboard
 from clipfleet.broker import Broker, WorkerBeat
 from clipfleet.errors import BrokerError
 from clipfleet.feedboard import FeederBeat, feeders
@@ -65,6 +66,10 @@ class Reader:
         self._counts = Standing()
         self._known: dict[int, dict[int, Standing]] = {}
 
+    def is_current(self) -> bool:
+        """Whether the run was not written anew since."""
+        return manifest.is_current(self._store, self.head)
+
     def read(self) -> RunStands:
         """As of now. Raises `StoreError`."""
         run_id = self.head.run_id
@@ -76,8 +81,7 @@ class Reader:
             self._known.pop(shard, None)
             self._counts += counts
         fed = [beat for beat in beats if beat.run_id == run_id]
-        by_feeders = (c for beat in fed for n, c in beat.open.items() if n not in self._done)
-        open_counts = by_feeders if fed else self._look()
+        open_counts = self._by_feeders(fed) if fed else self._look(range(self.head.shards))
         ended = len(self._done) == self.head.shards
         return RunStands(
             head=self.head,
@@ -96,9 +100,23 @@ class Reader:
         except BrokerError:
             return []
 
-    def _look(self) -> Iterator[Standing]:
+    def _by_feeders(self, fed: list[FeederBeat]) -> Iterator[Standing]:
+        """Counts of the shards that feeders have open, and of those begun that none has open."""
+        said: dict[int, Standing] = {}
+        for beat in fed:
+            for shard, counts in beat.open.items():  # one whose claim ran out may be open twice
+                if shard not in said or said[shard].done < counts.done:
+                    said[shard] = counts
+        yield from (counts for shard, counts in said.items() if shard not in self._done)
+        try:
+            begun = feedboard.begun(self._broker, self.head)
+        except BrokerError:
+            return
+        yield from self._look(sorted(begun - said.keys()))
+
+    def _look(self, shards: Iterable[int]) -> Iterator[Standing]:
         """Counts of open shards by their clips' records, up to the first where nothing is done."""
-        for shard in range(self.head.shards):
+        for shard in shards:
             if shard in self._done:
                 continue
             known = self._known.setdefault(shard, {})

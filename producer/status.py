@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clipfleet.broker import Broker
-from clipfleet.errors import ExitCode, StoreError
+from clipfleet.errors import ExitCode, StoreError, UsageError
 from clipfleet.queues import QUEUES
 from clipfleet.settings import Settings
 from producer import manifest
@@ -39,9 +39,14 @@ class Status:
         """As of now. Raises `StoreError`, and `UsageError` for a run that there is not."""
         names = [self._run_id] if self._run_id else manifest.active_runs(self._store)
         for name in names:
-            if name not in self._readers:
-                self._readers[name] = Reader(self._store, self._broker, name)
-        return [self._readers[name].read() for name in names], read_fleet(self._broker)
+            if name not in self._readers or not self._readers[name].is_current():
+                try:
+                    self._readers[name] = Reader(self._store, self._broker, name)
+                except UsageError:  # it is being written
+                    if self._run_id:
+                        raise
+        found = [self._readers[name].read() for name in names if name in self._readers]
+        return found, read_fleet(self._broker)
 
 
 def status(

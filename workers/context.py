@@ -25,6 +25,7 @@ from clipfleet.errors import (
     ClipTooLarge,
     MessageInvalid,
     ObjectMissing,
+    ScratchGone,
     StoreDenied,
     StoreFull,
     StoreUnavailable,
@@ -150,6 +151,8 @@ class Context:
             try:
                 _fetch(store, key, file, limit)
             except ObjectMissing:
+                if job.staged:
+                    raise ScratchGone(f"the bytes of clip {job.clip_uuid} are gone") from None
                 raise ClipMissing(f"the clip is not there: {job.source}") from None
             except (StoreDenied, KeyRefused) as error:
                 raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None

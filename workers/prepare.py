@@ -14,6 +14,7 @@ from clipfleet.errors import (
     ClipTooShort,
     ClipUnreadable,
     ObjectMissing,
+    ScratchGone,
     StoreError,
 )
 from clipfleet.messages import ClipJob, Message
@@ -45,7 +46,11 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
     options = context.options(job)
     plan = stored_plan(context, job)
     if plan is None:
-        plan = cut_clip(context, job, options)
+        try:
+            plan = cut_clip(context, job, options)
+        except ScratchGone as error:  # as where another run of the clip was cancelled
+            log.warning("%s", error, extra={"action": "scratch_gone"})
+            return
         key = keys.plan(job.clip_uuid, job.options_hash)
         context.store.put(key, plan.to_bytes(), content_type="application/json")
     context.emit(
@@ -84,7 +89,7 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
                 _upload(context, job, file)
             encoding = pack_encoding(context.store, options.prepare.frame_encoding)
             clip = _write_packs(context, job, file, options, encoding)
-    except StoreError:
+    except (StoreError, ScratchGone):
         raise
     except Exception as refused:
         log.warning(

@@ -59,7 +59,7 @@ class Lookup:
         return in_order(self._pool, self._find, self._lines(start, stop), ahead=_AHEAD)
 
     def _find(self, line: ManifestLine) -> Reviewed:
-        record = self._run.look(line).record
+        record = self._run.record(line)
         wanted = self._reviews and record is not None
         review = _read_review(self._store, line.clip_uuid) if wanted else None
         return Reviewed(line=line, record=record, review=review)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,14 @@ from clipfleet.options import Options
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import Feeding, RunHead, RunState, Standing
+from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
 from producer import manifest
 from producer.feed import Run
 from producer.feeder import Feeder
 from producer.pace import Pace
+from producer.service import Service
+from producer.standing import Reader
 from tests.broker import BrokerServer
 from tests.unit.records import clip_record
 
@@ -57,7 +61,9 @@ class Watcher:
 
     def heard(self, event: Event) -> None: ...
 
-    def done(self, line: ManifestLine, record: ClipRecord | None, *, before: bool) -> None:
+    def done(
+        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    ) -> None:
         (self.before if before else self.finished).append(line.clip_uuid)
 
     def brought(self, counts: Standing, *, before: bool) -> None:
@@ -77,10 +83,12 @@ class Scene:
         self.head = manifest.write_run(self.store, run_id, OPTIONS, clips, **more)
         return self.head
 
-    def feeder(self, run_id: str = "r1", *, in_flight: int = 64) -> tuple[Feeder, Watcher]:
+    def feeder(
+        self, run_id: str = "r1", *, in_flight: int = 64, lease_s: float = LEASE_S
+    ) -> tuple[Feeder, Watcher]:
         watcher = Watcher()
         run = Run(head=manifest.read_head(self.store, run_id), store=self.store, stage=False)
-        made = Feeder(self._app, self.broker, run, watcher, lease_s=LEASE_S, pace=Pace(in_flight))
+        made = Feeder(self._app, self.broker, run, watcher, lease_s=lease_s, pace=Pace(in_flight))
         self.feeders.append(made)
         return made, watcher
 
@@ -428,3 +436,134 @@ def test_a_failed_clip_is_done_again_only_when_asked_and_keeps_its_record_till_t
         assert scene.work_off(valid=False) == [line.clip_uuid]
         assert step_until(feeder, lambda: False), "its own record ends it, errors or not"
         assert watcher.finished == [line.clip_uuid]
+
+
+# Between runs and feeders.
+
+
+def test_a_feeder_that_another_was_quicker_than_knows_the_run_at_its_end(scene: Scene) -> None:
+    scene.write(lines(3))
+    (first, _), (second, watcher) = scene.feeder(lease_s=30), scene.feeder(lease_s=30)
+    step_until(first, lambda: scene.waiting() == 3)
+    second.step(wait_s=0.01)
+    scene.work_off()
+    assert step_until(first, lambda: False)
+    assert step_until(second, lambda: False, within_s=5)
+    assert second.at_end
+    assert second.total.done == watcher.others.done == 3
+
+
+def test_a_shard_that_two_have_open_is_counted_once(scene: Scene) -> None:
+    scene.write(lines(4))
+    first, _ = scene.feeder()
+    step_until(first, lambda: scene.waiting() == 4)
+    time.sleep(1.5 * LEASE_S)  # it stands still, and its claim runs out
+    second, _ = scene.feeder()
+    step_until(second, lambda: second.in_flight == 4)
+    scene.work_off()
+    steps_to_the_end = [step_until(second, lambda: False), step_until(first, lambda: False)]
+    assert all(steps_to_the_end)
+    assert first.total.done == second.total.done == 4
+
+
+def test_a_record_with_errors_that_another_run_wrote_meanwhile_is_replaced(scene: Scene) -> None:
+    (line,) = lines(1)
+    scene.write([line], retry_failed=True)
+    feeder, watcher = scene.feeder()
+    step_until(feeder, scene.waiting)
+    scene.broker.client.delete(PREPARE)  # its message found the other's record, and was done
+    scene.store.put(
+        keys.record(line.clip_uuid), record_of(line, valid=False, run_id="other").to_bytes()
+    )
+    step_until(feeder, scene.waiting)
+    ((job,), *_) = json.loads(
+        base64.b64decode(json.loads(str(scene.broker.client.lindex(PREPARE, 0)))["body"])
+    )
+    assert job["redo"] is True
+    scene.work_off()
+    assert step_until(feeder, lambda: False)
+    assert watcher.finished == [line.clip_uuid]
+
+
+def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
+    scene: Scene,
+) -> None:
+    scene.write(lines(2))
+    head = scene.head
+    manifest.write_done(scene.store, head, 0, Standing(clips=2, done=1, lost=1))
+    manifest.conclude(scene.store, head, Standing(clips=2, done=1, lost=1))
+    manifest.reopen(scene.store, head)
+    assert manifest.active_runs(scene.store) == ["r1"]
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+
+
+def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> None:
+    scene.write(lines(1))
+    manifest.write_done(scene.store, scene.head, 0, Standing(clips=1, done=1))
+    manifest.conclude(scene.store, scene.head, Standing(clips=1, done=1))
+    manifest.reopen(scene.store, scene.head)
+    assert manifest.active_runs(scene.store) == []
+
+
+def test_status_counts_a_shard_once_that_two_feeders_say_they_have(scene: Scene) -> None:
+    scene.write(lines(4))
+    for done in (1, 3):
+        board = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S * 5)
+        board.beat(
+            feedboard.FeederBeat(
+                run_id="r1",
+                feeder=board.feeder,
+                priority=0,
+                hungry=False,
+                in_flight=1,
+                most_in_flight=64,
+                open={0: Standing(clips=done, done=done)},
+                clips_per_s=0,
+                windows_per_s=0,
+            )
+        )
+    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 3
+
+
+def test_status_counts_what_is_begun_and_what_no_feeder_has_open_yet(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 4)
+    scene.write(lines(8))
+    first, _ = scene.feeder(in_flight=6)
+    step_until(first, lambda: scene.waiting() == 6)
+    scene.work_off(telling=False)
+    first.close()
+    second, _ = scene.feeder(in_flight=1)
+    second.fill()
+    second._keep_claims()
+    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 6
+
+
+# The service.
+
+
+def begun(scene: Scene, monkeypatch: pytest.MonkeyPatch, *, host: str = "another") -> set[str]:
+    """The runs that a service on that host begins."""
+    monkeypatch.setattr("producer.service.socket.gethostname", lambda: host)
+    settings = read_settings(broker=scene.server.url, store=scene.store.uri)
+    service = Service(settings, in_flight=None)
+    service._look_for_runs()
+    found = set(service._fed)
+    for fed in service._fed.values():
+        fed.feeder.close()
+    return found
+
+
+def test_the_service_takes_runs_whose_clips_every_machine_reaches(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ManifestLine(clip_uuid=keys.clip_uuid("file:///a.mp4"), source="file:///a.mp4")
+    scene.write(lines(2), "in-s3", staged=True)
+    scene.write([here], "of-files", staged=True)
+    scene.write([here], "of-shared-files")
+    scene.write([here], "of-clipfleet-run", embedded=True)
+    assert begun(scene, monkeypatch) == {"in-s3", "of-shared-files"}
+    monkeypatch.undo()
+    assert "of-files" in begun(scene, monkeypatch, host=socket.gethostname())

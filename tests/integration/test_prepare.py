@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from clipfleet import keys
-from clipfleet.errors import ClipMissing, ClipTooLarge, StoreFull, StoreUnavailable
+from clipfleet.errors import ClipMissing, ClipTooLarge, ScratchGone, StoreFull, StoreUnavailable
 from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
+from clipfleet.queues import make_app
 from clipfleet.records import Plan
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
@@ -20,7 +21,8 @@ from tests.integration import clips
 from workers import context as contexts
 from workers.context import Context
 from workers.media.packs import Pack
-from workers.prepare import cut_clip, pack_encoding
+from workers.parts import drop
+from workers.prepare import cut_clip, pack_encoding, prepare
 from workers.preview import preview
 
 pytestmark = pytest.mark.integration
@@ -172,14 +174,20 @@ def test_a_clip_over_the_limit_is_refused_before_it_is_read(
         pass
 
 
-@pytest.mark.parametrize("staged", [True, False])
-def test_a_clip_that_is_not_there_is_named(store: Store, staged: bool) -> None:
-    job = job_for("file:///nowhere/clip.mp4", options(), staged=staged)
+def test_a_clip_that_is_not_there_is_named(folder_store: Store) -> None:
+    job = job_for("file:///nowhere/clip.mp4", options())
 
     with (
         pytest.raises(ClipMissing, match=r"is not there: .*nowhere/clip\.mp4"),
-        context_on(store).open_clip(job),
+        context_on(folder_store).open_clip(job),
     ):
+        pass
+
+
+def test_bytes_that_are_gone_from_scratch_are_no_fault_of_the_clip(store: Store) -> None:
+    job = job_for("file:///nowhere/clip.mp4", options(), staged=True)
+
+    with pytest.raises(ScratchGone), context_on(store).open_clip(job):
         pass
 
 
@@ -218,3 +226,16 @@ def test_a_disk_that_fills_as_the_clip_is_fetched_is_no_fault_of_the_clip(
 
     with pytest.raises(StoreFull, match="the clip does not fit"):
         cut_clip(context_on(folder_store), job_for("file:///a.mp4", asked, staged=True), asked)
+
+
+def test_a_clip_whose_bytes_another_run_cleared_away_is_left_for_its_feeder(
+    folder_store: Store,
+) -> None:
+    asked = options()
+    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    job = job_for("file:///a.mp4", asked, staged=True)
+    context = context_on(folder_store)
+    folder_store.put(keys.run_options(job.run_id), asked.model_dump_json().encode())
+    drop(context, "prepare", job)  # as of another run of the clip that was cancelled
+    prepare(context, make_app("redis://127.0.0.1:1", lease_s=1), job)  # nothing is sent
+    assert list(folder_store.list("")) == [folder_store.stat(keys.run_options(job.run_id))]
