@@ -140,7 +140,7 @@ def export(folder: Path, store: str, format: str, dest: str) -> Done:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak_kb = 0
     while process.poll() is None:
-        peak_kb = max(peak_kb, _most_resident_kb(process.pid))
+        peak_kb = max(peak_kb, most_resident_kb(process.pid))
         time.sleep(0.05)
     seconds = time.perf_counter() - began
     assert process.returncode == 0, f"{format}: exit code {process.returncode}"
@@ -149,7 +149,7 @@ def export(folder: Path, store: str, format: str, dest: str) -> Done:
     return Done(seconds, cpu_s, peak_kb / 1000)
 
 
-def _most_resident_kb(pid: int) -> int:
+def most_resident_kb(pid: int) -> int:
     """The most that was resident so far. `ru_maxrss` would count the parent's memory in."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
