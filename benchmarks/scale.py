@@ -120,7 +120,7 @@ def gpu_rows(numbers: "tuple[int, ...] | list[int]", rate: float, seconds: float
                 flags = ("--in-flight", str(max(64, 40 * gpus)))
                 producer = submit(source, out, server.url, *flags)
                 client = redis.Redis.from_url(server.url)
-                time.sleep(16 / rate + 10)  # the engines are full by then
+                time.sleep(16 / rate + 30)  # the feeder has let enough in, and the engines are full
                 before = _records(out), workers.cpu_s(), _commands(client), time.monotonic()
                 time.sleep(seconds)
                 after = _records(out), workers.cpu_s(), _commands(client), time.monotonic()

@@ -1,20 +1,17 @@
 """Feeds a run's clips, a bounded number in flight, and follows them until each has its record.
 
 What is true is in the store: workers' events only say when to look. A clip that stays silent while
-the broker holds no message is looked up, and fed again if it is not done. A run's clips are fed
-shard by shard: each by the feeder that has its claim, and once all of its clips are done, what came
-of them is written, so that nobody looks at them again. A feeder may die anywhere.
+the broker holds no message is looked up, and fed again if it is not done. A feeder may die
+anywhere.
 """
 
 import time
-from collections import deque
 from collections.abc import Collection
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from clipfleet.broker import Broker, Event
-from clipfleet.errors import BrokerError, SourceUnreadable, StoreError, UsageError
+from clipfleet.errors import SourceUnreadable, StoreError
 from clipfleet.feedboard import FeedBoard, FeederBeat, feeders
 from clipfleet.queues import PREPARE
 from clipfleet.records import ClipRecord, ManifestLine
@@ -23,7 +20,7 @@ from producer import manifest
 from producer.feed import Found, Run
 from producer.pace import Pace
 from producer.rate import Rate
-from producer.report import ROWS_SHOWN
+from producer.shards import Shard, Shards
 from producer.sources import short_name
 
 if TYPE_CHECKING:
@@ -57,33 +54,10 @@ class Watcher(Protocol):
         """Clips that others did, or that were done `before` this feeder began."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    """A clip of a shard that was looked up; of those done before, the first few with records."""
-
-    found: Found
-    counts: Standing | None
-
-
-@dataclass(kw_only=True)
-class _Shard:
-    """An open shard. `waiting` are its clips yet to be fed, with their places in it."""
-
-    number: int
-    waiting: deque[tuple[int, Found]] = field(default_factory=deque)
-    flying: int = 0
-    standing: Standing = field(default_factory=Standing)
-
-    @property
-    def over(self) -> bool:
-        """Whether all of its clips are done."""
-        return not self.waiting and not self.flying
-
-
 @dataclass(kw_only=True)
 class _InFlight:
     found: Found
-    shard: _Shard
+    shard: Shard
     heard_at: float = field(default_factory=time.monotonic)
     looked_at: float = field(default_factory=time.monotonic)
     feeds: int = 1
@@ -108,25 +82,32 @@ class Feeder:
         """
         self._app, self._broker, self._run, self._watcher = app, broker, run, watcher
         self._lease_s, self._pace, self._fatal = lease_s, pace, fatal
+        self._look_s = lease_s / 2
         self._board = FeedBoard(broker, run.head, lease_s=lease_s)
+        self._shards = Shards(run, self._board, look_every_s=lease_s / 2)
         self._state = RunState()
         self.held = ""  # why nothing is fed, if nothing is
-        self._open: dict[int, _Shard] = {}
         self._flying: dict[str, _InFlight] = {}
-        self._left: deque[int] | None = None  # shards to try to claim; None: to be looked for
-        self._done: set[int] = set()
-        self.total = Standing()  # of the shards that are done
-        self._loader = ThreadPoolExecutor(1)
-        self._loading: tuple[_Shard, Future[list[_Loaded]], int] | None = None
         self._after: str | None = None
         self._rate = Rate()
-        self._times = {"orders": 0.0, "claims": 0.0, "silent": time.monotonic(), "left": 0.0}
+        self._times = {"orders": 0.0, "claims": 0.0, "silent": time.monotonic(), "others": 0.0}
+        self._began = False
         self._said: set[str] = set()
 
     @property
     def in_flight(self) -> int:
         """How many clips are on the queues."""
         return len(self._flying)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the run's clips are done."""
+        return self._shards.at_end
+
+    @property
+    def total(self) -> Standing:
+        """Counts over the shards that are done."""
+        return self._shards.total
 
     def step(self, *, wait_s: float) -> bool:
         """Do what is due, waiting at most `wait_s` for news; whether the run is over.
@@ -137,10 +118,11 @@ class Feeder:
         if self._after is None:  # events of before say nothing about what is fed now
             self._after = self._broker.last_event(self._run.run_id)
         if self._is_due("orders", ORDERS_S) and not self._take_orders():
-            self._count_done(before=False)  # another feeder may have brought it to its end
+            self._take_in(before=False)  # another feeder may have brought it to its end
             return True
         if self._is_due("claims", min(BEAT_S, self._lease_s / 3)):
             self._keep_claims()
+        self._look_at_others()
         self._top_up()
         if self.at_end:
             manifest.conclude(self._run.store, self._run.head, self.total)
@@ -154,24 +136,20 @@ class Feeder:
         """Feed as many clips as may be in flight now; returns how many those are."""
         if not self._take_orders():
             return 0
+        self._look_at_others()
         while True:
             self._top_up()
             if self.at_end:
                 manifest.conclude(self._run.store, self._run.head, self.total)
                 return 0
-            more = self._loading is not None or any(s.waiting for s in self._open.values())
+            more = self._shards.loading or self._shards.waiting
             if self.held or not more or len(self._flying) >= self._pace.limit:
                 return len(self._flying)
             time.sleep(0.01)
 
     def close(self) -> None:
         """Let others go on at once. A broker that is away just now is no error."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
-        claimed = list(self._open) + ([self._loading[0].number] if self._loading else [])
-        try:
-            self._board.release(claimed)
-        except BrokerError:
-            return
+        self._shards.close()
 
     # What is to be fed.
 
@@ -191,6 +169,12 @@ class Feeder:
                 self.held = f"run {first.run_id} goes first"
         return True
 
+    def _look_at_others(self) -> None:
+        """Take in what was done before this feeder began, and now and then what others did."""
+        if not self._began or (not self._shards.hungry and self._is_due("others", self._look_s)):
+            self._take_in(before=not self._began)
+            self._began = True
+
     def _top_up(self) -> None:
         """Feed as many clips as may be in flight."""
         if self._pace.due():
@@ -201,7 +185,7 @@ class Feeder:
         fed: dict[int, int] = {}
         until = time.monotonic() + BEAT_S  # claims and orders do not wait for longer
         try:
-            for shard in list(self._open.values()):
+            for shard in list(self._shards.open.values()):
                 while (
                     shard.waiting
                     and len(self._flying) < self._pace.limit
@@ -212,13 +196,13 @@ class Feeder:
                     shard.waiting.popleft()
                     fed[shard.number] = place + 1
                 if not shard.waiting:
-                    self._end_if_over(shard)
+                    self._shards.end_if_over(shard)
         finally:
-            self._board.fed({number: upto for number, upto in fed.items() if number in self._open})
-        if sum(len(shard.waiting) for shard in self._open.values()) < self._pace.limit:
-            self._load_next()
+            self._board.fed({n: upto for n, upto in fed.items() if n in self._shards.open})
+        if self._shards.waiting < self._pace.limit:
+            self._open_next()
 
-    def _feed_first(self, shard: _Shard, found: Found) -> None:
+    def _feed_first(self, shard: Shard, found: Found) -> None:
         if found.line.clip_uuid in self._flying:
             shard.standing += Standing(clips=1)
             return
@@ -241,86 +225,31 @@ class Feeder:
             return False
         return True
 
-    # Shards.
-
-    def _load_next(self) -> None:
-        """Have the next shard's clips looked up in the background, and open it once they are."""
-        if self._loading is None:
-            shard, fed = self._claim_next()
-            if shard is None:
-                return
-            self._loading = (shard, self._loader.submit(_load, self._run, shard.number), fed)
-        shard, loaded, fed = self._loading
-        if not self._flying:  # there is nothing else to wait for
-            wait([loaded], timeout=0.2)
-        if not loaded.done():
+    def _open_next(self) -> None:
+        """Open the next shard: those of its clips that were fed and are not done are in flight."""
+        opened = self._shards.next(patient=not self._flying)
+        if opened is None:
             return
-        self._loading = None
-        try:
-            clips = loaded.result()
-        except UsageError:
-            if manifest.is_current(self._run.store, self._run.head):
-                raise
-            return  # it is being written anew, as the next look at orders will find
-        except StoreError:
-            assert self._left is not None
-            self._left.appendleft(shard.number)
-            raise
-        self._open_shard(shard, clips, fed)
-
-    def _claim_next(self) -> tuple[_Shard | None, int]:
-        """A shard that nobody else feeds, if there is one, and how many of its clips are fed."""
-        if self._left is None or (not self._left and self._is_due("left", self._lease_s / 2)):
-            self._count_done(before=self._left is None)
-            every = range(self._run.head.shards)
-            self._left = deque(n for n in every if n not in self._done and n not in self._open)
-        while self._left:
-            number = self._left[0]
-            fed = self._board.claim(number)
-            self._left.popleft()
-            if fed is not None:
-                return _Shard(number=number), fed
-        return None, 0
-
-    def _count_done(self, *, before: bool) -> None:
-        """Take in the shards that are done and not by this feeder."""
-        new = manifest.done_shards(self._run.store, self._run.head) - self._done
-        new -= self._open.keys()  # a claim that ran out: it is done here as well, and counted then
-        for shard, counts in manifest.read_all_done(self._run.store, self._run.head, new):
-            self._done.add(shard)
-            self.total += counts
-            self._watcher.brought(counts, before=before)
-
-    def _open_shard(self, shard: _Shard, clips: list[_Loaded], fed: int) -> None:
-        """Those of its first `fed` clips that are not done are in flight, or were lost."""
-        self._open[shard.number] = shard
-        for place, loaded in enumerate(clips):
-            found, line = loaded.found, loaded.found.line
-            if loaded.counts is not None:
-                shard.standing += loaded.counts
-                self._watcher.done(line, found.record, loaded.counts, before=True)
+        shard = opened.shard
+        for place, clip in enumerate(opened.clips):
+            found, line = clip.found, clip.found.line
+            if clip.counts is not None:
+                shard.standing += clip.counts
+                self._watcher.done(line, found.record, clip.counts, before=True)
             elif line.clip_uuid in self._flying:  # two lines of one clip: the one before will do
                 shard.standing += Standing(clips=1)
-            elif place < fed:
+            elif place < opened.fed:
                 shard.flying += 1
                 self._flying[line.clip_uuid] = _InFlight(found=found, shard=shard)
             else:
                 shard.waiting.append((place, found))
-        self._end_if_over(shard)
+        self._shards.end_if_over(shard)
 
-    def _end_if_over(self, shard: _Shard) -> None:
-        if not shard.over or shard.number not in self._open:
-            return
-        manifest.write_done(self._run.store, self._run.head, shard.number, shard.standing)
-        del self._open[shard.number]
-        self._done.add(shard.number)
-        self.total += shard.standing
-        self._board.done(shard.number)
-
-    @property
-    def at_end(self) -> bool:
-        """Whether all of the run's clips are done."""
-        return len(self._done) == self._run.head.shards
+    def _take_in(self, *, before: bool) -> None:
+        """Count what others brought to its end."""
+        brought = self._shards.take_in()
+        if brought.clips:
+            self._watcher.brought(brought, before=before)
 
     # What comes of them.
 
@@ -373,7 +302,7 @@ class Feeder:
         self._watcher.done(line, record, counts, before=False)
         if not record.valid:
             self._watcher.say(f"{short_name(line.source)}: {record.first_error()}")
-        self._end_if_over(clip.shard)
+        self._shards.end_if_over(clip.shard)
 
     def _land(self, clip: _InFlight, counts: Standing) -> None:
         del self._flying[clip.found.line.clip_uuid]
@@ -409,30 +338,25 @@ class Feeder:
             self._watcher.say(
                 f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs"
             )
-        self._end_if_over(clip.shard)
+        self._shards.end_if_over(clip.shard)
 
     def _keep_claims(self) -> None:
         """Renew the claims, and say how it goes."""
-        loading = [self._loading[0].number] if self._loading else []
-        self._board.renew([*self._open, *loading])
+        self._shards.renew()
         self._board.beat(
             FeederBeat(
                 run_id=self._run.run_id,
                 feeder=self._board.feeder,
                 priority=self._state.priority,
-                hungry=self._state.feeding is Feeding.ACTIVE and self._has_clips_to_feed(),
+                hungry=self._state.feeding is Feeding.ACTIVE and self._shards.hungry,
                 held=self.held,
                 in_flight=len(self._flying),
                 most_in_flight=self._pace.limit,
-                open={number: shard.standing for number, shard in self._open.items()},
+                open={n: shard.standing for n, shard in self._shards.open.items()},
                 clips_per_s=self._rate.clips_per_s(),
                 windows_per_s=self._rate.windows_per_s(),
             )
         )
-
-    def _has_clips_to_feed(self) -> bool:
-        waiting = any(shard.waiting for shard in self._open.values())
-        return waiting or self._loading is not None or self._left is None or bool(self._left)
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
@@ -448,20 +372,6 @@ class Feeder:
                 self._said.clear()
             self._said.add(text)
             self._watcher.say(text)
-
-
-def _load(run: Run, shard: int) -> list[_Loaded]:
-    """A shard's clips, looked up. Of most records that are there only counts are kept."""
-    loaded, kept = [], 0
-    for found in run.look_up(manifest.read_shard(run.store, run.run_id, shard)):
-        counts = None
-        if found.record is not None:
-            counts = standing(found.record, run.run_id)
-            kept += 1
-            if kept > ROWS_SHOWN:
-                found = Found(line=found.line, record=None)
-        loaded.append(_Loaded(found=found, counts=counts))
-    return loaded
 
 
 class NeedsAPerson(StoreError):
