@@ -20,11 +20,12 @@ from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import QUEUES, make_app, send_clip, send_windows
 from clipfleet.records import ManifestLine, done_record
+from clipfleet.runs import RunState, standing
 from clipfleet.settings import Settings
 from clipfleet.store.object_key import check_key
 from producer import manifest, sources
 from tests.broker import BrokerServer
-from tests.unit.records import CLIP, HASH, JOB, PLAN, clip_record, completed
+from tests.unit.records import CLIP, HASH, JOB, PLAN, clip_record, completed, run_head
 from workers import envelope, transport
 from workers.context import Context
 from workers.media.packs import Encoding, Pack
@@ -42,6 +43,8 @@ class Room:
         self.store = self.context.store
         self.store.prepare()
         self.options = Options()
+        head = run_head(JOB.run_id, self.options)
+        self.store.put(keys.run_head(JOB.run_id), head.to_bytes())
 
     def stored(self, key: str, read: Callable[[], object]) -> Callable[[bytes], object]:
         """What puts a text in its place, and has it read there."""
@@ -98,8 +101,28 @@ def _of_runs(room: Room) -> dict[str, Reader]:
     looked_for = room.stored(where, lambda: manifest.check_free(store, run, room.options))
     by_worker = room.stored(where, room.options_by_worker)
     clips = room.stored(keys.run_manifest(run, 0), room.clips)
+    head = run_head(run, room.options).model_dump(mode="json")
+    state = RunState().model_dump(mode="json")
+    counts = standing(clip_record(), run).model_dump(mode="json")
+    by_feeder = Room(Path(room.store.uri) / "fed")
+    whole = run_head(run, room.options)
     return {
         "manifest": Reader([line, {**line, "num_bytes": None}, line], clips, (UsageError,), _lines),
+        "a run's head": Reader(
+            head,
+            by_feeder.stored(
+                keys.run_head(run), lambda: manifest.is_current(by_feeder.store, whole)
+            ),
+        ),
+        "a run's state": Reader(
+            state, room.stored(keys.active(run), lambda: manifest.read_state(store, run))
+        ),
+        "what came of a shard": Reader(
+            counts,
+            room.stored(
+                keys.run_done(run, whole.edition, 0), lambda: manifest.read_done(store, whole, 0)
+            ),
+        ),
         "options, by a producer": Reader(asked, by_producer, (UsageError,)),
         "options, looked for": Reader(asked, looked_for, (UsageError,)),
         "options, by a worker": Reader(asked, by_worker, (MessageInvalid,)),

@@ -125,7 +125,8 @@ class Protocol(RuleBasedStateMachine):
     def _step(self, message: Message) -> str | None:
         """What `workers/app.py` does on each queue."""
         if message.queue == PREPARE:
-            lost = self._store_loses or self._has_begun("again")  # which clears scratch
+            # "again" clears scratch; "other" replaces records, by which late workers are known.
+            lost = self._store_loses or self._has_begun("again") or self._has_begun("other")
             if message.payload["attempt"] > 1 and not lost:
                 self._wrong.append("parts were missing although nothing was lost")
             prepare.prepare(self._context, self._app, ClipJob.read(message.payload))
