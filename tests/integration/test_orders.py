@@ -55,11 +55,11 @@ def end(process: "subprocess.Popen[str]", how: signal.Signals = signal.SIGTERM) 
 
 def test_a_service_feeds_what_is_submitted_to_its_end(small_fleet: SmallFleet, clips: Path) -> None:
     small_fleet.start()
-    service = served(small_fleet)
     done = small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
     assert done.returncode == 0
     assert "4 clips put on the queues" in done.stdout
     assert "The other 8 are fed as those are done" in done.stdout
+    service = served(small_fleet)
     wait_for("end of the run", lambda: status(small_fleet, "r")["state"] == "at its end", 60)
     end(service)
     assert len(small_fleet.records()) == CLIPS
