@@ -19,7 +19,7 @@ demo: setup
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
 	@$(MAKE) --no-print-directory --jobs=2 test-engine test-runs
 
 test-engine:
