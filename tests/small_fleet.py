@@ -16,6 +16,15 @@ from tests.cli import Cli
 LEASE_S = 3.0
 
 
+def write_texts(folder: Path, count: int) -> Path:
+    """So many files in a new folder that no worker can cut: each comes to a record that says so."""
+    folder.mkdir()
+    for number in range(count):
+        path = folder / f"{folder.name}-{number:03d}.mp4"
+        path.write_text(f"not a video {folder.name} {number}")
+    return folder
+
+
 class SmallFleet:
     """What clips without a window need from start to end: those that cannot be captioned."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, write_texts
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -19,17 +19,7 @@ CLIPS = 12
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    return write(tmp_path / "clips")
-
-
-def write(folder: Path, count: int = CLIPS) -> Path:
-    """So many files that no worker can cut: each comes to a record that says so."""
-    folder.mkdir()
-    for number in range(count):
-        (folder / f"{folder.name}-{number:03d}.mp4").write_text(
-            f"not a video {folder.name} {number}"
-        )
-    return folder
+    return write_texts(tmp_path / "clips", CLIPS)
 
 
 def messages(fleet: SmallFleet) -> int:
@@ -72,7 +62,7 @@ def test_a_service_that_is_killed_again_and_again_loses_no_clip(
     small_fleet: SmallFleet, tmp_path: Path
 ) -> None:
     small_fleet.start()
-    small_fleet.submit(write(tmp_path / "many", 100), "--run", "r", "--in-flight", "2")
+    small_fleet.submit(write_texts(tmp_path / "many", 100), "--run", "r", "--in-flight", "2")
     seen = [len(small_fleet.records())]
     for _ in range(4):
         service = served(small_fleet)
@@ -142,7 +132,7 @@ def test_of_two_runs_the_one_of_higher_priority_is_done_first(
 ) -> None:
     small_fleet.start()
     small_fleet.pause_prepare()
-    low, high = write(tmp_path / "low", 30), write(tmp_path / "high", 30)
+    low, high = write_texts(tmp_path / "low", 30), write_texts(tmp_path / "high", 30)
     small_fleet.submit(low, "--run", "low", "--in-flight", "2")
     small_fleet.submit(high, "--run", "high", "--in-flight", "2", "--priority", "9")
     service = served(small_fleet)
@@ -160,7 +150,7 @@ def test_of_two_runs_the_one_of_higher_priority_is_done_first(
 def test_runs_of_one_priority_share_the_fleet(small_fleet: SmallFleet, tmp_path: Path) -> None:
     small_fleet.start()
     for name in ("one", "two"):
-        small_fleet.submit(write(tmp_path / name, 30), "--run", name, "--in-flight", "2")
+        small_fleet.submit(write_texts(tmp_path / name, 30), "--run", name, "--in-flight", "2")
     service = served(small_fleet)
     wait_for("such records", lambda: len(small_fleet.records()) == 60, 120)
     end(service)
@@ -202,7 +192,7 @@ def test_a_run_whose_list_is_damaged_keeps_no_other_from_being_fed(
     small_fleet: SmallFleet, clips: Path, tmp_path: Path
 ) -> None:
     small_fleet.start()
-    small_fleet.submit(write(tmp_path / "bad", 30), "--run", "bad", "--in-flight", "2")
+    small_fleet.submit(write_texts(tmp_path / "bad", 30), "--run", "bad", "--in-flight", "2")
     (shard,) = small_fleet.out.glob("runs/bad/manifest/*.jsonl")
     shard.write_text("garbage\n")
     small_fleet.submit(clips, "--run", "good", "--in-flight", "2")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli import BIN
-from tests.small_fleet import SmallFleet
+from tests.small_fleet import SmallFleet, write_texts
 from tests.terminal import Terminal
 from tests.waiting import wait_for
 
@@ -22,11 +22,7 @@ CLIPS = 60
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for number in range(CLIPS):
-        (folder / f"{number:03d}.mp4").write_text(f"not a video {number}")
-    return folder
+    return write_texts(tmp_path / "clips", CLIPS)
 
 
 def status(fleet: SmallFleet) -> dict[str, Any]:
@@ -48,7 +44,7 @@ def stands_still(fleet: SmallFleet) -> bool:
     before = len(fleet.records())
     time.sleep(1.0)
     found = status(fleet)
-    return before == len(fleet.records()) == found["done"]
+    return bool(before == len(fleet.records()) == found["done"])
 
 
 def watched(fleet: SmallFleet) -> Terminal:
