@@ -320,7 +320,7 @@ class Fleet:
                 self.processes.append(one)
 
     def wait_healthy(self, service: str) -> None:
-        """Wait until the service's own health check passes for each of its processes."""
+        """Wait until the service's own health check, if it has one, passes for each process."""
         give_up_at = time.monotonic() + _HEALTHY_TIMEOUT_S
         for one in self.of(service):
             while not self._is_healthy(one):
@@ -331,6 +331,9 @@ class Fleet:
 
     def _is_healthy(self, one: Running) -> bool:
         service = one.service
+        if not service.healthcheck:
+            one.check_alive()
+            return True
         kind, *test = service.healthcheck
         if _is_redis(service):
             return self._broker_answers(service.environment["REDISCLI_AUTH"])

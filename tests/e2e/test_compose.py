@@ -108,7 +108,7 @@ def test_captions_are_true_on_a_fleet_and_over_s3(
 
 
 def test_each_process_of_a_worker_says_that_it_lives(fleet: compose.Fleet) -> None:
-    workers = [one for one in fleet.processes if one.service.name != "redis"]
+    workers = [one for one in fleet.processes if one.service.command[0] == "clipfleet-worker"]
 
     broker = Broker(fleet.environment(PRODUCER)["CLIPFLEET_BROKER"])
     expected = {f"{one.service.command[1]}-{one.pid}" for one in workers}

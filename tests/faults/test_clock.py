@@ -71,7 +71,7 @@ class Workshop:
         self._workers.append(worker)
 
     def wait_until_ready(self, workers: int) -> None:
-        wait_for("worker", lambda: self._fleet.log.read_text().count(" ready.") >= workers, 30)
+        wait_for("worker", lambda: self._fleet.log.read_text().count(" ready.") >= workers, 60)
 
     def began(self) -> list[str]:
         return sorted(self._began.read_text().split()) if self._began.exists() else []
