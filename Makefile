@@ -15,8 +15,7 @@ demo: setup
 		--captioning-algorithm mini --enhance-captions-algorithm mini
 
 # The quick kinds, which wait more than they work, four at a time; then those with an engine beside
-# those of whole runs. 5: no test
-# of these kinds.
+# those of whole runs. 5: no test of these kinds.
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint

@@ -177,7 +177,7 @@ def interrupt(engine: Engine, clip: Video) -> None:
     waiting = [threading.Thread(target=wait) for _ in range(3)]
     for thread in waiting:
         thread.start()
-    time.sleep(1.0)  # each has its frames encoded and sent by then
+    time.sleep(0.3)
     engine.interrupt()
     for thread in waiting:
         thread.join(20)

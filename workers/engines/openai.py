@@ -100,12 +100,13 @@ class OpenAIEngine(Engine):
         """See `Engine.generate`."""
         import openai
 
-        if self._interrupted.is_set():
+        messages = self._messages(prompt)
+        if self._interrupted.is_set():  # a request that began later would be waited for
             raise Interrupted
         try:
             done = self._client.chat.completions.create(
                 model=self._served,
-                messages=self._messages(prompt),
+                messages=messages,
                 max_tokens=prompt.max_output_tokens,
                 temperature=0.0,
                 seed=0,
