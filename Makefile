@@ -14,12 +14,12 @@ demo: setup
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
 		--captioning-algorithm mini --enhance-captions-algorithm mini
 
-# The quick kinds, which wait more than they work, four at a time; then those with an engine beside
-# those of whole runs. 5: no test of these kinds.
+# Two at a time: the quick kinds by themselves, then those with an engine or whole runs. 5: no test
+# of these kinds.
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest -n 2 -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
 	@$(MAKE) --no-print-directory --jobs=2 test-engine test-runs
 
 test-engine:

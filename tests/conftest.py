@@ -31,20 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         assert len(marks) == 1, f"{item.nodeid} has not one kind but {marks}"
         return KINDS.index(marks[0])
 
-    for item in items:
-        if needs_s3(item):
-            item.add_marker(pytest.mark.xdist_group("s3"))
-    quick = KINDS.index("integration")
-    items.sort(key=lambda item: (not needs_s3(item) or kind(item) > quick, kind(item)))
-
-
-def needs_s3(item: pytest.Item) -> bool:
-    """Whether it uses the S3 server, of which a machine has one at a time.
-
-    Of two processes that run tests one would wait until the other is through with all of its own:
-    185 s of 330. So they go to one, and first, for the other to take more of the rest.
-    """
-    return "s3_server" in getattr(item, "fixturenames", ()) or "s3" in item.name.split("[")[-1]
+    items.sort(key=kind)
 
 
 def pytest_runtest_setup() -> None:
