@@ -194,7 +194,7 @@ def feed_all(server: BrokerServer, store: Store, run_id: str, clips: int) -> Non
     feeder = Feeder(
         make_app(server.url, lease_s=LEASE_S),
         Broker(server.url),
-        Run(head=head, store=store, stage=False),
+        Run(head=head, store=store),
         Quiet(),
         lease_s=LEASE_S,
         pace=Pace(64),

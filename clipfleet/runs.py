@@ -15,9 +15,8 @@ class RunHead(Stored):
 
     `clips` in `shards` shards. `edition` is that of its list: where a run is written anew under its
     name, what feeders know of the list before says nothing of this one. `created_at` is ISO 8601,
-    UTC. With `retry_failed`, clips whose
-    record has errors are done again. `staged_from` is the machine whose own files are copied to
-    scratch for workers, which only a feeder there can do.
+    UTC. With `retry_failed`, clips whose record has errors are done again. `staged_from` is the
+    machine whose own files are copied to scratch for workers, which only a feeder there can do.
     """
 
     run_id: RunId

@@ -4,7 +4,7 @@ import fnmatch
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,7 +18,7 @@ from clipfleet.errors import ExitCode, UsageError
 from clipfleet.records import ClipRecord, Failure, ManifestLine
 from clipfleet.settings import read_settings
 from producer import commands, manifest
-from producer.feed import Run
+from producer.feed import Run, manifest_records
 from producer.following import nothing_to_do
 from producer.sources import local_path, printable, short_name
 
@@ -31,7 +31,7 @@ def stored_run(run_id: str, flags: dict[str, Any]) -> Run:
     settings = commands.store_settings(flags)
     store = settings.open_store(settings.store)
     head = manifest.read_head(store, run_id)
-    return Run(head=head, store=store, stage=head.staged_from is not None)
+    return Run(head=head, store=store)
 
 
 def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int:
@@ -41,7 +41,7 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
     run = stored_run(run_id, flags)
     failed = missing = 0
     rows: list[tuple[str, Failure]] = []
-    for line, record in _records(run):
+    for line, record in manifest_records(run):
         missing += record is None
         if record is None or record.valid:
             continue
@@ -63,12 +63,6 @@ def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int
             soft_wrap=True,
         )
     return ExitCode.FAILED_CLIPS if failed else ExitCode.OK
-
-
-def _records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-    """Each of the run's clips with its record, a shard at a time."""
-    for shard in range(run.head.shards):
-        yield from run.records(manifest.read_shard(run.store, run.run_id, shard))
 
 
 def _failure_table(rows: list[tuple[str, Failure]]) -> Table:
@@ -101,12 +95,12 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
     options = manifest.read_options(run.store, run_id)
-    again = manifest.check_run_id(flags["run_id"] or manifest.new_run_id())
+    again = manifest.choose_run_id(flags["run_id"])
     manifest.check_free(run.store, again, options, anew=True)
     _check_reach(run)
     failed = (
         line.model_copy(update={"redo": True})
-        for line, record in _records(run)
+        for line, record in manifest_records(run)
         if record is not None and not record.valid and _is_meant(line, record, only)
     )
     first = next(failed, None)
@@ -122,7 +116,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         staged=run.stage,
         variants=lambda lines: manifest.read_variants(run.store, run_id, lines),
     )
-    new = Run(head=head, store=run.store, stage=run.stage)
+    new = Run(head=head, store=run.store)
     return commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
 
 

@@ -83,7 +83,6 @@ def submit(
     asked = _asked(arguments, flags, staged=_stages(settings, stage))
     if flags["dry_run"]:
         return dry_run(asked, settings, options, console)
-    Broker(settings.broker.get_secret_value()).check()
     Broker(settings.broker.get_secret_value()).take_up_again(asked.run_id)
     planned = write_down(asked, settings, options, console)
     _say_caveats(options)
@@ -184,7 +183,7 @@ def _asked(
         shard=read_part(flags["shard"]) if flags["shard"] else None,
         shuffle=flags["shuffle"],
         clip_column=flags["clip_column"],
-        run_id=manifest.check_run_id(flags["run_id"] or manifest.new_run_id()),
+        run_id=manifest.choose_run_id(flags["run_id"]),
         embedded=embedded,
         retry_failed=flags["retry_failed"],
         staged=staged,

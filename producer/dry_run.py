@@ -42,7 +42,7 @@ def dry_run(asked: Asked, settings: Settings, options: Options, console: Console
         created_at=datetime.now(UTC).isoformat(),
         retry_failed=asked.retry_failed,
     )
-    run = Run(head=head, store=store, stage=False)
+    run = Run(head=head, store=store)
     done, clips, num_bytes, redone = Standing(), 0, 0, 0
     unreadable: list[str] = []
     first: list[str] = []

@@ -13,6 +13,7 @@ from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
+from producer import manifest
 from producer.sources import local_path
 
 if TYPE_CHECKING:
@@ -32,16 +33,20 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run being fed. With `stage`, clips on this machine are copied to scratch for workers."""
+    """A run being fed, or looked at."""
 
     head: RunHead
     store: Store
-    stage: bool
 
     @property
     def run_id(self) -> str:
         """Its name."""
         return self.head.run_id
+
+    @property
+    def stage(self) -> bool:
+        """Whether clips of the machine that feeds it are copied to scratch for workers."""
+        return self.head.staged_from is not None
 
     def options_hash(self, line: ManifestLine) -> str:
         """The hash of the options that the clip is done with."""
@@ -107,6 +112,15 @@ class Run:
     def clear_scratch(self, line: ManifestLine) -> None:
         """Remove parts of before, which must not be taken for parts of now."""
         self.store.delete_prefix(keys.scratch(line.clip_uuid, self.options_hash(line)))
+
+
+def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+    """Each of the run's clips with its record, None where it has none of the run's options.
+
+    In the manifest's order, one shard in memory at a time.
+    """
+    for shard in range(run.head.shards):
+        yield from run.records(manifest.read_shard(run.store, run.run_id, shard))
 
 
 def _read(path: Path) -> bytes:

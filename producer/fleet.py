@@ -14,7 +14,7 @@ from clipfleet.runs import RunHead
 from clipfleet.settings import Settings, read_settings
 from producer import manifest, orders
 from producer.export import Exported, Format, Per, export_run, make_order
-from producer.feed import Run
+from producer.feed import Run, manifest_records
 from producer.following import fill, follow
 from producer.plan import Asked, write_down
 from producer.standing import Fleet as FleetStands
@@ -65,7 +65,7 @@ class Fleet:
             shard=shard,
             shuffle=shuffle,
             clip_column=clip_column,
-            run_id=manifest.check_run_id(run_id or manifest.new_run_id()),
+            run_id=manifest.choose_run_id(run_id),
             retry_failed=retry_failed,
             staged=staged,
             priority=priority,
@@ -105,7 +105,7 @@ class FleetRun:
         self.problems: list[str] = []
         self._settings = fleet.settings
         self._store = fleet.settings.open_store(fleet.settings.store)
-        self._run = Run(head=head, store=self._store, stage=head.staged_from is not None)
+        self._run = Run(head=head, store=self._store)
 
     @property
     def run_id(self) -> str:
@@ -142,8 +142,7 @@ class FleetRun:
 
         In the manifest's order, one shard in memory at a time.
         """
-        for shard in range(self.head.shards):
-            yield from self._run.records(manifest.read_shard(self._store, self.run_id, shard))
+        return manifest_records(self._run)
 
     def export(
         self,

@@ -75,22 +75,14 @@ def follow(
 
     `check` looks after the workers, if they are ours, told how far the run is.
     """
-    url = settings.broker.get_secret_value()
-    broker = Broker(url)
+    broker = Broker(settings.broker.get_secret_value())
     tally = Tally(clips=run.head.clips)
     watch = _WorkerWatch(broker, options)
     previews = options.prepare.generate_previews
     with View(console, tally, enhance=options.enhance.enabled, previews=previews) as view:
         screen = Screen(tally, view.say)
-        feeder = Feeder(
-            make_app(url, lease_s=settings.lease_s),
-            broker,
-            run,
-            screen,
-            lease_s=settings.lease_s,
-            pace=Pace(in_flight or DEFAULT_MOST),
-            fatal=fatal,
-        )
+        most = in_flight or DEFAULT_MOST
+        feeder = _feeder(run, settings, broker, screen, most=most, fatal=fatal)
         try:
             while not patiently(feeder):
                 for line in check(tally.progress):
@@ -105,6 +97,26 @@ def follow(
     return screen
 
 
+def _feeder(
+    run: Run,
+    settings: Settings,
+    broker: Broker,
+    screen: Screen,
+    *,
+    most: int,
+    fatal: Collection[str] = (),
+) -> Feeder:
+    return Feeder(
+        make_app(settings.broker.get_secret_value(), lease_s=settings.lease_s),
+        broker,
+        run,
+        screen,
+        lease_s=settings.lease_s,
+        pace=Pace(most),
+        fatal=fatal,
+    )
+
+
 def fill(
     run: Run, settings: Settings, console: Console, *, in_flight: int | None
 ) -> tuple[Standing, int, str]:
@@ -112,17 +124,10 @@ def fill(
 
     Returns what is done already, how many are in flight, and why no more are, if they could be.
     """
-    url = settings.broker.get_secret_value()
-    broker, tally = Broker(url), Tally(clips=run.head.clips)
+    broker = Broker(settings.broker.get_secret_value())
+    tally = Tally(clips=run.head.clips)
     screen = Screen(tally, lambda line: console.print(printable(line), markup=False))
-    feeder = Feeder(
-        make_app(url, lease_s=settings.lease_s),
-        broker,
-        run,
-        screen,
-        lease_s=settings.lease_s,
-        pace=Pace(in_flight or FIRST),
-    )
+    feeder = _feeder(run, settings, broker, screen, most=in_flight or FIRST)
     try:
         for wait_s in (1, 2, 4, 8, 16, 32, 0):
             try:

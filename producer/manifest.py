@@ -41,6 +41,11 @@ def check_run_id(run_id: str) -> str:
         ) from None
 
 
+def choose_run_id(asked: str | None) -> str:
+    """The name that was asked for, or a new one. Raises `UsageError` if it cannot name a run."""
+    return check_run_id(asked or new_run_id())
+
+
 def check_free(store: Store, run_id: str, options: Options, *, anew: bool = False) -> None:
     """Raises `UsageError` where the run's name is taken by one with other options.
 

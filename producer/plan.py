@@ -66,7 +66,7 @@ class Planned:
     @property
     def run(self) -> Run:
         """The run, for feeding."""
-        return Run(head=self.head, store=self.store, stage=self.head.staged_from is not None)
+        return Run(head=self.head, store=self.store)
 
 
 def write_down(asked: Asked, settings: Settings, options: Options, console: Console) -> Planned:

@@ -49,7 +49,6 @@ class _Log:
 class _Fed:
     head: RunHead
     feeder: Feeder
-    log: _Log
 
 
 class Service:
@@ -123,16 +122,15 @@ class Service:
             log.warning("%s", reason, extra={"action": "run_passed_over", "run": run_id})
 
     def _begin(self, head: RunHead) -> None:
-        said = _Log(head.run_id)
         feeder = Feeder(
             self._app,
             self._broker,
-            Run(head=head, store=self._store, stage=head.staged_from is not None),
-            said,
+            Run(head=head, store=self._store),
+            _Log(head.run_id),
             lease_s=self._settings.lease_s,
             pace=Pace(self._in_flight or DEFAULT_MOST),
         )
-        self._fed[head.run_id] = _Fed(head, feeder, said)
+        self._fed[head.run_id] = _Fed(head, feeder)
         log.info(
             "feeding run %s: %d clips",
             head.run_id,
@@ -142,16 +140,15 @@ class Service:
 
     def _end(self, fed: _Fed) -> None:
         total = fed.feeder.total
-        with _waiting("the store"):
-            self._let_go(fed)
-            log.info(
-                "run %s is over: %d of %d clips done, %d with errors",
-                fed.head.run_id,
-                total.done,
-                fed.head.clips,
-                total.failed,
-                extra={"action": "run_over", "run": fed.head.run_id},
-            )
+        self._let_go(fed)
+        log.info(
+            "run %s is over: %d of %d clips done, %d with errors",
+            fed.head.run_id,
+            total.done,
+            fed.head.clips,
+            total.failed,
+            extra={"action": "run_over", "run": fed.head.run_id},
+        )
 
     def _let_go(self, fed: _Fed) -> None:
         fed.feeder.close()

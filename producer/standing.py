@@ -61,7 +61,7 @@ class Reader:
     def __init__(self, store: Store, broker: Broker, run_id: str) -> None:
         self._store, self._broker = store, broker
         self.head = manifest.read_head(store, run_id)
-        self._run = Run(head=self.head, store=store, stage=False)
+        self._run = Run(head=self.head, store=store)
         self._done: set[int] = set()
         self._counts = Standing()
         self._known: dict[int, dict[int, Standing]] = {}
@@ -73,14 +73,13 @@ class Reader:
     def read(self) -> RunStands:
         """As of now. Raises `StoreError`."""
         run_id = self.head.run_id
-        beats = self._feeders()
+        fed = self._feeders()
         state = manifest.read_state(self._store, run_id)
         new = manifest.done_shards(self._store, self.head) - self._done
         for shard, counts in manifest.read_all_done(self._store, self.head, new):
             self._done.add(shard)
             self._known.pop(shard, None)
             self._counts += counts
-        fed = [beat for beat in beats if beat.run_id == run_id]
         open_counts = self._by_feeders(fed) if fed else self._look(range(self.head.shards))
         ended = len(self._done) == self.head.shards
         return RunStands(

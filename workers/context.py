@@ -1,6 +1,5 @@
 """What every task works with: the store, the broker, the run's options, the engine."""
 
-import contextlib
 import functools
 import logging
 import os
@@ -11,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -185,7 +184,7 @@ def _download(url: str, file: BinaryIO, settings: Settings) -> None:
 
     total = 0
     pieces = read_https(url, private=settings.fetch_private, within_s=settings.max_decode_s)
-    with contextlib.closing(pieces):
+    with closing(pieces):
         for piece in pieces:
             total += len(piece)
             _check_size(total, settings.max_clip_bytes)

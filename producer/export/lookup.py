@@ -48,7 +48,7 @@ class Lookup:
         self, store: Store, head: RunHead, pool: ThreadPoolExecutor, *, reviews: bool = False
     ) -> None:
         self._store, self._head, self._pool, self._reviews = store, head, pool, reviews
-        self._run = Run(head=head, store=store, stage=False)
+        self._run = Run(head=head, store=store)
         widths = map(manifest.lines_in, range(head.shards - 1))
         # The place at which each shard begins, and that at which the last one ends.
         self._starts = [*accumulate(widths, initial=0), head.clips]

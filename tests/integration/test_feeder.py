@@ -87,7 +87,7 @@ class Scene:
         self, run_id: str = "r1", *, in_flight: int = 64, lease_s: float = LEASE_S
     ) -> tuple[Feeder, Watcher]:
         watcher = Watcher()
-        run = Run(head=manifest.read_head(self.store, run_id), store=self.store, stage=False)
+        run = Run(head=manifest.read_head(self.store, run_id), store=self.store)
         made = Feeder(self._app, self.broker, run, watcher, lease_s=lease_s, pace=Pace(in_flight))
         self.feeders.append(made)
         return made, watcher

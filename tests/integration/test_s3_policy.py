@@ -187,7 +187,7 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
     assert (counts.done, flying) == (2, 0)
     assert [record.getMessage() for record in caplog.records] == []
     reader = bucket.store("reader")
-    seen = Run(head=manifest.read_head(reader, "r1"), store=reader, stage=False)
+    seen = Run(head=manifest.read_head(reader, "r1"), store=reader)
     for found in seen.look_up(manifest.read_clips(reader, "r1")):
         record = found.record
         assert record is not None

@@ -76,7 +76,7 @@ class Protocol(RuleBasedStateMachine):
         self._wrong: list[str] = []
         self._broker_loses = self._store_loses = False
         self._runs = {
-            name: feed.Run(head=run_head(name, options), store=self._store, stage=False)
+            name: feed.Run(head=run_head(name, options), store=self._store)
             for name, options in OPTIONS.items()
         }
         self._following: list[tuple[str, ManifestLine]] = []
