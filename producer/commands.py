@@ -119,10 +119,11 @@ def send(
     counts, flying, held = fill(run, settings, console, in_flight=in_flight)
     url = redact(settings.broker.get_secret_value())
     rest = run.head.clips - counts.done - counts.lost - flying
-    lines = [
-        f"{flying:,} clips put on the queues of {url} as run {run.run_id}; {counts.done:,} were "
-        "done already."
-    ]
+    done = f"{counts.done:,} were done already."
+    if rest and not flying and not held:  # the service was quicker
+        lines = [f"Run {run.run_id} is fed to the queues of {url}; {done}"]
+    else:
+        lines = [f"{flying:,} clips put on the queues of {url} as run {run.run_id}; {done}"]
     if rest:
         why = f" ({held})" if held else ""
         here = f"here: clipfleet feed {run.run_id}"

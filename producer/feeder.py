@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 # On a shared fleet others' messages keep the broker busy: a clip silent for so long, with nothing
-# left to prepare, is fed again all the same.
+# left to prepare, is fed again all the same; later still where others always leave something there.
+# If its message was only slow, the second finds the first one's record.
 SILENT_S = 900.0
+SILENT_BESIDE_OTHERS_S = 4 * SILENT_S
 MAX_FEEDS = 5
 _SAID_KEPT = 1000
 ORDERS_S = BEAT_S = 2.0
@@ -317,10 +319,12 @@ class Feeder:
             return
         idle = self._broker.messages() == 0  # before the look: what was done by then is found
         self._finish_those_done(due)
-        if self.held or (not idle and self._broker.backlog()[PREPARE]):
+        if self.held:
             return
+        if not idle:
+            silent_s = SILENT_BESIDE_OTHERS_S if self._broker.backlog()[PREPARE] else SILENT_S
         for clip in due:
-            lost = now - clip.heard_at >= (silent_s if idle else SILENT_S)
+            lost = now - clip.heard_at >= silent_s
             if lost and clip.found.line.clip_uuid in self._flying:
                 self._feed_again(clip, counted=idle)
 

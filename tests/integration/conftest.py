@@ -1,11 +1,15 @@
-"""Stores to test against: the same contract on a folder and on a real S3 server."""
+"""Stores to test against, the same contract on a folder and on a real S3 server; runs to feed."""
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clipfleet.store import Store, open_store
+from clipfleet.store.folder import FolderStore
+from tests.broker import BrokerServer
+from tests.integration.feeding import Scene
 from tests.s3_server import S3Server
 
 BUCKET = "clipfleet-tests"
@@ -43,3 +47,16 @@ def store(request: pytest.FixtureRequest) -> Store:
     found = request.getfixturevalue(f"{request.param}_store")
     assert isinstance(found, Store)
     return found
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A broker, an empty folder store, and feeders of its runs."""
+    store = FolderStore(tmp_path / "out")
+    store.prepare()
+    with BrokerServer(tmp_path) as server:
+        made = Scene(server, store)
+        yield made
+        for feeder in made.feeders:
+            feeder.close()
+        made.broker.close()

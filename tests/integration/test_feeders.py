@@ -1,0 +1,260 @@
+"""Feeders that share runs, come and go, and are told what to do."""
+
+import socket
+import time
+
+import pytest
+
+from clipfleet import feedboard, keys
+from clipfleet.records import ManifestLine
+from clipfleet.runs import Feeding, RunState, Standing
+from clipfleet.settings import read_settings
+from producer import manifest
+from producer.service import Service
+from producer.standing import Reader
+from tests.integration.feeding import LEASE_S, Scene, lines, step_until, steps
+
+pytestmark = pytest.mark.integration
+
+
+# Feeders that come and go.
+
+
+def test_the_next_feeder_feeds_what_the_last_one_did_not(scene: Scene) -> None:
+    scene.write(lines(20))
+    first, _ = scene.feeder(in_flight=5)
+    step_until(first, lambda: scene.waiting() == 5)  # and dies: its claims run out
+    second, watcher = scene.feeder(in_flight=20)
+    step_until(second, lambda: scene.waiting() == 20)
+    assert len(set(scene.work_off())) == 20, "none twice"
+    assert step_until(second, lambda: False)
+    assert len(watcher.finished) == 20
+
+
+def test_a_feeder_that_is_told_to_stop_lets_the_next_go_on_at_once(scene: Scene) -> None:
+    scene.write(lines(20))
+    first, _ = scene.feeder(in_flight=5)
+    step_until(first, lambda: scene.waiting() == 5)
+    first.close()
+    second, _ = scene.feeder(in_flight=20)
+    step_until(second, lambda: scene.waiting() == 20, within_s=LEASE_S / 2)
+
+
+def test_two_feeders_share_a_run_and_feed_no_clip_twice(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
+    scene.write(lines(60))
+    (first, one), (second, two) = scene.feeder(in_flight=10), scene.feeder(in_flight=10)
+    fed: list[str] = []
+    ended = [False, False]
+    while not all(ended):
+        for number, feeder in enumerate((first, second)):
+            ended[number] = ended[number] or feeder.step(wait_s=0.02)
+        fed += scene.work_off()
+    assert len(fed) == len(set(fed)) == 60
+    assert one.finished
+    assert two.finished
+    assert first.total.done == second.total.done == 60
+    assert one.others.done + len(one.finished) == 60
+
+
+def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
+    scene.write(lines(20))
+    first, _ = scene.feeder(in_flight=10)
+    step_until(first, lambda: scene.waiting() == 10)
+    scene.work_off()
+    step_until(first, lambda: manifest.done_shards(scene.store, scene.head) == {0})
+    first.close()
+    for line in lines(10):
+        scene.store.delete(keys.record(line.clip_uuid))
+    second, watcher = scene.feeder()
+    step_until(second, lambda: scene.waiting() == 10)
+    scene.work_off()
+    assert step_until(second, lambda: False)
+    assert watcher.others.done == 10
+    assert second.total.done == 20
+
+
+def test_a_broker_that_was_emptied_has_everything_fed_again_by_the_next_feeder(
+    scene: Scene,
+) -> None:
+    scene.write(lines(5))
+    first, _ = scene.feeder()
+    step_until(first, lambda: scene.waiting() == 5)
+    scene.broker.client.flushall()
+    second, _ = scene.feeder()
+    step_until(second, lambda: scene.waiting() == 5, within_s=1.5)
+
+
+# Orders.
+
+
+def test_a_paused_run_is_not_fed_and_what_is_in_flight_comes_to_its_end(scene: Scene) -> None:
+    scene.write(lines(20))
+    feeder, watcher = scene.feeder(in_flight=5)
+    step_until(feeder, lambda: scene.waiting() == 5)
+    manifest.write_state(scene.store, "r1", RunState(feeding=Feeding.PAUSED))
+    step_until(feeder, lambda: feeder.held == "paused")
+    scene.work_off()
+    steps(feeder, for_s=1)
+    assert len(watcher.finished) == 5
+    assert scene.waiting() == 0
+    manifest.write_state(scene.store, "r1", RunState())
+    step_until(feeder, scene.waiting)
+
+
+def test_a_cancelled_run_is_over_for_its_feeder(scene: Scene) -> None:
+    scene.write(lines(20))
+    feeder, _ = scene.feeder(in_flight=5)
+    step_until(feeder, lambda: scene.waiting() == 5)
+    scene.store.delete(keys.active("r1"))
+    assert step_until(feeder, lambda: False)
+    assert not feeder.at_end
+
+
+def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: Scene) -> None:
+    scene.write(lines(2))
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+    scene.write(lines(3, of="b"))
+    scene.work_off()
+    assert step_until(feeder, lambda: False)
+    manifest.conclude(scene.store, feeder._run.head, feeder.total)  # as who fed it does at its end
+    assert manifest.active_runs(scene.store) == ["r1"]
+    second, watcher = scene.feeder()
+    step_until(second, lambda: scene.waiting() == 3)
+    scene.work_off()
+    assert step_until(second, lambda: False)
+    assert len(watcher.finished) == 3
+
+
+def test_a_feeder_gets_its_own_claim_back(scene: Scene) -> None:
+    board = feedboard.FeedBoard(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
+    assert board.claim(0) == 0
+    assert board.claim(0) == 0
+    other = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S)
+    assert other.claim(0) is None
+
+
+def test_the_run_of_the_higher_priority_goes_first(scene: Scene) -> None:
+    scene.write(lines(20), "low")
+    scene.write(lines(20, of="b"), "high", priority=5)
+    (low, low_watcher), (high, _) = (
+        scene.feeder("low", in_flight=5),
+        scene.feeder("high", in_flight=5),
+    )
+    step_until(high, lambda: scene.waiting() == 5)
+    steps(low, for_s=1)
+    assert low.held == "run high goes first"
+    assert scene.waiting() == 5
+    while not high.step(wait_s=0.02):
+        scene.work_off()
+    high.close()
+    step_until(low, scene.waiting)
+    assert low_watcher.finished == []
+
+
+def test_feeders_say_how_it_goes(scene: Scene) -> None:
+    scene.write(lines(20))
+    feeder, _ = scene.feeder(in_flight=5)
+    step_until(feeder, lambda: scene.waiting() == 5)
+    time.sleep(LEASE_S / 2)
+    feeder.step(wait_s=0.01)
+    (beat,) = feedboard.feeders(scene.broker)
+    assert (beat.run_id, beat.in_flight, beat.hungry) == ("r1", 5, True)
+    assert beat.open == {0: Standing()}
+
+
+# Between runs and feeders.
+
+
+def test_a_feeder_that_another_was_quicker_than_knows_the_run_at_its_end(scene: Scene) -> None:
+    scene.write(lines(3))
+    (first, _), (second, watcher) = scene.feeder(lease_s=30), scene.feeder(lease_s=30)
+    step_until(first, lambda: scene.waiting() == 3)
+    second.step(wait_s=0.01)
+    scene.work_off()
+    assert step_until(first, lambda: False)
+    assert step_until(second, lambda: False, within_s=5)
+    assert second.at_end
+    assert second.total.done == watcher.others.done == 3
+
+
+def test_a_shard_that_two_have_open_is_counted_once(scene: Scene) -> None:
+    scene.write(lines(4))
+    first, _ = scene.feeder()
+    step_until(first, lambda: scene.waiting() == 4)
+    time.sleep(1.5 * LEASE_S)  # it stands still, and its claim runs out
+    second, _ = scene.feeder()
+    step_until(second, lambda: second.in_flight == 4)
+    scene.work_off()
+    steps_to_the_end = [step_until(second, lambda: False), step_until(first, lambda: False)]
+    assert all(steps_to_the_end)
+    assert first.total.done == second.total.done == 4
+
+
+def test_status_counts_a_shard_once_that_two_feeders_say_they_have(scene: Scene) -> None:
+    scene.write(lines(4))
+    for done in (1, 3):
+        board = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S * 5)
+        board.beat(
+            feedboard.FeederBeat(
+                run_id="r1",
+                feeder=board.feeder,
+                priority=0,
+                hungry=False,
+                in_flight=1,
+                most_in_flight=64,
+                open={0: Standing(clips=done, done=done)},
+                clips_per_s=0,
+                windows_per_s=0,
+            )
+        )
+    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 3
+
+
+def test_status_counts_what_is_begun_and_what_no_feeder_has_open_yet(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 4)
+    scene.write(lines(8))
+    first, _ = scene.feeder(in_flight=6)
+    step_until(first, lambda: scene.waiting() == 6)
+    scene.work_off(telling=False)
+    first.close()
+    second, _ = scene.feeder(in_flight=1)
+    second.fill()
+    second._keep_claims()
+    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 6
+
+
+# The service.
+
+
+def begun(scene: Scene, monkeypatch: pytest.MonkeyPatch, *, host: str = "another") -> set[str]:
+    """The runs that a service on that host begins."""
+    monkeypatch.setattr("producer.service.socket.gethostname", lambda: host)
+    settings = read_settings(broker=scene.server.url, store=scene.store.uri)
+    service = Service(settings, in_flight=None)
+    service._look_for_runs()
+    found = set(service._fed)
+    for fed in service._fed.values():
+        fed.feeder.close()
+    return found
+
+
+def test_the_service_takes_runs_whose_clips_every_machine_reaches(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ManifestLine(clip_uuid=keys.clip_uuid("file:///a.mp4"), source="file:///a.mp4")
+    scene.write(lines(2), "in-s3", staged=True)
+    scene.write([here], "of-files", staged=True)
+    scene.write([here], "of-shared-files")
+    scene.write([here], "of-clipfleet-run", embedded=True)
+    assert begun(scene, monkeypatch) == {"in-s3", "of-shared-files"}
+    monkeypatch.undo()
+    assert "of-files" in begun(scene, monkeypatch, host=socket.gethostname())
