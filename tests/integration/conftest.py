@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from clipfleet.store import Store, open_store
-from clipfleet.store.folder import FolderStore
 from tests.broker import BrokerServer
 from tests.integration.feeding import Scene
 from tests.s3_server import S3Server
@@ -50,12 +49,10 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(tmp_path: Path, folder_store: Store) -> Iterator[Scene]:
     """A broker, an empty folder store, and feeders of its runs."""
-    store = FolderStore(tmp_path / "out")
-    store.prepare()
     with BrokerServer(tmp_path) as server:
-        made = Scene(server, store)
+        made = Scene(server, folder_store)
         yield made
         for feeder in made.feeders:
             feeder.close()

@@ -12,7 +12,7 @@ from clipfleet.options import Options
 from clipfleet.queues import PREPARE, make_app
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead, Standing
-from clipfleet.store.folder import FolderStore
+from clipfleet.store import Store
 from producer import manifest
 from producer.feed import Run
 from producer.feeder import Feeder
@@ -62,7 +62,7 @@ class Watcher:
 class Scene:
     """A broker that no worker serves, a store, and feeders."""
 
-    def __init__(self, server: BrokerServer, store: FolderStore) -> None:
+    def __init__(self, server: BrokerServer, store: Store) -> None:
         self.server, self.store = server, store
         self.broker = Broker(server.url)
         self._app = make_app(server.url, lease_s=LEASE_S)
@@ -86,13 +86,13 @@ class Scene:
 
     def jobs(self) -> list[dict[str, Any]]:
         """What waits, the last that was fed first."""
-        return [_job(str(text)) for text in self.broker.client.lrange(PREPARE, 0, -1)]
+        return [job_in(str(text)) for text in self.broker.client.lrange(PREPARE, 0, -1)]
 
     def work_off(self, *, telling: bool = True, **fields: object) -> list[str]:
         """Do what a fleet would with all that waits; returns the clips."""
         done = []
         while text := self.broker.client.lpop(PREPARE):
-            job = _job(str(text))
+            job = job_in(str(text))
             line = ManifestLine(clip_uuid=job["clip_uuid"], source=job["source"])
             record = record_of(line, run_id=job["run_id"], **fields)
             self.store.put(keys.record(line.clip_uuid), record.to_bytes())
@@ -103,7 +103,8 @@ class Scene:
         return done
 
 
-def _job(message: str) -> dict[str, Any]:
+def job_in(message: str | bytes) -> dict[str, Any]:
+    """The job in a message as it lies on a queue."""
     ((job,), *_) = json.loads(base64.b64decode(json.loads(message)["body"]))
     assert isinstance(job, dict)
     return job

@@ -1,7 +1,5 @@
 """The policies in `deploy/` are enough for a job, and for nothing else."""
 
-import base64
-import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ from tests.broker import BrokerServer
 from tests.faults.scripted_worker import load_models
 from tests.integration import clips
 from tests.integration.conftest import open_s3
+from tests.integration.feeding import job_in
 from tests.s3_server import S3Server
 from tests.s3_users import add_user, read_policy
 from workers.assemble import assemble
@@ -116,7 +115,7 @@ def taken(broker: BrokerServer, queue: str) -> list[Any]:
     client = redis.Redis.from_url(broker.url)
     found: Any = client.lpop(queue, 100) or []
     client.close()
-    return [json.loads(base64.b64decode(json.loads(each)["body"]))[0][0] for each in found]
+    return [job_in(each) for each in found]
 
 
 def planned(bucket: Bucket, clip: Path) -> Planned:
