@@ -22,6 +22,16 @@ def command_line(process: psutil.Process) -> str:
         return ""
 
 
+def description(process: psutil.Process) -> str:
+    """What a process is, for a message; empty once it has ended."""
+    line = command_line(process)
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        group, session = os.getpgid(process.pid), os.getsid(process.pid)
+        relations = f"parent {process.ppid()}, group {group}, session {session}"
+        return line and f"{process.pid} ({process.status()}, {relations}) {line}"
+    return ""
+
+
 class Cli:
     """Commands in an environment and a folder of their own.
 
@@ -95,8 +105,7 @@ class Cli:
         return left
 
     def _left(self) -> list[str]:
-        lines = [(process.pid, command_line(process)) for process in self.processes()]
-        processes = [f"{pid} {line}" for pid, line in lines if line]
+        processes = [line for process in self.processes() if (line := description(process))]
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
         ours = {"home", "a tmp", "work", "work/workers", "work/workers/__init__.py"}
         return [*processes, *(f for f in files if f not in ours)]
