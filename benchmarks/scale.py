@@ -1,12 +1,14 @@
 """What grows with a run, what with a fleet: real workers, real broker, engines of a set rate.
 
 sizes: broker memory and scratch at their peak, for runs of 1,000, 10,000 and 100,000 tiny clips.
+    The engine comes up when no more is let in, as a GPU's is the last to.
 gpus: windows a second against the number of simulated GPUs, and who spends the CPU.
 store: requests and bytes to S3 for a clip of usual size, counted by a proxy before the server.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,11 +85,16 @@ def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
             source = write_clips(folder / "clips", size)
             with (
                 BrokerServer(folder) as server,
-                fleet(server, str(out), folder, gpus=1, rate=1000, slots=16),
+                fleet(server, str(out), folder, gpus=1, rate=1000, slots=16) as workers,
                 Sampler(server, out) as sampler,
             ):
+                engine = workers.workers["caption0"]
+                engine.send_signal(signal.SIGSTOP)
+                producer = submit(source, out, server.url)
+                wait_until_full(sampler)
+                engine.send_signal(signal.SIGCONT)
                 began = time.monotonic()
-                code = submit(source, out, server.url).wait()
+                code = producer.wait()
                 seconds = time.monotonic() - began
                 left = int(redis.Redis.from_url(server.url).info("memory")["used_memory"])
             peak = sampler.peak
@@ -104,6 +111,14 @@ def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
                 Row(f"clips_per_s/{size}", size / seconds, "clips/s"),
             ]
     return rows
+
+
+def wait_until_full(sampler: Sampler) -> None:
+    """Until scratch has not grown for five seconds."""
+    seen = 0
+    while not seen or sampler.peak.scratch_objects > seen:
+        seen = sampler.peak.scratch_objects
+        time.sleep(5)
 
 
 def gpu_rows(numbers: "tuple[int, ...] | list[int]", rate: float, seconds: float) -> list[Row]:

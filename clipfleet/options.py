@@ -132,7 +132,7 @@ class CaptionOptions(Group):
     )
     caption_batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
         16,
-        "Windows in flight on one engine.",
+        "Windows that one engine works on at once.",
         flag="--captioning-batch-size",
         shapes_output=False,
     )

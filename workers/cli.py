@@ -29,7 +29,7 @@ _FLAGS.append(("prepare", "verbose"))
     type=click.IntRange(1, 4096),
     envvar="CLIPFLEET_CONCURRENCY",
     help="Tasks at once. [default: the CPU count for CPU queues; for GPU queues the "
-    "batch size and a quarter more, whose frames are fetched meanwhile]",
+    "batch size and half as many again, which wait in the engine or are being fetched]",
 )
 @click.option(
     "--broker",
@@ -164,6 +164,7 @@ def work(
 
     from workers.app import build_app
     from workers.context import Context
+    from workers.loaded import in_flight
 
     setup_logging.connect(_keep_logging, weak=False)
     # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
@@ -176,8 +177,8 @@ def work(
         worker_shutting_down.connect(_draining(context, settings.drain_s), weak=False)
     batch = options.caption.caption_batch_size * (CAPTION in queues)
     batch += options.enhance.model_batch_size * (ENHANCE in queues)
-    # Beside those that the engine works on, some whose frames are being fetched and decoded.
-    batch += max(4, batch // 4)
+    # Beside those that the engine is given, some whose frames are being fetched and decoded.
+    batch = in_flight(batch) + max(4, batch // 4)
     name = f"{'-'.join(queues)}-{os.getpid()}"
     worker = build_app(context, queues).Worker(
         pool="threads" if on_gpu_queues else "prefork",

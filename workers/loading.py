@@ -9,7 +9,7 @@ from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.settings import Settings
 from workers.engines.base import Engine
-from workers.loaded import LoadedModel, Slots
+from workers.loaded import LoadedModel, Slots, in_flight
 from workers.weights import find_weights
 
 log = logging.getLogger("clipfleet")
@@ -40,6 +40,9 @@ def load_models(
         )
     own = (caption.model_variant, caption.fp8, caption.model_dir)
     variant, fp8, model_dir = own if CAPTION in queues else rewriter
+    # A server of its own looks after those that wait; more would only wait there.
+    ahead = settings.engine == "vllm"
+    slots = {queue: in_flight(size) if ahead else size for queue, size in sizes.items()}
     started = time.monotonic()
     log.info("loading %s", variant, extra={"action": "model_loading"})
     model = models.find(variant)
@@ -50,7 +53,7 @@ def load_models(
         fp8=fp8,
         gpus=gpus,
         batch_size=sum(sizes.values()),
-        windows=sizes.get(CAPTION, 0),
+        windows=slots.get(CAPTION, 0),
         disable_mmcache=caption.disable_mmcache and CAPTION in queues,
     )
     seconds = round(time.monotonic() - started, 1)
@@ -62,7 +65,7 @@ def load_models(
     )
     loaded = LoadedModel(
         engine,
-        Slots(sizes),
+        Slots(slots),
         variant=variant,
         fp8=fp8,
         repository=model.repository or model.name,

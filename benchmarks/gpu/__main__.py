@@ -48,7 +48,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of runs; all by default")
     parser.add_argument("--arguments", default="{}", help="vLLM's own, over our engine's")
     parser.add_argument(
-        "--in-flight", type=int, default=64, help="windows in our engine at once [default: 64]"
+        "--in-flight",
+        type=int,
+        default=128,
+        help="windows that our engine works on at once [default: 128]",
     )
     parser.add_argument("--keep", type=Path, help="a folder for what each run finds")
     parser.add_argument("--limit-s", type=int, default=420, help="for each run [default: 420]")
@@ -81,7 +84,7 @@ def plan(given: argparse.Namespace) -> Iterator[Run]:
     """What is run, in this order."""
     gpus = given.gpus.split(",")
     first = ("--gpus", gpus[0])
-    slow, rounds = ("16", 1) if given.quick else ("48", 2)
+    slow, rounds = ("16", 1) if given.quick else ("96", 3)
     fast = str(rounds * given.in_flight)
     ours = ("--in-flight", str(given.in_flight), "--arguments", given.arguments)
     for precision, flags in PRECISIONS.items():
@@ -97,7 +100,7 @@ def plan(given: argparse.Namespace) -> Iterator[Run]:
     for precision, flags in PRECISIONS.items():
         yield Run(f"anatomy-{precision}", "anatomy", (*ours, *flags, *first))
     for model in OTHERS:
-        told = ("--model", model, "--count", "64", *first)
+        told = ("--model", model, "--count", "64", "--in-flight", "64", *first)
         yield Run(f"model-{model}", "bare", told, shape=NEMOTRON_SHAPE.get(model, model))
 
 

@@ -16,6 +16,7 @@ from benchmarks.gpu.meter import BusyMeter
 from clipfleet.models import Model, find
 from workers.engines.base import Answer, Prompt, Video
 from workers.engines.vllm import VllmEngine
+from workers.loaded import in_flight
 
 CAPTION_WORDS = 150
 
@@ -30,6 +31,7 @@ def main() -> None:
         given.folder,
         cache_dir=Path.home() / ".cache" / "clipfleet",
         batch_size=given.in_flight,
+        windows=in_flight(given.in_flight),
         fp8=given.fp8,
         arguments={"load_format": "dummy", **given.arguments},
     )
@@ -41,8 +43,9 @@ def main() -> None:
 
 
 def measure(given: argparse.Namespace, engine: VllmEngine, model: Model) -> dict[str, object]:
-    """Windows through the engine, `in_flight` at a time."""
-    load = Load(count=given.count + 2 * given.in_flight)
+    """Windows through the engine, as many at a time as a worker gives it."""
+    ramp = in_flight(given.in_flight)
+    load = Load(count=given.count + 2 * ramp)
     lengths = load.lengths()
     windows = list(load.frames(size=frame_size(model))) if model.grid else []
 
@@ -64,9 +67,9 @@ def measure(given: argparse.Namespace, engine: VllmEngine, model: Model) -> dict
     def answer(number: int) -> Answer:
         return engine.generate(prompt(number), timeout_s=300)
 
-    pool = ThreadPoolExecutor(given.in_flight)
+    pool = ThreadPoolExecutor(ramp)
     finished = as_completed([pool.submit(answer, number) for number in range(load.count)])
-    for _ in range(given.in_flight):
+    for _ in range(ramp):
         next(finished).result()
     with BusyMeter([int(given.gpus)]) as meter:
         cpu, began = time.process_time(), time.monotonic()

@@ -25,6 +25,7 @@ from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
 from tests.broker import BrokerServer
+from workers.loaded import in_flight
 from workers.media.packs import Pack
 
 START_S = 400.0
@@ -34,7 +35,7 @@ def main() -> None:
     """Run it. Prints one line of JSON."""
     given = parser(__doc__).parse_args()
     gpus = [int(gpu) for gpu in given.gpus.split(",")]
-    count, ramp = given.count * len(gpus), given.in_flight * len(gpus)
+    count, ramp = given.count * len(gpus), in_flight(given.in_flight) * len(gpus)
     with tempfile.TemporaryDirectory(prefix="clipfleet-gpu-") as name:
         folder = Path(name)
         store = open_store(str(folder / "out"))

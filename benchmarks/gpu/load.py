@@ -3,8 +3,8 @@
 Weights are random, so that captions end by their length alone. Any 16 windows in a row have the
 same lengths in another order, 191 tokens on average: so every side writes as much for a window.
 What is measured is a full engine: ours are given more windows before and after the `count` that
-are timed. Windows that began together end together, so whole rounds of what is in flight are
-timed: of 24 s in the middle of a round, 4 and 7 windows a second were read where 5 was true.
+are timed. Windows that began together also end together; so rounds of what is in flight are timed,
+three of them: of 24 s in the middle of one, 4 and 7 windows a second were read where 5 was true.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="qwen")
     parser.add_argument("--count", type=int, default=128, help="windows that are timed")
-    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--in-flight", type=int, default=128, help="what is worked on at once")
     parser.add_argument("--gpus", default="0")
     parser.add_argument("--fp8", action="store_true")
     parser.add_argument("--arguments", type=json.loads, default={}, help="vLLM's own, as JSON")

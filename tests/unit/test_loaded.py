@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
+from clipfleet.options import CaptionOptions, Options
+from clipfleet.settings import Settings
+from workers import loading
 from workers.engines.base import Answer, Engine, Prompt
 from workers.loaded import LoadedModel, Slots
 
@@ -60,6 +63,33 @@ def test_no_more_prompts_are_in_flight_than_each_queue_has_slots() -> None:
         done += [pool.submit(model.generate, "enhance", prompt("e")) for _ in range(6)]
         assert all(each.result() is ANSWER for each in done)
     assert most == {"c": 3, "e": 2}
+
+
+@pytest.mark.parametrize(("engine", "most"), [("vllm", 5), ("openai", 4), ("transformers", 4)])
+def test_a_quarter_more_than_the_batch_waits_in_vllm_and_in_no_other(
+    engine: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = threading.Barrier(most, timeout=10)
+    lock, now, seen = threading.Lock(), 0, 0
+
+    def answer(text: str) -> Answer:
+        nonlocal now, seen
+        with lock:
+            now += 1
+            seen = max(seen, now)
+        full.wait()
+        with lock:
+            now -= 1
+        return ANSWER
+
+    monkeypatch.setattr(loading, "_engine", lambda *_, **__: (Scripted(answer), "0"))
+    settings = Settings(engine=engine, engine_url="http://127.0.0.1:1")  # type: ignore[arg-type]
+    options = Options(caption=CaptionOptions(model_variant="mini", caption_batch_size=4))
+    model = loading.load_models(settings, ("caption",), options)["caption"]
+    with ThreadPoolExecutor(3 * most) as pool:
+        done = [pool.submit(model.generate, "caption", prompt("c")) for _ in range(3 * most)]
+        assert all(each.result(timeout=10) is ANSWER for each in done)
+    assert seen == most
 
 
 def test_a_request_that_failed_once_is_answered_the_second_time() -> None:

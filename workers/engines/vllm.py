@@ -43,10 +43,11 @@ _ENVIRONMENT = {
 }
 
 
-# On a GPU. vLLM's own default of 2,048 tokens a step is less than half a window's prompt; and left
-# uncompiled, the vision encoder spends 50 of a window's 130 ms in steps of single operations.
+# On a GPU. While steps of so many tokens read a window's prompt, 128 others are written to their
+# end: all steps do both. With more tokens a step, as many more windows would have to be in flight.
+# Left uncompiled, the vision encoder spends 50 of a window's 130 ms in steps of single operations.
 GPU_ARGUMENTS: Mapping[str, Any] = {
-    "max_num_batched_tokens": 16_384,
+    "max_num_batched_tokens": 4_096,
     "compilation_config": {"compile_mm_encoder": True},
 }
 
@@ -91,7 +92,8 @@ class VllmEngine(Engine):
         """Load the model; half a minute for a small one.
 
         `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
-        bounds the prompts in flight, `windows` those of them that have frames (all, by default).
+        bounds the prompts that are worked on at once, however many are given; `windows` is how
+        many with frames are given at once (`batch_size`, by default).
         `fp8` quantizes weights to 8 bits on a GPU, of whose memory the engine takes
         `gpu_memory_share`; over `gpus` of them the model is split. `arguments` are vLLM's own,
         over ours.
@@ -172,6 +174,7 @@ class VllmEngine(Engine):
 
     async def _answer(self, prompt: Prompt, request: dict[str, Any]) -> Answer:
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         sampling = SamplingParams(
             temperature=0.0,
@@ -179,6 +182,7 @@ class VllmEngine(Engine):
             repetition_penalty=self._model.repetition_penalty,
             stop=list(self._model.stop) or None,
             seed=0,
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
         last: Any = None
         async for output in self._llm.generate(request, sampling, prompt.request_id):
