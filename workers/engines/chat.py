@@ -38,7 +38,9 @@ class Chat:
         self.processor: Any = None if model.remote_code else AutoProcessor.from_pretrained(weights)
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         if self.tokenizer is None:
-            self.tokenizer = AutoTokenizer.from_pretrained(weights)
+            self.tokenizer = AutoTokenizer.from_pretrained(
+                weights, trust_remote_code=model.remote_code
+            )
 
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         """The chat as templates take it; words that look like control tokens are broken up."""
