@@ -3,7 +3,7 @@
 sizes: broker memory and scratch at their peak, for runs of 1,000, 10,000 and 100,000 tiny clips.
     The engine comes up when no more is let in, as a GPU's is the last to.
 gpus: windows a second against the number of simulated GPUs, and who spends the CPU.
-store: requests and bytes to S3 for a clip of usual size, counted by a proxy before the server.
+store: what a clip of usual size costs: requests and bytes to S3, commands, CPU by worker.
 """
 
 import argparse
