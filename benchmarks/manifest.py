@@ -81,9 +81,10 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
     store = open_store(str(folder / "out"))
     store.prepare()
     (folder / "out" / keys.RECORDS).mkdir(parents=True)
-    listed = folder / "list.txt"
+    listed = folder / "list.csv"
     counts = Standing()
     with listed.open("w") as file:
+        file.write("clip\n")
         for number in range(done + left):
             record = done_record(number, options_hash=OPTIONS.hash, run_id="r")
             if number < done:  # past the store, which syncs each to disk
@@ -91,7 +92,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
                 counts = standing(record, "r")
             file.write(record.source_video + "\n")
     client = redis.Redis.from_url(server.url)
-    anew = first_fed(client, command(folder, server, "submit", f"--from-file={listed}", "--run=r"))
+    anew = first_fed(client, command(folder, server, "submit", str(listed), "--run=r"))
     head, places = manifest.read_head(store, "r"), 0
     for shard in range(head.shards):  # as the feeder leaves it that brought it so far
         places += manifest.lines_in(shard)
@@ -113,6 +114,8 @@ def first_fed(client: redis.Redis, process: "subprocess.Popen[bytes]") -> float:
     """Seconds until a clip is on the queue; the command is ended then."""
     began = time.monotonic()
     while not client.llen(PREPARE):
+        if process.poll() is not None:
+            raise RuntimeError(f"it ended with exit code {process.returncode}")
         time.sleep(0.01)
     seconds = time.monotonic() - began
     process.terminate()

@@ -106,9 +106,8 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
 
 def say_problems(problems: Problems, console: Console) -> None:
     """Print what was named and is no clip."""
-    shown = list(problems)
-    for problem in shown:
+    for problem in problems:
         console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
-    more = len(problems) - len(shown)
-    if more > 0:
-        console.print(f"clipfleet: … and {more:,} more like these", style="red", soft_wrap=True)
+    if problems.left_out:
+        more = f"clipfleet: … and {problems.left_out:,} more like these"
+        console.print(more, style="red", soft_wrap=True)

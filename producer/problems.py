@@ -1,5 +1,6 @@
 """What was named and gives no clip, each in a line for a person."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 _KEPT = 100
@@ -7,26 +8,30 @@ _LONGEST = 500
 
 
 class Problems:
-    """Lines of text: all are counted, the first hundred kept, however many a manifest gives.
+    """Lines of text, a hundred different ones at most, however many a manifest gives.
 
-    `len` counts all; iterating gives those kept.
+    `len` counts all that were noted; iterating gives those kept, with how often each was noted,
+    and `left_out` says how many are not among them.
     """
 
     def __init__(self) -> None:
-        self._kept: list[str] = []
-        self._count = 0
+        self._kept: Counter[str] = Counter()
+        self.left_out = 0
 
     def add(self, text: str) -> None:
         """Note one; of a text without end its beginning."""
-        self._count += 1
-        if len(self._kept) < _KEPT:
-            self._kept.append(short(text, _LONGEST))
+        line = short(text, _LONGEST)
+        if line in self._kept or len(self._kept) < _KEPT:
+            self._kept[line] += 1
+        else:
+            self.left_out += 1
 
     def __len__(self) -> int:
-        return self._count
+        return self._kept.total() + self.left_out
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
+        for line, count in self._kept.items():
+            yield line if count == 1 else f"{line} ({count:,} times)"
 
 
 def short(text: object, most: int = 100) -> str:

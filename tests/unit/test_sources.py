@@ -453,3 +453,17 @@ def test_problems_are_all_counted_and_the_first_hundred_kept(folder: Path) -> No
 
     assert (len(problems), len(list(problems))) == (1000, 100)
     assert next(iter(problems)).startswith("gone0.mp4: ")
+
+
+def test_the_same_problem_many_times_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLIPFLEET_S3_ACCESS_KEY", "CLIPFLEET_S3_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    problems = Problems()
+    asked = (f"s3://bucket/{number}.mp4" for number in range(1000))
+
+    list(find_clips(asked, read_settings(), variants=Variants(Options()), problems=problems))
+
+    assert len(problems) == 1000
+    (line,) = problems
+    assert line.startswith("s3://bucket needs credentials")
+    assert line.endswith("(1,000 times)")
