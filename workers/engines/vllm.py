@@ -43,8 +43,8 @@ _ENVIRONMENT = {
 }
 
 
-# On a GPU. While steps of so many tokens read a window's prompt, 128 others are written to their
-# end: all steps do both. With more tokens a step, as many more windows would have to be in flight.
+# On a GPU. A window's prompt is read in one and a half steps of so many tokens, and its caption
+# written in 190: with 128 at once all steps do both. Larger ones would need as many more in flight.
 # Left uncompiled, the vision encoder spends 50 of a window's 130 ms in steps of single operations.
 GPU_ARGUMENTS: Mapping[str, Any] = {
     "max_num_batched_tokens": 4_096,
