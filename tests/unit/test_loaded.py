@@ -8,7 +8,7 @@ import pytest
 
 from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
 from clipfleet.options import CaptionOptions, Options
-from clipfleet.settings import Settings
+from clipfleet.settings import read_settings
 from workers import loading
 from workers.engines.base import Answer, Engine, Prompt
 from workers.loaded import LoadedModel, Slots
@@ -83,7 +83,7 @@ def test_a_quarter_more_than_the_batch_waits_in_vllm_and_in_no_other(
         return ANSWER
 
     monkeypatch.setattr(loading, "_engine", lambda *_, **__: (Scripted(answer), "0"))
-    settings = Settings(engine=engine, engine_url="http://127.0.0.1:1")  # type: ignore[arg-type]
+    settings = read_settings(engine=engine, engine_url="http://127.0.0.1:1")
     options = Options(caption=CaptionOptions(model_variant="mini", caption_batch_size=4))
     model = loading.load_models(settings, ("caption",), options)["caption"]
     with ThreadPoolExecutor(3 * most) as pool:
