@@ -1,6 +1,7 @@
 """A folder as the store: each object is a file under the root."""
 
 import errno
+import glob
 import os
 import shutil
 import stat
@@ -146,9 +147,10 @@ class FolderStore(Store):
     def _expire_scratch(self) -> None:
         """Remove clips' scratch that nothing was written to for days, as S3's lifecycle does."""
         oldest = time.time() - SCRATCH_EXPIRES_S
-        for folder in (self._root / "scratch").glob("*/*"):
+        # Not Path.glob, which fails where another empties the folder meanwhile.
+        for folder in glob.iglob(f"{glob.escape(str(self._root))}/scratch/*/*"):  # noqa: PTH207
             try:
-                if folder.stat().st_mtime < oldest:
+                if Path(folder).stat().st_mtime < oldest:
                     shutil.rmtree(folder, ignore_errors=True)
             except FileNotFoundError:
                 continue

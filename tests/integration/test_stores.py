@@ -310,6 +310,17 @@ def test_preparing_again_changes_nothing(store: Store) -> None:
     assert keys(store, "") == ["metas/v0/a.json"]
 
 
+def test_a_folder_is_prepared_while_others_empty_its_scratch(tmp_path: Path) -> None:
+    stores = [open_store(str(tmp_path / "out")) for _ in range(8)]
+
+    def prepare(store: Store) -> None:
+        for _ in range(100):
+            store.prepare()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(prepare, stores))
+
+
 def test_a_store_can_be_prepared_by_several_workers_at_once(
     tmp_path: Path, s3_server: S3Server
 ) -> None:
