@@ -91,7 +91,7 @@ def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
                 engine = workers.workers["caption0"]
                 engine.send_signal(signal.SIGSTOP)
                 producer = submit(source, out, server.url)
-                wait_until_full(sampler)
+                wait_until_full(sampler, producer)
                 engine.send_signal(signal.SIGCONT)
                 began = time.monotonic()
                 code = producer.wait()
@@ -113,10 +113,10 @@ def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
     return rows
 
 
-def wait_until_full(sampler: Sampler) -> None:
-    """Until scratch has not grown for five seconds."""
+def wait_until_full(sampler: Sampler, producer: "subprocess.Popen[bytes]") -> None:
+    """Until scratch has not grown for five seconds, or nobody feeds."""
     seen = 0
-    while not seen or sampler.peak.scratch_objects > seen:
+    while producer.poll() is None and (not seen or sampler.peak.scratch_objects > seen):
         seen = sampler.peak.scratch_objects
         time.sleep(5)
 

@@ -43,11 +43,15 @@ def store_rows() -> list[Row]:
                 "CLIPFLEET_S3_SECRET_KEY": server.secret_key,
             }
             for encoding in ENCODINGS:
-                rows += _rows(folder, proxy, env, encoding)
+                own = folder / encoding  # a broker that was here before still knows its workers
+                own.mkdir()
+                rows += _rows(folder / "clips", own, proxy, env, encoding)
         return rows
 
 
-def _rows(folder: Path, proxy: StoreProxy, env: dict[str, str], encoding: str) -> list[Row]:
+def _rows(
+    clips: Path, folder: Path, proxy: StoreProxy, env: dict[str, str], encoding: str
+) -> list[Row]:
     uri = f"s3://bench-{uuid.uuid4()}"
     with (
         BrokerServer(folder) as broker,
@@ -56,7 +60,7 @@ def _rows(folder: Path, proxy: StoreProxy, env: dict[str, str], encoding: str) -
         client = redis.Redis.from_url(broker.url)
         proxy.carried.clear()
         stats, cpu = client.info("stats"), workers.cpu_s()
-        command = [sys.executable, "-P", "-m", "producer", "submit", str(folder / "clips")]
+        command = [sys.executable, "-P", "-m", "producer", "submit", str(clips)]
         command += ["--wait", "--captioning-frame-encoding", encoding]
         told = {"CLIPFLEET_BROKER": broker.url, "CLIPFLEET_STORE": uri, **env}
         done = subprocess.run(command, env={**os.environ, **told}, stdout=subprocess.DEVNULL)

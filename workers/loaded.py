@@ -16,7 +16,7 @@ def in_flight(batch_size: int) -> int:
     """How many prompts an engine is given that works on `batch_size` at once.
 
     A quarter more wait in it, so that it always has one to begin beside those it is writing for.
-    Without, windows that began together also end together: 164 steps in a row only wrote.
+    Without, windows that began together also end together, and for seconds there is none to read.
     """
     return batch_size + -(-batch_size // 4)
 
