@@ -3,7 +3,7 @@
 `clipfleet submit` on a manifest of 1,000,000 lines (with a span and a label each, 1 in 100 of them
 twice): from its start to its end, and the most memory it had. Then a run of which 100,000 clips are
 done and 1,000 are not, the last of its list: from the start of a command to the first clip on the
-queue, by `clipfleet feed` of a run that was begun before, and by `submit` of the same clips anew.
+queue, by `clipfleet feed` of a run begun before, and by `submit --wait` of the same clips anew.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
                 counts = standing(record, "r")
             file.write(record.source_video + "\n")
     client = redis.Redis.from_url(server.url)
-    anew = first_fed(client, command(folder, server, "submit", str(listed), "--run=r"))
+    anew = first_fed(client, command(folder, server, "submit", str(listed), "--run=r", "--wait"))
     head, places = manifest.read_head(store, "r"), 0
     for shard in range(head.shards):  # as the feeder leaves it that brought it so far
         places += manifest.lines_in(shard)
@@ -106,7 +106,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
     return [
         Row("done_before", done, "clips"),
         Row("resume_seconds", resumed, "s, start of `feed` to the first clip on the queue"),
-        Row("anew_seconds", anew, "s, start of `submit` of the same clips to the first"),
+        Row("anew_seconds", anew, "s, start of `submit --wait` of the same clips to the first"),
     ]
 
 

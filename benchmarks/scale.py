@@ -2,7 +2,8 @@
 
 sizes: broker memory and scratch at their peak, for runs of 1,000, 10,000 and 100,000 tiny clips.
     The engine comes up when no more is let in, as a GPU's is the last to.
-gpus: windows a second against the number of simulated GPUs, and who spends the CPU.
+gpus: windows a second against the number of simulated GPUs, and who spends the CPU: each kind of
+    worker, the feeder, the broker, and the machine in all.
 store: what a clip of usual size costs: requests and bytes to S3, commands, CPU by worker.
 """
 
@@ -13,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import redis
 
 from benchmarks.report import Row, publish
-from benchmarks.scale_fleet import Sampler, fleet
+from benchmarks.scale_fleet import Fleet, Sampler, cpu_s, fleet
 from benchmarks.scale_store import store_rows
 from tests.broker import BrokerServer
 from tests.integration import clips
@@ -36,6 +39,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--gpus", type=int, nargs="*", default=GPUS)
     parser.add_argument("--rate", type=float, default=1.0, help="of a simulated GPU, windows/s")
+    parser.add_argument("--slots", type=int, default=16, help="windows in an engine at once")
+    parser.add_argument("--cpu-workers", type=int, default=1, help="of each CPU queue")
     parser.add_argument("--seconds", type=float, default=40.0, help="of each number of GPUs")
     parser.add_argument("--quick", action="store_true", help="small sizes, few GPUs")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -45,12 +50,19 @@ def main() -> None:
     rows: list[Row] = []
     for part in given.part or PARTS:
         if part == "sizes":
-            rows += size_rows(given.sizes)
+            rows += size_rows(given.sizes, given.cpu_workers)
         elif part == "gpus":
-            rows += gpu_rows(given.gpus, given.rate, given.seconds)
+            for gpus in given.gpus:
+                load = Load(gpus, given.rate, given.slots, given.cpu_workers)
+                rows += gpu_rows(load, given.seconds)
         else:
             rows += store_rows()
-    settings = {"in_flight": str(IN_FLIGHT), "rate_of_a_gpu": str(given.rate)}
+    settings = {
+        "in_flight": str(IN_FLIGHT),
+        "rate_of_a_gpu": str(given.rate),
+        "slots_of_a_gpu": str(given.slots),
+        "workers_of_each_cpu_queue": str(given.cpu_workers),
+    }
     publish("what grows with a run and a fleet", rows, json_file=given.json, settings=settings)
 
 
@@ -71,28 +83,29 @@ def write_clips(folder: Path, count: int) -> Path:
 def submit(folder: Path, out: Path, url: str, *flags: str) -> "subprocess.Popen[bytes]":
     """`clipfleet submit --wait`, as a user has it."""
     command = [sys.executable, "-P", "-m", "producer", "submit", str(folder), "--wait"]
-    command += ["--no-generate-previews", "--in-flight", str(IN_FLIGHT), *flags]
+    command += flags
     env = {**os.environ, "CLIPFLEET_BROKER": url, "CLIPFLEET_STORE": str(out)}
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
 
 
-def size_rows(sizes: "tuple[int, ...] | list[int]") -> list[Row]:
+def size_rows(sizes: "tuple[int, ...] | list[int]", cpu_workers: int) -> list[Row]:
     """Peaks by the number of clips."""
     rows = []
+    load = Load(gpus=cpu_workers, rate=1000, slots=16, cpu_workers=cpu_workers)
+    flags = ("--no-generate-previews", "--in-flight", str(IN_FLIGHT))
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
             folder, out = Path(name), Path(name) / "out"
             source = write_clips(folder / "clips", size)
             with (
                 BrokerServer(folder) as server,
-                fleet(server, str(out), folder, gpus=1, rate=1000, slots=16) as workers,
+                fleet(server, str(out), folder, **asdict(load)) as workers,
                 Sampler(server, out) as sampler,
             ):
-                engine = workers.workers["caption0"]
-                engine.send_signal(signal.SIGSTOP)
-                producer = submit(source, out, server.url)
+                workers.signal("caption", signal.SIGSTOP)
+                producer = submit(source, out, server.url, *flags)
                 wait_until_full(sampler, producer)
-                engine.send_signal(signal.SIGCONT)
+                workers.signal("caption", signal.SIGCONT)
                 began = time.monotonic()
                 code = producer.wait()
                 seconds = time.monotonic() - began
@@ -121,46 +134,79 @@ def wait_until_full(sampler: Sampler, producer: "subprocess.Popen[bytes]") -> No
         time.sleep(5)
 
 
-def gpu_rows(numbers: "tuple[int, ...] | list[int]", rate: float, seconds: float) -> list[Row]:
-    """Windows a second by the number of GPUs, and CPU seconds a window by kind of process."""
-    rows = []
-    for gpus in numbers:
-        with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
-            folder, out = Path(name), Path(name) / "out"
-            source = write_clips(folder / "clips", int(gpus * rate * (seconds + 60)) + 500)
-            with (
-                BrokerServer(folder) as server,
-                fleet(server, str(out), folder, gpus=gpus, rate=rate, slots=16) as workers,
-            ):
-                flags = ("--in-flight", str(max(64, 40 * gpus)))
-                producer = submit(source, out, server.url, *flags)
-                client = redis.Redis.from_url(server.url)
-                time.sleep(16 / rate + 30)  # the feeder has let enough in, and the engines are full
-                before = _records(out), workers.cpu_s(), _commands(client), time.monotonic()
-                time.sleep(seconds)
-                after = _records(out), workers.cpu_s(), _commands(client), time.monotonic()
-                producer.kill()
-                producer.wait()
-            done, took = after[0] - before[0], after[3] - before[3]
-            print(f"{gpus} GPUs: {done / took:.2f} windows/s", file=sys.stderr)
-            rows += [
-                Row(f"windows_per_s/{gpus}", done / took, "windows/s"),
-                Row(f"efficiency/{gpus}", done / took / (gpus * rate), "of the engines' rate"),
-                Row(f"commands_per_clip/{gpus}", (after[2] - before[2]) / max(1, done), "commands"),
-            ]
-            for kind, spent in after[1].items():
-                cores = (spent - before[1][kind]) / took
-                rows.append(Row(f"cores/{kind}/{gpus}", cores, "cores"))
+@dataclass(frozen=True)
+class Load:
+    """A fleet: GPUs of so many windows/s each, with so many in an engine at once."""
+
+    gpus: int
+    rate: float
+    slots: int
+    cpu_workers: int
+
+
+def gpu_rows(load: Load, seconds: float) -> list[Row]:
+    """Windows a second with so many GPUs, and the cores that each kind of process takes."""
+    offered = load.gpus * load.rate
+    full_s = load.slots / load.rate + 30  # the feeder has let enough in, and the engines are full
+    with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
+        folder, out = Path(name), Path(name) / "out"
+        source = write_clips(folder / "clips", int(offered * (seconds + full_s + 30)) + 500)
+        with (
+            BrokerServer(folder) as server,
+            fleet(server, str(out), folder, **asdict(load)) as workers,
+        ):
+            in_flight = max(64, int(2.5 * load.slots * load.gpus))
+            producer = submit(source, out, server.url, "--in-flight", str(in_flight))
+            families = {"feeder": producer.pid, "broker": server.pid}
+            time.sleep(full_s)
+            before = _Reading.take(out, workers, families, server)
+            time.sleep(seconds)
+            after = _Reading.take(out, workers, families, server)
+            producer.kill()
+            producer.wait()
+    done, took = after.records - before.records, after.at - before.at
+    print(f"{load.gpus} GPUs: {done / took:.2f} windows/s", file=sys.stderr)
+    gpus = load.gpus
+    rows = [
+        Row(f"windows_per_s/{gpus}", done / took, "windows/s"),
+        Row(f"efficiency/{gpus}", done / took / offered, "of the engines' rate"),
+        Row(f"commands_per_s/{gpus}", (after.commands - before.commands) / took, "commands/s"),
+        Row(f"commands_per_clip/{gpus}", (after.commands - before.commands) / max(1, done), "each"),
+        Row(f"broker_mb/{gpus}", after.broker_bytes / 1e6, "MB"),
+    ]
+    for kind, spent in after.cpu_s.items():
+        rows.append(Row(f"cores/{kind}/{gpus}", (spent - before.cpu_s[kind]) / took, "cores"))
     return rows
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is done and spent by now."""
+
+    records: int
+    commands: int
+    broker_bytes: int
+    cpu_s: dict[str, float]
+    at: float
+
+    @classmethod
+    def take(
+        cls, out: Path, workers: Fleet, others: dict[str, int], server: BrokerServer
+    ) -> "_Reading":
+        said = redis.Redis.from_url(server.url).info()
+        machine = psutil.cpu_times()
+        spent = {
+            **workers.cpu_s(),
+            **{name: cpu_s(pid) for name, pid in others.items()},
+            "machine": sum(machine) - machine.idle - machine.iowait,
+        }
+        commands, num_bytes = int(said["total_commands_processed"]), int(said["used_memory"])
+        return cls(_records(out), commands, num_bytes, spent, time.monotonic())
 
 
 def _records(out: Path) -> int:
     folder = out / "metas" / "v0"
     return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
-
-
-def _commands(client: redis.Redis) -> int:
-    return int(client.info("stats")["total_commands_processed"])
 
 
 if __name__ == "__main__":

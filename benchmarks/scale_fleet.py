@@ -32,6 +32,7 @@ class Peak:
     scratch_objects: int = 0
     messages: int = 0
     broker_parts: dict[str, int] = field(default_factory=dict)  # of `broker_bytes`, and when
+    largest_client: str = ""  # as the broker's CLIENT LIST has it, then
 
 
 class Sampler:
@@ -59,6 +60,9 @@ class Sampler:
             if int(said["used_memory"]) > peak.broker_bytes:
                 peak.broker_bytes = int(said["used_memory"])
                 peak.broker_parts = {name: int(said[name]) for name in _PARTS if name in said}
+                largest = max(self._client.client_list(), key=lambda each: int(each["tot-mem"]))
+                peak.broker_parts["largest_client"] = int(largest["tot-mem"])
+                peak.largest_client = str(largest)
             num_bytes, objects = _size(self._scratch)
             peak.scratch_bytes = max(peak.scratch_bytes, num_bytes)
             peak.scratch_objects = max(peak.scratch_objects, objects)
@@ -74,6 +78,13 @@ def _size(folder: Path) -> tuple[int, int]:
                 num_bytes += (Path(root) / name).stat().st_size
                 objects += 1
     return num_bytes, objects
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process and its children have spent so far."""
+    process = psutil.Process(pid)
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 @dataclass
@@ -99,12 +110,15 @@ class Fleet:
         """What each kind has spent so far; a kind is a name up to its number."""
         spent: dict[str, float] = {}
         for name, worker in self.workers.items():
-            process = psutil.Process(worker.pid)
-            family = [process, *process.children(recursive=True)]
-            times = [each.cpu_times() for each in family]
             kind = name.rstrip("0123456789")
-            spent[kind] = spent.get(kind, 0.0) + sum(t.user + t.system for t in times)
+            spent[kind] = spent.get(kind, 0.0) + cpu_s(worker.pid)
         return spent
+
+    def signal(self, kind: str, number: int) -> None:
+        """Send a signal to all of a kind."""
+        for name, worker in self.workers.items():
+            if name.rstrip("0123456789") == kind:
+                worker.send_signal(number)
 
     def stop(self) -> None:
         """End them all."""
@@ -126,21 +140,22 @@ def fleet(
     gpus: int,
     rate: float,
     slots: int,
+    cpu_workers: int = 1,
     env: dict[str, str] | None = None,
 ) -> Iterator[Fleet]:
-    """One prepare and one assemble process, and so many simulated GPUs, all up and listening."""
+    """So many workers of each CPU queue, and so many simulated GPUs, all up and listening."""
     settings = {
         "CLIPFLEET_BROKER": server.url,
         "CLIPFLEET_STORE": store,
         "CLIPFLEET_DRAIN_S": "0",
-        "PYTHONPATH": str(Path.cwd()),
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]),
         **(env or {}),
     }
     made = Fleet(settings, folder / "workers.log")
     try:
-        made.start("prepare", "workers", "prepare", "--concurrency", "1")
-        made.start("preview", "workers", "preview", "--concurrency", "1")
-        made.start("assemble", "workers", "assemble", "--concurrency", "1")
+        for number in range(cpu_workers):
+            for queue in ("prepare", "preview", "assemble"):
+                made.start(f"{queue}{number}", "workers", queue, "--concurrency", "1")
         for number in range(gpus):
             made.start(f"caption{number}", "benchmarks.scale_worker", str(rate), str(slots))
         _wait_for_all(server, len(made.workers))

@@ -1,5 +1,6 @@
 """Where everything lies in the store. `start` and `end` are frame numbers, both inclusive."""
 
+import hashlib
 import uuid
 from urllib.parse import quote
 
@@ -9,11 +10,18 @@ SCRATCH = "scratch/"
 ACTIVE = "active/"
 RUNS = "runs/"
 
+_URLS = uuid.NAMESPACE_URL.bytes
+
 
 def clip_uuid(source: str, span: tuple[float, float] | None = None) -> str:
     """The clip's name: uuid5 of its source URI, and of its span in seconds where one is given."""
     name = source if span is None else f"{source}#t={span[0]!r},{span[1]!r}"
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    # `uuid.uuid5` (RFC 9562) in a third of its time, which was a tenth of that of a long list.
+    digest = bytearray(hashlib.sha1(_URLS + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def record(clip: str) -> str:

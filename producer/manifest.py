@@ -188,6 +188,15 @@ def read_shard(store: Store, run_id: str, shard: int) -> list[ManifestLine]:
     return lines
 
 
+def read_first(store: Store, run_id: str, shard: int) -> ManifestLine | None:
+    """The shard's first clip; None where the shard is damaged, as `read_shard` says."""
+    try:
+        first, _, _ = store.get(keys.run_manifest(run_id, shard)).partition(b"\n")
+        return ManifestLine.model_validate_json(first)
+    except (ObjectMissing, ValidationError):
+        return None
+
+
 def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
     """The run's clips, one shard in memory at a time. Raises `UsageError` at a line not ours."""
     for shard in range(read_head(store, run_id).shards):

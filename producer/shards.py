@@ -5,6 +5,7 @@ written, and nobody looks at them again.
 """
 
 import time
+from bisect import bisect_left
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -117,9 +118,11 @@ class Shards:
         """Claim a shard and have it looked up; False: there is none."""
         now = time.monotonic()
         if self._left is None or (not self._left and now - self._looked_at >= self._look_every_s):
-            self._looked_at = now
             every = range(self._run.head.shards)
-            self._left = deque(n for n in every if n not in self._done and n not in self.open)
+            left = [n for n in every if n not in self._done and n not in self.open]
+            if self._left is None:
+                left = self._where_left_off(left)
+            self._left, self._looked_at = deque(left), now
         while self._left:
             number = self._left[0]
             fed = self._board.claim(number)
@@ -128,6 +131,22 @@ class Shards:
                 self._loading = (number, self._loader.submit(_load, self._run, number), fed)
                 return True
         return False
+
+    def _where_left_off(self, numbers: list[int]) -> list[int]:
+        """The shards, those first whose first clip is not done.
+
+        A list that was fed before, under whatever run's name, is done up to somewhere. Found by
+        halves, what is left is fed long before the records of what is done have all been read.
+        """
+        if not numbers or not self._begins_done(numbers[0]):
+            return numbers
+        upto = bisect_left(numbers, True, key=lambda number: not self._begins_done(number))
+        upto = min(upto, len(numbers) - 1)  # the last may be done in part
+        return numbers[upto:] + numbers[:upto]
+
+    def _begins_done(self, number: int) -> bool:
+        line = manifest.read_first(self._run.store, self._run.run_id, number)
+        return line is not None and self._run.look(line).record is not None
 
     def take_in(self) -> Standing:
         """What others brought to its end since this was last asked, and adds it to the total."""

@@ -5,6 +5,8 @@ from clipfleet.errors import StoreError
 TEMP_FOLDER = ".tmp"
 """Where a folder store keeps unfinished writes; no key may lie there."""
 
+_NO_NAMES = frozenset(("", ".", ".."))
+
 
 class KeyRefused(StoreError, ValueError):
     """The key cannot name an object."""
@@ -27,7 +29,7 @@ def _check_parts(key: str, parts: list[str]) -> None:
         key.encode()
     except UnicodeEncodeError as error:
         raise KeyRefused(f"{key!r} is not valid Unicode; rename it") from error
-    if not {"", ".", ".."}.isdisjoint(parts):
+    if not _NO_NAMES.isdisjoint(parts):
         raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
     if parts[:1] == [TEMP_FOLDER]:
         raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")

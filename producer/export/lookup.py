@@ -14,7 +14,7 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
 from producer import manifest
-from producer.export.ahead import in_order
+from producer.ahead import in_order
 from producer.feed import Run
 
 # Threads that read records: on S3 a read is a wait of some 10 ms.

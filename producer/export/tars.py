@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from clipfleet.errors import ObjectMissing
 from clipfleet.store import Store
-from producer.export.ahead import in_order
+from producer.ahead import in_order
 from producer.export.columns import Row
 from producer.export.libraries import load
 from producer.export.lookup import READERS

@@ -10,9 +10,10 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.settings import read_settings
 from producer import manifest
+from producer.feed import Found, Run
 from producer.service import Service
 from producer.standing import Reader
-from tests.integration.feeding import LEASE_S, Scene, lines, step_until, steps
+from tests.integration.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +78,49 @@ def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
     assert step_until(second, lambda: False)
     assert watcher.others.done == 10
     assert second.total.done == 20
+
+
+def test_a_list_that_another_run_did_most_of_is_fed_from_where_that_left_off(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
+    scene.write(lines(200))
+    for line in lines(125):
+        record = record_of(line, run_id="r0")
+        scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+    looked: list[str] = []
+    look = Run.look
+
+    def noting(run: Run, line: ManifestLine) -> Found:
+        looked.append(line.source)
+        return look(run, line)
+
+    monkeypatch.setattr(Run, "look", noting)
+    feeder, watcher = scene.feeder(in_flight=5)
+    step_until(feeder, lambda: scene.waiting() == 5)
+    assert len(looked) < 30, "a few, to find the place, and its shard"
+    fed: list[str] = []
+    while not feeder.step(wait_s=0.02):
+        fed += scene.work_off()
+    assert len(fed) == len(set(fed)) == len(watcher.finished) == 75
+    assert (feeder.total.done, feeder.total.before) == (200, 125)
+
+
+@pytest.mark.parametrize("done", [0, 5, 10, 15, 55, 59, 60])
+def test_wherever_a_run_left_off_all_of_it_comes_to_its_end(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
+    scene.write(lines(60))
+    for line in lines(60)[:done]:
+        record = record_of(line, run_id="r0")
+        scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+    feeder, _ = scene.feeder()
+    fed: list[str] = []
+    while not feeder.step(wait_s=0.02):
+        fed += scene.work_off()
+    assert len(fed) == len(set(fed)) == 60 - done
+    assert (feeder.total.done, feeder.total.before) == (60, done)
 
 
 def test_a_broker_that_was_emptied_has_everything_fed_again_by_the_next_feeder(

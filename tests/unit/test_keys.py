@@ -23,6 +23,11 @@ def test_a_spans_uuid_is_the_uuid5_of_its_source_uri_and_seconds() -> None:
 
 
 @given(st.text())
+def test_a_uuid_is_what_the_standard_library_makes_of_it(source: str) -> None:
+    assert keys.clip_uuid(source) == str(uuid.uuid5(uuid.NAMESPACE_URL, source))
+
+
+@given(st.text())
 def test_the_same_source_always_has_the_same_uuid(source: str) -> None:
     assert keys.clip_uuid(source) == keys.clip_uuid(source)
 

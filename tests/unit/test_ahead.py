@@ -1,0 +1,69 @@
+"""Quick work is done where it is asked for, slow work by threads, always in order."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from producer.ahead import SLOW_S, in_order
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as made:
+        yield made
+
+
+def test_quick_work_is_done_by_who_asks_for_it_and_no_sooner(pool: ThreadPoolExecutor) -> None:
+    began: list[int] = []
+
+    def work(number: int) -> int:
+        began.append(threading.get_ident())
+        return number * 2
+
+    made = in_order(pool, work, range(100), ahead=8)
+    assert [next(made), next(made)] == [0, 2]
+    assert len(began) == 2
+    assert list(made) == list(range(4, 200, 2))
+    assert threading.get_ident() in began
+
+
+def test_slow_work_goes_to_threads_and_keeps_its_order(pool: ThreadPoolExecutor) -> None:
+    by: set[int] = set()
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        by.add(threading.get_ident())
+        begun.append(number)
+        time.sleep(20 * SLOW_S)
+        return number
+
+    made = in_order(pool, work, range(40), ahead=8)
+    assert [next(made) for _ in range(10)] == list(range(10))
+    assert len(begun) <= 10 + 8 + 1, "no more than asked for is begun ahead"
+    assert list(made) == list(range(10, 40))
+    assert len(by) == 1 + 4
+
+
+def test_what_work_raises_is_raised_in_its_place_and_the_rest_called_off(
+    pool: ThreadPoolExecutor,
+) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(20 * SLOW_S)
+        if number == 10:
+            raise OSError("gone")
+        return number
+
+    taken: list[int] = []
+    with pytest.raises(OSError, match="gone"):
+        taken.extend(in_order(pool, work, range(1000), ahead=100))
+    assert taken == list(range(10))
+    pool.shutdown()
+    assert len(begun) < 40
