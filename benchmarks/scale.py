@@ -147,7 +147,7 @@ class Load:
 def gpu_rows(load: Load, seconds: float) -> list[Row]:
     """Windows a second with so many GPUs, and the cores that each kind of process takes."""
     offered = load.gpus * load.rate
-    full_s = load.slots / load.rate + 30  # the feeder has let enough in, and the engines are full
+    full_s = load.slots / load.rate + 45  # the feeder has let enough in, and the engines are full
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
         folder, out = Path(name), Path(name) / "out"
         source = write_clips(folder / "clips", int(offered * (seconds + full_s + 30)) + 500)

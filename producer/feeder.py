@@ -93,7 +93,7 @@ class Feeder:
         self._after: str | None = None
         self._rate = Rate()
         self._times = {"orders": 0.0, "claims": 0.0, "silent": time.monotonic(), "others": 0.0}
-        self._began = False
+        self._began = self._met = False
         self._said: set[str] = set()
 
     @property
@@ -181,8 +181,9 @@ class Feeder:
         """Feed as many clips as may be in flight."""
         if self._pace.due():
             waiting, held = self._broker.traffic()
-            self._pace.adapt(waiting=waiting, held=held, in_flight=len(self._flying))
+            self._pace.adapt(waiting=waiting, held=held, met=self._met)
         if self.held:
+            self._met = False
             return
         fed: dict[int, int] = {}
         until = time.monotonic() + BEAT_S  # claims and orders do not wait for longer
@@ -201,6 +202,8 @@ class Feeder:
                     self._shards.end_if_over(shard)
         finally:
             self._board.fed({n: upto for n, upto in fed.items() if n in self._shards.open})
+        # Asked before clips are fed, it would be missed wherever some come to their end meanwhile.
+        self._met = len(self._flying) >= self._pace.limit
         if self._shards.waiting < self._pace.limit:
             self._open_next()
 

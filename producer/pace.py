@@ -28,12 +28,12 @@ class Pace:
         """Whether it is time to look at the queues."""
         return time.monotonic() >= self._next_at
 
-    def adapt(self, *, waiting: int, held: int, in_flight: int) -> None:
-        """Move the bound by messages that wait and that workers hold; it counts that it is met."""
+    def adapt(self, *, waiting: int, held: int, met: bool) -> None:
+        """Move the bound by messages that wait and that workers hold; one not met is not raised."""
         self._next_at = time.monotonic() + STEP_S
         if waiting > max(3 * held, FIRST):
             self._starting = False
             self.limit = max(min(LEAST, self.most), int(self.limit * _SHRINK))
-        elif waiting < max(held, LEAST) and in_flight >= self.limit:
+        elif waiting < max(held, LEAST) and met:
             more = self.limit if self._starting else _GROW
             self.limit = min(self.most, self.limit + more)
