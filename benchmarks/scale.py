@@ -58,7 +58,7 @@ def main() -> None:
         else:
             rows += store_rows()
     settings = {
-        "in_flight": str(IN_FLIGHT),
+        "in_flight_in_sizes": str(IN_FLIGHT),
         "rate_of_a_gpu": str(given.rate),
         "slots_of_a_gpu": str(given.slots),
         "workers_of_each_cpu_queue": str(given.cpu_workers),
@@ -173,6 +173,7 @@ def gpu_rows(load: Load, seconds: float) -> list[Row]:
         Row(f"commands_per_s/{gpus}", (after.commands - before.commands) / took, "commands/s"),
         Row(f"commands_per_clip/{gpus}", (after.commands - before.commands) / max(1, done), "each"),
         Row(f"broker_mb/{gpus}", after.broker_bytes / 1e6, "MB"),
+        Row(f"connections/{gpus}", after.connections, "to the broker"),
     ]
     for kind, spent in after.cpu_s.items():
         rows.append(Row(f"cores/{kind}/{gpus}", (spent - before.cpu_s[kind]) / took, "cores"))
@@ -186,6 +187,7 @@ class _Reading:
     records: int
     commands: int
     broker_bytes: int
+    connections: int
     cpu_s: dict[str, float]
     at: float
 
@@ -200,8 +202,14 @@ class _Reading:
             **{name: cpu_s(pid) for name, pid in others.items()},
             "machine": sum(machine) - machine.idle - machine.iowait,
         }
-        commands, num_bytes = int(said["total_commands_processed"]), int(said["used_memory"])
-        return cls(_records(out), commands, num_bytes, spent, time.monotonic())
+        return cls(
+            records=_records(out),
+            commands=int(said["total_commands_processed"]),
+            broker_bytes=int(said["used_memory"]),
+            connections=int(said["connected_clients"]),
+            cpu_s=spent,
+            at=time.monotonic(),
+        )
 
 
 def _records(out: Path) -> int:

@@ -72,6 +72,7 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         task_ignore_result=True,
         result_expires=RESULT_EXPIRES_S,
         result_backend_always_retry=True,
+        result_backend_thread_safe=True,  # else each thread of a GPU worker keeps a connection
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for as long as the broker is away
         broker_transport_options=transport,

@@ -1,0 +1,19 @@
+"""The Celery app as a worker's threads have it."""
+
+import threading
+
+import pytest
+
+from clipfleet.queues import make_app
+
+pytestmark = pytest.mark.unit
+
+
+def test_threads_of_a_worker_share_their_connections_to_the_broker() -> None:
+    app = make_app("redis://127.0.0.1:1/0", lease_s=1)
+    backends = [app.backend]
+    other = threading.Thread(target=lambda: backends.append(app.backend))
+    other.start()
+    other.join()
+    assert backends[0] is backends[1]
+    assert backends[0].client.connection_pool is backends[1].client.connection_pool
