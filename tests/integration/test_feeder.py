@@ -31,7 +31,7 @@ def test_no_more_clips_are_in_flight_than_asked_for_and_all_come_to_their_end(
 def test_a_fleet_that_ends_clips_all_the_time_is_given_more_of_them(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "STEP_S", 0.2)
+    monkeypatch.setattr(pace, "STEP_S", 0.1)
     scene.write(lines(1000))
     feeder, _ = scene.feeder(in_flight=500)
     most = 0
