@@ -9,9 +9,19 @@ from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.runs import Standing
 from producer import manifest, pace
+from producer.feeder import Feeder
 from tests.integration.feeding import OPTIONS, Scene, lines, record_of, step_until, steps
 
 pytestmark = pytest.mark.integration
+
+
+def most_waiting(scene: Scene, feeder: Feeder) -> int:
+    """Feed a run to its end; the most clips that waited after a step."""
+    most = 0
+    while not feeder.step(wait_s=0.05):
+        most = max(most, scene.waiting())
+        scene.work_off()
+    return most
 
 
 def test_no_more_clips_are_in_flight_than_asked_for_and_all_come_to_their_end(
@@ -19,11 +29,7 @@ def test_no_more_clips_are_in_flight_than_asked_for_and_all_come_to_their_end(
 ) -> None:
     scene.write(lines(25))
     feeder, watcher = scene.feeder(in_flight=10)
-    most = 0
-    while not feeder.step(wait_s=0.05):
-        most = max(most, scene.waiting())
-        scene.work_off()
-    assert most == 10
+    assert most_waiting(scene, feeder) == 10
     assert sorted(watcher.finished) == sorted(line.clip_uuid for line in lines(25))
     assert feeder.total.done == 25
 
@@ -34,11 +40,7 @@ def test_a_fleet_that_ends_clips_all_the_time_is_given_more_of_them(
     monkeypatch.setattr(pace, "STEP_S", 0.1)
     scene.write(lines(1000))
     feeder, _ = scene.feeder(in_flight=500)
-    most = 0
-    while not feeder.step(wait_s=0.05):
-        most = max(most, scene.waiting())
-        scene.work_off()
-    assert most > 2 * pace.FIRST
+    assert most_waiting(scene, feeder) > 2 * pace.FIRST
 
 
 def test_an_event_of_before_ends_nothing(scene: Scene) -> None:
