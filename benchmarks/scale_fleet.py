@@ -61,7 +61,6 @@ class Sampler:
                 peak.broker_bytes = int(said["used_memory"])
                 peak.broker_parts = {name: int(said[name]) for name in _PARTS if name in said}
                 largest = max(self._client.client_list(), key=lambda each: int(each["tot-mem"]))
-                peak.broker_parts["largest_client"] = int(largest["tot-mem"])
                 peak.largest_client = str(largest)
             num_bytes, objects = _size(self._scratch)
             peak.scratch_bytes = max(peak.scratch_bytes, num_bytes)

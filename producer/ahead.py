@@ -7,6 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+# Threads that read records, and what they read ahead: on S3 a read is a wait of some 10 ms.
+READERS = 32
+AHEAD = 8 * READERS
 # What handing an item to a thread and back costs is 0.1 to 0.2 ms, since threads wait for one
 # another's Python: a record from a local disk takes less, one from a distant store much more.
 SLOW_S = 0.0005

@@ -14,14 +14,11 @@ from clipfleet.records import ClipRecord, ManifestLine, done_record
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
 from producer import manifest
-from producer.ahead import in_order
+from producer.ahead import AHEAD, READERS, in_order
 from producer.sources import local_path
 
 if TYPE_CHECKING:
     from celery import Celery
-
-LOOKERS = 32  # records looked up at once: what hides a distant store
-_AHEAD = 8 * LOOKERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +74,13 @@ class Run:
     ) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
         """Each of the clips with its record, many at once, in order."""
         lines = list(lines)
-        with ThreadPoolExecutor(LOOKERS) as pool:
-            yield from zip(lines, in_order(pool, self.record, lines, ahead=_AHEAD), strict=True)
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from zip(lines, in_order(pool, self.record, lines, ahead=AHEAD), strict=True)
 
     def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
         """Each of the clips, many at once, in order."""
-        with ThreadPoolExecutor(LOOKERS) as pool:
-            yield from in_order(pool, self.look, lines, ahead=_AHEAD)
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from in_order(pool, self.look, lines, ahead=AHEAD)
 
     def feed(self, app: "Celery", found: Found) -> None:
         """Put the clip on the queue; before, what workers need of it into scratch.

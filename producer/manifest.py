@@ -20,8 +20,9 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunHead, RunState, Standing
 from clipfleet.store import Store
+from producer.ahead import READERS
 
-_WRITERS, _READERS = 8, 32
+_WRITERS = 8
 
 Found = TypeVar("Found", bound=BaseModel)
 
@@ -232,7 +233,7 @@ def read_all_done(
     def read(shard: int) -> tuple[int, Standing | None]:
         return shard, read_done(store, head, shard)
 
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         for shard, counts in pool.map(read, sorted(shards)):
             if counts is not None:
                 yield shard, counts

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from clipfleet.errors import ExitCode, UsageError
 from producer import commands, manifest
+from producer.ahead import READERS
 from producer.export.command import watched
 from producer.export.libraries import load
-from producer.export.lookup import READERS, Lookup
+from producer.export.lookup import Lookup
 from producer.progress import duration
 from producer.sources import printable
 from producer.summary import Lengths, Summary

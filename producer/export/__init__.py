@@ -11,11 +11,12 @@ from pathlib import Path
 
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
+from producer.ahead import READERS
 from producer.export.arrow import parquet_files
 from producer.export.columns import Row
 from producer.export.journal import Journal, Wrote
 from producer.export.lance_dataset import LanceDataset
-from producer.export.lookup import READERS, Lookup, Reviewed
+from producer.export.lookup import Lookup, Reviewed
 from producer.export.order import Format, Order, check_folder, keep, make_order
 from producer.export.schema import Per, columns, row_cutter
 from producer.export.target import Target, named_errors

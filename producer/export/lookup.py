@@ -14,12 +14,8 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
 from producer import manifest
-from producer.ahead import in_order
+from producer.ahead import AHEAD, in_order
 from producer.feed import Run
-
-# Threads that read records: on S3 a read is a wait of some 10 ms.
-READERS = 32
-_AHEAD = 8 * READERS
 
 # Where the review page keeps what people said of a clip. It comes with that page; until then
 # nothing lies there, and nothing is approved.
@@ -56,7 +52,7 @@ class Lookup:
 
     def clips(self, start: int = 0, stop: int | None = None) -> Iterator[Reviewed]:
         """The clips from place `start` of the manifest, to before `stop`, else to its end."""
-        return in_order(self._pool, self._find, self._lines(start, stop), ahead=_AHEAD)
+        return in_order(self._pool, self._find, self._lines(start, stop), ahead=AHEAD)
 
     def _find(self, line: ManifestLine) -> Reviewed:
         record = self._run.record(line)

@@ -9,10 +9,9 @@ from pydantic_core import to_json
 
 from clipfleet.errors import ObjectMissing
 from clipfleet.store import Store
-from producer.ahead import in_order
+from producer.ahead import READERS, in_order
 from producer.export.columns import Row
 from producer.export.libraries import load
-from producer.export.lookup import READERS
 from producer.export.target import Files
 
 # Windows whose pictures are read ahead, at some 100 KB each.

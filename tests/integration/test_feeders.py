@@ -11,6 +11,7 @@ from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.settings import read_settings
 from producer import manifest
 from producer.feed import Found, Run
+from producer.feeder import Feeder
 from producer.service import Service
 from producer.standing import Reader
 from tests.integration.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
@@ -80,14 +81,27 @@ def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
     assert second.total.done == 20
 
 
+def have_done(scene: Scene, count: int) -> None:
+    """The first so many clips have records of another run."""
+    for line in lines(count):
+        record = record_of(line, run_id="r0")
+        scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+
+
+def fed_to_the_end(scene: Scene, feeder: Feeder) -> list[str]:
+    """Feed a run to its end; the clips that were fed."""
+    fed: list[str] = []
+    while not feeder.step(wait_s=0.02):
+        fed += scene.work_off()
+    return fed
+
+
 def test_a_list_that_another_run_did_most_of_is_fed_from_where_that_left_off(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
     scene.write(lines(200))
-    for line in lines(125):
-        record = record_of(line, run_id="r0")
-        scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+    have_done(scene, 125)
     looked: list[str] = []
     look = Run.look
 
@@ -99,9 +113,7 @@ def test_a_list_that_another_run_did_most_of_is_fed_from_where_that_left_off(
     feeder, watcher = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
     assert len(looked) < 30, "a few, to find the place, and its shard"
-    fed: list[str] = []
-    while not feeder.step(wait_s=0.02):
-        fed += scene.work_off()
+    fed = fed_to_the_end(scene, feeder)
     assert len(fed) == len(set(fed)) == len(watcher.finished) == 75
     assert (feeder.total.done, feeder.total.before) == (200, 125)
 
@@ -112,13 +124,9 @@ def test_wherever_a_run_left_off_all_of_it_comes_to_its_end(
 ) -> None:
     monkeypatch.setattr(manifest, "lines_in", lambda shard: 10)
     scene.write(lines(60))
-    for line in lines(60)[:done]:
-        record = record_of(line, run_id="r0")
-        scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+    have_done(scene, done)
     feeder, _ = scene.feeder()
-    fed: list[str] = []
-    while not feeder.step(wait_s=0.02):
-        fed += scene.work_off()
+    fed = fed_to_the_end(scene, feeder)
     assert len(fed) == len(set(fed)) == 60 - done
     assert (feeder.total.done, feeder.total.before) == (60, done)
 
