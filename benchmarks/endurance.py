@@ -27,7 +27,7 @@ from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
 from producer.children import Child
-from tests.broker import BrokerServer
+from tests.support.broker import BrokerServer
 from workers.media.packs import Pack
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini", max_output_tokens=24))

@@ -27,7 +27,7 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import open_store
 from producer import manifest
-from tests.exported_run import done_record
+from tests.support.exported_run import done_record
 
 RUN = "bench"
 OPTIONS = Options()

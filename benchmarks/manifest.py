@@ -25,8 +25,8 @@ from clipfleet.queues import PREPARE
 from clipfleet.runs import Standing, standing
 from clipfleet.store import open_store
 from producer import manifest
-from tests.broker import BrokerServer
-from tests.exported_run import done_record
+from tests.support.broker import BrokerServer
+from tests.support.exported_run import done_record
 
 OPTIONS = Options()
 TWICE = 100

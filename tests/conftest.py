@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import BrokerServer
-from tests.cli import Cli
-from tests.priority import be_ordinary
-from tests.s3_server import INSTALL, S3Server, missing_binaries
-from tests.small_fleet import SmallFleet
+from tests.support.broker import BrokerServer
+from tests.support.cli import Cli
+from tests.support.priority import be_ordinary
+from tests.support.s3_server import INSTALL, S3Server, missing_binaries
+from tests.support.small_fleet import SmallFleet
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

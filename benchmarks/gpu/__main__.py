@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.rows import rows
-from benchmarks.gpu.shapes import write_shape
 from benchmarks.report import publish
+from tests.support.shapes import write_shape
 
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp8": ("--fp8",), "bf16": ()}
 # In the precision that their weights have.

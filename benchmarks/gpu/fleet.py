@@ -24,7 +24,7 @@ from clipfleet.models import find
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
-from tests.broker import BrokerServer
+from tests.support.broker import BrokerServer
 from workers.loaded import in_flight
 from workers.media.packs import Pack
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks.meaning_score import kept, score
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode
@@ -17,10 +16,9 @@ from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
 from producer.samples import write_samples
-from tests import compose
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.e2e
+from tests.support import compose
+from tests.support.meaning.score import kept, score
+from tests.support.s3_server import S3Server
 
 # Preview frames by window, at one a second: the window's length in seconds, rounded.
 PREVIEW_FRAMES = {

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.meaning_score import score
 from clipfleet import keys
 from clipfleet.records import ClipRecord
 from producer.samples import write_samples
 from producer.samples.reading import judge
 from producer.samples.score import Score
-from tests.cli import Cli
 from tests.e2e.faults_of_meaning import FAULTS
-
-pytestmark = pytest.mark.e2e
+from tests.support.cli import Cli
+from tests.support.meaning.score import score
 
 NONE = "none"
 CLIPS, SEED = 12, 31_415

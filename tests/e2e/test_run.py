@@ -5,16 +5,13 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
-from benchmarks.meaning_score import kept, score
 from clipfleet import models
 from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
-from tests.cli import Cli
-
-pytestmark = pytest.mark.e2e
+from tests.support.cli import Cli
+from tests.support.meaning.score import kept, score
 
 SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
 QUICK = "transformers"  # starts in 5 s where vLLM takes 20

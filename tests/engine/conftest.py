@@ -18,7 +18,7 @@ install()
 @pytest.fixture(scope="session")
 def vllm_mini(cache_dir: Path) -> Iterator[VllmEngine]:
     """`mini` on vLLM, in float32. `test_vllm_death.py` comes last and kills it."""
-    from benchmarks.meaning import mini_engine
+    from tests.support.meaning.engine import mini_engine
 
     with mini_engine("float32", cache_dir) as engine:
         yield engine

@@ -8,13 +8,11 @@ import pytest
 from clipfleet.models import find
 from workers.engines.base import Prompt
 
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
-
 
 def test_nobody_is_asked_at_a_terminal_whether_a_models_own_code_may_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmarks.gpu.shapes import write_shape
+    from tests.support.shapes import write_shape
     from workers.engines.chat import Chat
 
     def ask(question: str = "") -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.meaning_windows import cut_windows
 from clipfleet import prompts
 from clipfleet.errors import (
     Interrupted,
@@ -19,13 +18,11 @@ from clipfleet.errors import (
     WindowTooLong,
 )
 from tests.engine.engines import MODEL, openai_engine, transformers_engine
+from tests.support.meaning.windows import cut_windows
 from workers.engines.base import Answer, Engine, Prompt, Video
 from workers.engines.openai import OpenAIEngine
 from workers.engines.vllm import VllmEngine
 from workers.weights import MINI_FOLDER
-
-# vLLM and what it imports warn of much that is theirs to mend.
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 WAIT_S = 120.0
 

@@ -2,16 +2,14 @@
 
 import pytest
 
-from benchmarks.meaning import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
-from benchmarks.meaning_reference import Reference
-from benchmarks.meaning_windows import cut_windows
 from clipfleet import prompts
+from tests.support.meaning.engine import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
+from tests.support.meaning.reference import Reference
+from tests.support.meaning.windows import cut_windows
 from workers.engines.base import Video
 from workers.engines.positions import authors_positions
 from workers.engines.vllm import VllmEngine
 from workers.weights import MINI_FOLDER
-
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 QUESTION = prompts.CAPTION["default"]
 

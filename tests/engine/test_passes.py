@@ -33,8 +33,6 @@ from workers.loaded import LoadedModel, Slots
 from workers.media import onepass
 from workers.parts import write_part
 
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
-
 CLIPS, SEED = 6, 4711
 OPTIONS = Options(
     prepare=PrepareOptions(generate_previews=False),

@@ -7,8 +7,6 @@ import pytest
 
 from workers.weights import MINI_FOLDER
 
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
-
 
 @pytest.fixture(scope="module")
 def own() -> Any:

@@ -16,8 +16,6 @@ from clipfleet import models, prompts
 from workers.engines.base import Video
 from workers.weights import MINI_FOLDER
 
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
-
 ROOT = Path(__file__).parents[2]
 MINI = MINI_FOLDER
 

@@ -4,11 +4,9 @@ import psutil
 import pytest
 
 from clipfleet.errors import EngineDead
-from tests.cli import command_line
 from tests.engine.test_contract import ask, interrupt, video
+from tests.support.cli import command_line
 from workers.engines.vllm import VllmEngine
-
-pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 
 def test_an_interrupted_engine_lets_everyone_go(vllm_mini: VllmEngine) -> None:

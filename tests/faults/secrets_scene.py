@@ -14,10 +14,10 @@ from urllib.parse import quote, quote_plus
 
 import psutil
 
-from tests.broker import BrokerServer
-from tests.cli import BIN, Cli
-from tests.integration import clips
-from tests.s3_server import S3Server
+from tests.support import clips
+from tests.support.broker import BrokerServer
+from tests.support.cli import BIN, Cli
+from tests.support.s3_server import S3Server
 
 # With letters that URLs, JSON and shells write in another way.
 SECRETS = {

@@ -14,13 +14,11 @@ import pytest
 import redis
 from kombu import Connection
 
-from tests.broker import BrokerServer
-from tests.cli import Cli
-from tests.small_fleet import LEASE_S, SmallFleet
-from tests.waiting import wait_for
+from tests.support.broker import BrokerServer
+from tests.support.cli import Cli
+from tests.support.small_fleet import LEASE_S, SmallFleet
+from tests.support.waiting import wait_for
 from workers import leases, transport
-
-pytestmark = pytest.mark.faults
 
 HOUR_S = 3600
 

@@ -19,10 +19,8 @@ from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.records import Part, Status
 from clipfleet.store import open_store
-from tests.broker import BrokerServer
+from tests.support.broker import BrokerServer
 from workers.media.packs import Pack
-
-pytestmark = pytest.mark.faults
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini"))
 CLIP = keys.clip_uuid("file:///a.mp4")

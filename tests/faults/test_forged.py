@@ -15,11 +15,9 @@ from clipfleet.broker import Broker
 from clipfleet.errors import MessageInvalid
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, QUEUES, make_app, send_clip, send_windows
-from tests.broker import BrokerServer
-from tests.small_fleet import SmallFleet
+from tests.support.broker import BrokerServer
+from tests.support.small_fleet import SmallFleet
 from workers import envelope
-
-pytestmark = pytest.mark.faults
 
 CLIP = keys.clip_uuid("file:///clip.mp4")
 JOB = ClipJob(run_id="r", clip_uuid=CLIP, options_hash="0" * 16, source="file:///clip.mp4")

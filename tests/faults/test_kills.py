@@ -7,10 +7,8 @@ import psutil
 import pytest
 
 from clipfleet.records import ClipRecord
-from tests.cli import Cli, command_line
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.faults
+from tests.support.cli import Cli, command_line
+from tests.support.waiting import wait_for
 
 CLIPS = 20
 

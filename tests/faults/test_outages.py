@@ -3,12 +3,8 @@
 import time
 from pathlib import Path
 
-import pytest
-
-from tests.small_fleet import SmallFleet
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.faults
+from tests.support.small_fleet import SmallFleet
+from tests.support.waiting import wait_for
 
 TRIES = 5  # more than the 3 that Celery makes by itself
 

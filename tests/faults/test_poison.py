@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.small_fleet import SmallFleet
-
-pytestmark = pytest.mark.faults
+from tests.support.small_fleet import SmallFleet
 
 # A prepare worker whose decoder crashes its process on clips that hold the word "poison".
 CRASHING_WORKER = """

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.small_fleet import SmallFleet
-
-pytestmark = pytest.mark.faults
+from tests.support.small_fleet import SmallFleet
 
 CLIPS = 12
 

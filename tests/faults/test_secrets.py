@@ -17,12 +17,10 @@ from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import open_store
 from producer.embedded import Stack
-from tests.broker import BrokerServer
-from tests.cli import Cli
 from tests.faults.secrets_scene import BUCKET, SECRETS, Answer, Engine, Scene, seen, url_of
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.faults
+from tests.support.broker import BrokerServer
+from tests.support.cli import Cli
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import chaos
 from producer.samples import write_samples
-from tests.faults.storm import Extent
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.faults
+from tests.support.s3_server import S3Server
+from tests.support.storm.campaign import campaign, small_disk
+from tests.support.storm.storm import Extent
 
 
 @pytest.fixture
@@ -25,8 +23,8 @@ def clips(tmp_path: Path) -> Path:
 def test_after_a_storm_every_clip_has_one_whole_record_and_nothing_is_left(
     s3_server: S3Server, clips: Path, tmp_path: Path
 ) -> None:
-    with chaos.small_disk(tmp_path / "disk") as disk:
-        stormy = chaos.campaign(tmp_path, s3_server, disk, Extent(seconds=15), seed=3)
+    with small_disk(tmp_path / "disk") as disk:
+        stormy = campaign(tmp_path, s3_server, disk, Extent(seconds=15), seed=3)
 
     assert not any(stormy.wrong.values()), stormy.wrong
     assert len(stormy.after.records) == 6

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from clipfleet.store import Store, open_store
-from tests.broker import BrokerServer
-from tests.integration.feeding import Scene
-from tests.s3_server import S3Server
+from tests.support.broker import BrokerServer
+from tests.support.feeding import Scene
+from tests.support.s3_server import S3Server
 
 BUCKET = "clipfleet-tests"
 

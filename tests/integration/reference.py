@@ -17,7 +17,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
-from tests.integration.corpus_planes import WEIGHTS, Image, Planes, read_planes, to_rgb
+from tests.support.corpus.planes import WEIGHTS, Image, Planes, read_planes, to_rgb
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker import BrokerServer
-from tests.cli import Cli
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.integration
+from tests.support.broker import BrokerServer
+from tests.support.cli import Cli
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("run", "submit", "status", "feed", "pause", "resume", "cancel", "failures", "retry"),

@@ -12,7 +12,7 @@ from clipfleet.records import ManifestLine
 from clipfleet.store import Store
 from producer import cli_results, manifest
 from producer.export import Format, export_run, make_order
-from tests.exported_run import (
+from tests.support.exported_run import (
     IN_THREES,
     OPTIONS,
     RUN,
@@ -23,8 +23,6 @@ from tests.exported_run import (
     part_files,
     source,
 )
-
-pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)

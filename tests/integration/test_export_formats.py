@@ -14,9 +14,16 @@ from clipfleet.store import Store
 from producer.export.columns import Kind
 from producer.export.journal import JOURNAL_FILE
 from producer.export.schema import Per, columns
-from tests.exported_run import JPEG, RUN, WEBP, StoredRun, done_record, json_rows, numbers, source
-
-pytestmark = pytest.mark.integration
+from tests.support.exported_run import (
+    JPEG,
+    RUN,
+    WEBP,
+    StoredRun,
+    done_record,
+    json_rows,
+    numbers,
+    source,
+)
 
 CAPTIONS = ['a "red" ball,\nthen a box\r\n', "=naïve 日本 😀 \u2028 \x85"]
 WINDOWS = len(columns(Per.WINDOW))

@@ -15,7 +15,7 @@ from clipfleet.store import Store
 from producer import manifest
 from producer.export import Format, export_run, make_order
 from producer.export.journal import JOURNAL_FILE
-from tests.exported_run import (
+from tests.support.exported_run import (
     IN_THREES,
     RUN,
     StoredRun,
@@ -24,8 +24,6 @@ from tests.exported_run import (
     numbers,
     part_files,
 )
-
-pytestmark = pytest.mark.integration
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.runs import Standing
 from producer import manifest, pace
 from producer.feeder import Feeder
-from tests.integration.feeding import OPTIONS, Scene, lines, record_of, step_until, steps
-
-pytestmark = pytest.mark.integration
+from tests.support.feeding import OPTIONS, Scene, lines, record_of, step_until, steps
 
 
 def most_waiting(scene: Scene, feeder: Feeder) -> int:

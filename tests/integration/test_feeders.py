@@ -14,10 +14,7 @@ from producer.feed import Found, Run
 from producer.feeder import Feeder
 from producer.service import Service
 from producer.standing import Reader
-from tests.integration.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
-
-pytestmark = pytest.mark.integration
-
+from tests.support.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
 
 # Feeders that come and go.
 

@@ -12,11 +12,9 @@ import pytest
 from clipfleet.errors import ClipMissing, ClipTooLarge, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.settings import read_settings
-from tests.unit.records import CLIP, HASH
+from tests.support.records import CLIP, HASH
 from workers import fetch
 from workers.context import Context
-
-pytestmark = pytest.mark.integration
 
 CLIP_BYTES = b"a clip " * 500_000
 

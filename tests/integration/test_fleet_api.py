@@ -7,9 +7,7 @@ import pytest
 
 from clipfleet.errors import UsageError
 from producer import Fleet
-from tests.small_fleet import SmallFleet
-
-pytestmark = pytest.mark.integration
+from tests.support.small_fleet import SmallFleet
 
 DOCS = Path(__file__).parents[2] / "docs" / "runs.md"
 CLIPS = 5

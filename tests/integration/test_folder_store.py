@@ -18,8 +18,6 @@ from clipfleet.errors import (
 from clipfleet.store import Store, open_store
 from tests.integration.test_stores import MIB, keys, put_many
 
-pytestmark = pytest.mark.integration
-
 
 def test_a_folder_is_listed_while_it_is_read(
     folder_store: Store, monkeypatch: pytest.MonkeyPatch

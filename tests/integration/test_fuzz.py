@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fuzz, fuzz_texts
-from benchmarks.fuzz_child import clip_of
-from benchmarks.fuzz_mutations import dialect_of, pieces_of
-from benchmarks.fuzz_readers import ANY_MESSAGE, make_readers
-from benchmarks.fuzz_seeds import MAKERS, make_seeds
-from benchmarks.fuzz_trees import every
-from benchmarks.fuzz_worker import ASKED, REFUSALS, Worker
-
-pytestmark = pytest.mark.integration
+from tests.support.fuzz import course as fuzz
+from tests.support.fuzz import texts as fuzz_texts
+from tests.support.fuzz.child import clip_of
+from tests.support.fuzz.mutations import dialect_of, pieces_of
+from tests.support.fuzz.readers import ANY_MESSAGE, make_readers
+from tests.support.fuzz.seeds import MAKERS, make_seeds
+from tests.support.fuzz.trees import every
+from tests.support.fuzz.worker import ASKED, REFUSALS, Worker
 
 SEED = 1
 CLIPS_OF_A_KIND, TEXTS_OF_A_KIND = 5, 60

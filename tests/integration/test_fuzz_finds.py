@@ -19,12 +19,10 @@ from clipfleet.options import Options, PrepareOptions, PreviewOptions
 from clipfleet.records import Failure, ManifestLine
 from clipfleet.store import Store
 from producer import manifest
-from tests.integration import clips
-from tests.unit.records import CLIP, JOB
+from tests.support import clips
+from tests.support.records import CLIP, JOB
 from workers.media import onepass
 from workers.media.packs import Pack
-
-pytestmark = pytest.mark.integration
 
 RUN = "r1"
 ULTRAFAST = {"preset": "ultrafast"}

@@ -20,12 +20,10 @@ from clipfleet.errors import ClipMissing, ClipTooLarge, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store
-from tests.integration import clips
 from tests.integration.test_prepare import context_on, cut, job_for, options
+from tests.support import clips
 from workers.media import onepass
 from workers.media.limits import Guard, Limits
-
-pytestmark = pytest.mark.integration
 
 FRAMES = 60
 FAST = {"preset": "ultrafast"}

@@ -13,8 +13,6 @@ from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.store import Store
 from producer import manifest
 
-pytestmark = pytest.mark.integration
-
 OPTIONS = Options()
 
 

@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 
 from clipfleet import keys
-from tests.integration import clips as made
-from tests.small_fleet import SmallFleet
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.integration
+from tests.support import clips as made
+from tests.support.small_fleet import SmallFleet
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

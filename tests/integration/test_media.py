@@ -15,10 +15,8 @@ import pytest
 from clipfleet.errors import ClipfleetError, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
-from tests.integration import clips
+from tests.support import clips
 from workers.media import demux, onepass
-
-pytestmark = pytest.mark.integration
 
 X264 = {"preset": "veryfast", "bf": "3", "g": "48"}  # with B-frames: shown in another order
 VP9 = {"deadline": "realtime", "cpu-used": "8"}

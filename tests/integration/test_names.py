@@ -13,10 +13,8 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store, open_store
 from producer import manifest
-from tests.cli import Cli
-from tests.small_fleet import SmallFleet
-
-pytestmark = pytest.mark.integration
+from tests.support.cli import Cli
+from tests.support.small_fleet import SmallFleet
 
 NAMES = (
     b"new\nline.mp4",

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.small_fleet import SmallFleet, write_texts
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.integration
+from tests.support.small_fleet import SmallFleet, write_texts
+from tests.support.waiting import wait_for
 
 CLIPS = 12
 

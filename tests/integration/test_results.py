@@ -12,9 +12,7 @@ from clipfleet.records import Failure
 from clipfleet.store import Store
 from producer import cli_results
 from producer.show import safe_json
-from tests.exported_run import FAILURE, RUN, StoredRun, done_record, source
-
-pytestmark = pytest.mark.integration
+from tests.support.exported_run import FAILURE, RUN, StoredRun, done_record, source
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.integration import clips, reference
-from tests.integration.corpus import CASES
-from tests.integration.corpus_answers import (
+from tests.integration import reference
+from tests.integration.right_answers import DOCS, page
+from tests.support import clips
+from tests.support.corpus import CASES
+from tests.support.corpus.answers import (
     Answer,
     CutWindow,
     answer,
@@ -21,10 +23,7 @@ from tests.integration.corpus_answers import (
     is_right,
     number_in,
 )
-from tests.integration.corpus_case import Case
-from tests.integration.right_answers import DOCS, page
-
-pytestmark = pytest.mark.integration
+from tests.support.corpus.case import Case
 
 # Containers round times to their own ticks: Matroska and flv to 1 ms.
 TICK_S = 0.0011

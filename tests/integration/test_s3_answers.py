@@ -17,9 +17,7 @@ from clipfleet.errors import (
     StoreUnavailable,
 )
 from clipfleet.store import Store, open_store
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.integration
+from tests.support.s3_server import S3Server
 
 
 class Wire(socketserver.ThreadingTCPServer):

@@ -24,21 +24,19 @@ from producer import manifest
 from producer.feed import Run
 from producer.following import fill
 from producer.plan import Asked, Planned, write_down
-from tests.broker import BrokerServer
 from tests.faults.scripted_worker import load_models
-from tests.integration import clips
 from tests.integration.conftest import open_s3
-from tests.integration.feeding import job_in
-from tests.s3_server import S3Server
-from tests.s3_users import add_user, read_policy
+from tests.support import clips
+from tests.support.broker import BrokerServer
+from tests.support.feeding import job_in
+from tests.support.s3_server import S3Server
+from tests.support.s3_users import add_user, read_policy
 from workers.assemble import assemble
 from workers.caption import caption
 from workers.context import Context
 from workers.parts import do_once
 from workers.prepare import prepare
 from workers.preview import preview
-
-pytestmark = pytest.mark.integration
 
 SIDES = ("worker", "producer", "reader")
 OPTIONS = Options.model_validate(

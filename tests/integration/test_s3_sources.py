@@ -17,9 +17,7 @@ from producer import sources
 from producer.problems import Problems
 from producer.sources import find_clips
 from producer.variants import Variants
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.integration
+from tests.support.s3_server import S3Server
 
 
 class Bucket:

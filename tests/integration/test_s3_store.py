@@ -20,9 +20,7 @@ from clipfleet.errors import (
 )
 from clipfleet.store import Store, open_store
 from tests.integration.conftest import BUCKET, open_s3
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.integration
+from tests.support.s3_server import S3Server
 
 
 def admin(server: S3Server) -> Minio:

@@ -10,8 +10,6 @@ from producer.samples import write_samples
 from producer.samples.files import ENCODERS, draw_clips
 from producer.samples.reading import judge
 
-pytestmark = pytest.mark.integration
-
 COUNT = len(ENCODERS)
 
 

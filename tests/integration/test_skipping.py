@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.integration import clips
-from tests.integration.corpus_case import AV1, MPEG2, VP9, X264, X265
+from tests.support import clips
+from tests.support.corpus.case import AV1, MPEG2, VP9, X264, X265
 from workers.media import decode
-
-pytestmark = pytest.mark.integration
 
 WANTED = [0, 40, 79, 119]
 

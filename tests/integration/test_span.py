@@ -7,10 +7,8 @@ import pytest
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
-from tests.integration import clips
+from tests.support import clips
 from workers.media import onepass
-
-pytestmark = pytest.mark.integration
 
 
 def cut(span_s: tuple[float, float] | None, *, frames: int = 300) -> onepass.CutClip:

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli import BIN
-from tests.small_fleet import SmallFleet, write_texts
-from tests.terminal import Terminal
-from tests.waiting import wait_for
-
-pytestmark = pytest.mark.integration
+from tests.support.cli import BIN
+from tests.support.small_fleet import SmallFleet, write_texts
+from tests.support.terminal import Terminal
+from tests.support.waiting import wait_for
 
 CLIPS = 60
 

@@ -18,9 +18,7 @@ from clipfleet.errors import (
 from clipfleet.store import Store, open_store
 from clipfleet.store.base import PROBE
 from tests.integration.conftest import open_s3
-from tests.s3_server import S3Server
-
-pytestmark = pytest.mark.integration
+from tests.support.s3_server import S3Server
 
 MIB = 1024 * 1024
 UNUSUAL_KEYS = [

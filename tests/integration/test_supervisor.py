@@ -14,8 +14,6 @@ import pytest
 from clipfleet.errors import UsageError
 from workers import supervisor
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 # Notes its GPU and its number, and ends as told: a stand-in that starts in no time.
 WORKER = """

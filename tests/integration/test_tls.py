@@ -16,9 +16,7 @@ from clipfleet.errors import BrokerError, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.store import open_store, s3
-from tests.broker import BrokerServer
-
-pytestmark = pytest.mark.integration
+from tests.support.broker import BrokerServer
 
 JOB = ClipJob(
     run_id="r",

@@ -8,10 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
-from tests.integration import clips
+from tests.support import clips
 from workers.media import poster, webp
-
-pytestmark = pytest.mark.integration
 
 
 def animation(num_frames: int = 5, *, width: int = 96, height: int = 64) -> NDArray[np.uint8]:

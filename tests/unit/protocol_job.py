@@ -6,7 +6,7 @@ from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE, PREVIEW
 from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status
-from tests.unit.records import SOURCE, completed, previewed, window_plan
+from tests.support.records import SOURCE, completed, previewed, window_plan
 from workers import parts
 from workers.context import Context
 

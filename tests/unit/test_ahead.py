@@ -9,8 +9,6 @@ import pytest
 
 from producer.ahead import SLOW_S, in_order
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:

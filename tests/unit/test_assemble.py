@@ -5,7 +5,7 @@ import pytest
 from clipfleet.models import MODELS
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
-from tests.unit.records import (
+from tests.support.records import (
     CLIP,
     HASH,
     JOB,
@@ -17,8 +17,6 @@ from tests.unit.records import (
     skipped,
 )
 from workers.assemble import build_record
-
-pytestmark = pytest.mark.unit
 
 Parts = dict[str, Part]
 

@@ -12,8 +12,6 @@ import pytest
 
 import audit
 
-pytestmark = pytest.mark.unit
-
 CANARY = {audit.KNOWN_BAD: ["PYSEC-2019-217"]}
 
 

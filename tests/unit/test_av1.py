@@ -7,8 +7,6 @@ import pytest
 from workers.media.bitstream import reader
 from workers.media.kind import Kind
 
-pytestmark = pytest.mark.unit
-
 DELIMITER = b"\x12\x00"
 SEQUENCE, FRAME_HEADER, TILE_GROUP, METADATA, FRAME, REDUNDANT = 1, 3, 4, 5, 6, 7
 TILE_LIST, PADDING = 8, 15

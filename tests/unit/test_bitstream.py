@@ -5,8 +5,6 @@ import pytest
 from workers.media.bitstream import reader
 from workers.media.kind import Kind
 
-pytestmark = pytest.mark.unit
-
 AVCC = bytes((1, 100, 0, 31, 0xFF, 0xE1))  # lengths of 4 bytes
 HVCC = bytes((1, *(20 * [0]), 0xFF))
 IDR, P, B, SPS = b"\x65", b"\x41", b"\x01", b"\x67"  # H.264: nal_ref_idc 3, 2, 0; a parameter set

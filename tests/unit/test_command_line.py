@@ -4,11 +4,8 @@ import subprocess
 import time
 
 import psutil
-import pytest
 
-from tests.cli import command_line
-
-pytestmark = pytest.mark.unit
+from tests.support.cli import command_line
 
 
 def test_a_zombie_has_no_command_line() -> None:

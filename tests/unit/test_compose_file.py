@@ -12,9 +12,7 @@ from clipfleet.flags import each_option
 from clipfleet.queues import GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings
 from clipfleet.store.s3 import _expiry_rule, _means
-from tests import closed, compose, setup_minio
-
-pytestmark = pytest.mark.unit
+from tests.support import closed, compose, setup_minio
 
 CONTENT = compose.read_file()
 SERVICES = compose.services(CONTENT)

@@ -16,8 +16,6 @@ from clipfleet.flags import each_option
 from clipfleet.messages import MAX_MESSAGE_BYTES, MAX_SOURCE_BYTES, ClipJob, source_bytes
 from clipfleet.records import ClipRecord, Failure, ModelRecord, SourceInfo, Status, WindowRecord
 
-pytestmark = pytest.mark.unit
-
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 HASH = "0123456789abcdef"
 

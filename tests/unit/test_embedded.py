@@ -11,8 +11,6 @@ from clipfleet.settings import read_settings
 from producer.children import Child
 from producer.embedded import SHARED_GPU, Stack, worker_kinds
 
-pytestmark = pytest.mark.unit
-
 
 def options(caption: str, enhance: str | None = None, *, previews: bool = True) -> Options:
     return Options.model_validate(

@@ -10,12 +10,10 @@ from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.records import Failure, Part, Status
 from clipfleet.settings import read_settings
-from tests.unit.records import completed
+from tests.support.records import completed
 from workers import parts
 from workers.context import Context
 from workers.enhance import enhance
-
-pytestmark = pytest.mark.unit
 
 OPTIONS = Options()
 JOB = WindowJob(

@@ -9,10 +9,8 @@ from pydantic import BaseModel
 from clipfleet.records import ClipRecord, ModelRecord, SourceInfo, WindowRecord
 from producer.export.columns import Column, Kind
 from producer.export.schema import CLIP, WINDOW, Per, columns, row_cutter
-from tests.exported_run import done_record
-from tests.unit.records import clip_record
-
-pytestmark = pytest.mark.unit
+from tests.support.exported_run import done_record
+from tests.support.records import clip_record
 
 # Fields of records that no column shows: others say the same.
 LEFT_OUT = {

@@ -9,8 +9,6 @@ from clipfleet.settings import read_settings
 from workers import app
 from workers.context import Context
 
-pytestmark = pytest.mark.unit
-
 JOB = object()
 
 

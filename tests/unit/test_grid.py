@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from clipfleet.grid import QWEN2_5_VL, Grid, preview_size
 
-pytestmark = pytest.mark.unit
-
 PATCH = 28 * 28
 SIDE = st.integers(1, 8192)
 COUNT = st.integers(4, 768)

@@ -4,8 +4,6 @@ import pytest
 
 from tests.unit.imports import environment_reads, imported, packages, sources
 
-pytestmark = pytest.mark.unit
-
 FORBIDDEN = {
     "clipfleet": {"producer", "workers", "review"},
     "producer": {"workers", "review"},

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from clipfleet import keys
 
-pytestmark = pytest.mark.unit
-
 
 def test_a_clips_uuid_is_the_uuid5_of_its_source_uri() -> None:
     assert keys.clip_uuid("s3://bucket/clips/a.mp4") == "0ee08e40-fdbe-5c87-9455-d8e40f3a53b7"

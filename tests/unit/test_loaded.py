@@ -13,8 +13,6 @@ from workers import loading
 from workers.engines.base import Answer, Engine, Prompt
 from workers.loaded import LoadedModel, Slots
 
-pytestmark = pytest.mark.unit
-
 ANSWER = Answer(text="words", finish_reason="stop", prompt_tokens=1, output_tokens=1)
 
 

@@ -3,11 +3,7 @@
 import json
 import logging
 
-import pytest
-
 from clipfleet.logs import JsonFormatter
-
-pytestmark = pytest.mark.unit
 
 
 def line(**fields: object) -> dict[str, object]:

@@ -7,8 +7,6 @@ import pytest
 from clipfleet.errors import MessageInvalid
 from clipfleet.messages import ClipJob, WindowJob
 
-pytestmark = pytest.mark.unit
-
 IDS: dict[str, Any] = {
     "run_id": "20260102-030405-ab12",
     "clip_uuid": "6ba7b810-9dad-51d1-80b4-00c04fd430c8",

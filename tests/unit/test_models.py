@@ -9,8 +9,6 @@ from clipfleet import models
 from clipfleet.models import NEMOTRON_VL_FAMILY, QWEN2_5_VL_FAMILY, QWEN3_VL_FAMILY
 from clipfleet.options import CaptionOptions, EnhanceOptions, Options
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize("model", models.MODELS.values(), ids=lambda model: model.name)
 def test_every_model_is_pinned_to_a_commit(model: models.Model) -> None:

@@ -11,8 +11,6 @@ from clipfleet.store import Store, open_store
 from clipfleet.store.folder import FolderStore
 from clipfleet.store.s3 import S3Store
 
-pytestmark = pytest.mark.unit
-
 
 def open_s3(uri: str, endpoint: str | None = None) -> Store:
     return open_store(

@@ -17,8 +17,6 @@ from clipfleet.flags import each_option, option_flags, read_options
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 
-pytestmark = pytest.mark.unit
-
 # Another value for each option, and whether records made with it differ.
 OTHER: dict[tuple[str, str], tuple[object, bool]] = {
     ("prepare", "sampling_fps"): (1.0, True),

@@ -7,8 +7,6 @@ import pytest
 from producer import pace
 from producer.pace import FIRST, LEAST, Pace
 
-pytestmark = pytest.mark.unit
-
 
 def test_the_bound_doubles_as_long_as_workers_hold_more_than_waits_for_them() -> None:
     bound = Pace(1000)

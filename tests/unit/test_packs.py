@@ -13,8 +13,6 @@ from safetensors.numpy import load, save
 from clipfleet.errors import PackInvalid
 from workers.media.packs import Encoding, Pack
 
-pytestmark = pytest.mark.unit
-
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 LOSSLESS: tuple[Encoding, ...] = ("raw", "zstd")
 

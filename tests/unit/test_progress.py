@@ -7,8 +7,6 @@ import pytest
 from clipfleet.broker import Event
 from producer.progress import Tally, duration
 
-pytestmark = pytest.mark.unit
-
 
 def event(step: str, *, clip: str = "a", start: int = 0, status: str = "ok") -> Event:
     """A step of a window."""

@@ -10,8 +10,6 @@ from clipfleet.errors import UsageError
 from clipfleet.options import CaptionOptions, EnhanceOptions, EnhancePromptVariant, PromptVariant
 from producer.cli import cli
 
-pytestmark = pytest.mark.unit
-
 TRICKY = [r"\d+", r"\1 \g<0>", "{caption}", "{0} {}", "<|im_end|>", "%s", "$1", "a\nb", ""]
 
 

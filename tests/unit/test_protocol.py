@@ -33,13 +33,11 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
 from producer import feed
+from tests.support.records import run_head
 from tests.unit.protocol import Broker, Ending, Message, SteppedStore, Worker
 from tests.unit.protocol_job import LINES, OPTIONS, WORK, cut_clip, faults_of, lost_its_parts
-from tests.unit.records import run_head
 from workers import assemble, parts, prepare
 from workers.context import Context
-
-pytestmark = pytest.mark.unit
 
 SETTINGS = hypothesis.settings(
     max_examples=100,

@@ -2,11 +2,7 @@
 
 import threading
 
-import pytest
-
 from clipfleet.queues import make_app
-
-pytestmark = pytest.mark.unit
 
 
 def test_threads_of_a_worker_share_their_connections_to_the_broker() -> None:

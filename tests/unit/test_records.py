@@ -10,7 +10,7 @@ from clipfleet import keys
 from clipfleet.errors import StoreUnavailable
 from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Stored, done_record
 from clipfleet.store import Store, open_store
-from tests.unit.records import (
+from tests.support.records import (
     CLIP,
     HASH,
     JOB,
@@ -21,8 +21,6 @@ from tests.unit.records import (
     failed,
     previewed,
 )
-
-pytestmark = pytest.mark.unit
 
 STORED: dict[str, Stored] = {
     "record": clip_record(),

@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from workers.repetition import runs_away
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize(
     "text",

@@ -12,10 +12,8 @@ from clipfleet.broker import redact
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
 from producer.report import WINDOWS_SHOWN, clip_table, print_captions
-from tests.unit.records import PLAN, clip_record, completed, previewed
+from tests.support.records import PLAN, clip_record, completed, previewed
 from workers.assemble import build_record
-
-pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize("name", ["car[1080p].mp4", "a[/b].mp4", "[red]x[/red].mp4"])

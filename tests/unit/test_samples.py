@@ -26,8 +26,6 @@ from producer.samples.stage import ANGLE, RADIUS, RGB, VISIBLE, WRAPS, Staged, X
 from producer.samples.words import caption, lively_caption
 from workers.media.windows import split
 
-pytestmark = pytest.mark.unit
-
 WIDTH, HEIGHT = 640, 360
 SECONDS = st.floats(SHORTEST_S, LONGEST_S)
 

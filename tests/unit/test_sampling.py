@@ -10,8 +10,6 @@ from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from producer.sampling import read_part, sample
 
-pytestmark = pytest.mark.unit
-
 CLIPS = [
     ManifestLine(clip_uuid=keys.clip_uuid(source), source=source)
     for source in (f"s3://bucket/{number}.mp4" for number in range(1000))

@@ -17,8 +17,6 @@ from producer.sources import find_clips, local_path, short_name
 from producer.unique import unique
 from producer.variants import Variants
 
-pytestmark = pytest.mark.unit
-
 WEIRD_NAMES = [
     "with space.mp4",
     "hash#tag.mp4",

@@ -1,11 +1,7 @@
 """Counts over a run's clips."""
 
-import pytest
-
 from clipfleet.runs import LOST, Standing, standing
-from tests.unit.records import clip_record
-
-pytestmark = pytest.mark.unit
+from tests.support.records import clip_record
 
 
 def test_a_clip_without_a_record_is_missing() -> None:

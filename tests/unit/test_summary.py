@@ -5,9 +5,7 @@ from itertools import pairwise
 import pytest
 
 from producer.summary import Lengths, Summary
-from tests.exported_run import done_record
-
-pytestmark = pytest.mark.unit
+from tests.support.exported_run import done_record
 
 
 def _lengths(*words: int) -> Lengths:

@@ -12,8 +12,6 @@ from clipfleet.settings import read_settings
 from workers import app
 from workers.context import Context
 
-pytestmark = pytest.mark.unit
-
 
 class Counts:
     """A broker that has seen the task begun again once."""

@@ -25,8 +25,6 @@ from producer.tables import Table, is_table
 from producer.text_rows import MAX_LINE_BYTES
 from producer.variants import Variants
 
-pytestmark = pytest.mark.unit
-
 CLIP = "s3://bucket/a.mp4"
 
 

@@ -6,8 +6,6 @@ import pytest
 
 from workers.media import timeline
 
-pytestmark = pytest.mark.unit
-
 MS = Fraction(1, 1000)
 
 

@@ -10,8 +10,6 @@ from clipfleet import keys
 from clipfleet.records import ManifestLine
 from producer.unique import unique
 
-pytestmark = pytest.mark.unit
-
 
 def clip(number: int, **more: object) -> ManifestLine:
     source = f"s3://bucket/{number}.mp4"

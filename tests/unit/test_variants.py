@@ -8,8 +8,6 @@ from clipfleet.options import CaptionOptions, EnhanceOptions, Options, PrepareOp
 from clipfleet.records import ManifestLine
 from producer.variants import Variants
 
-pytestmark = pytest.mark.unit
-
 BASE = Options(
     prepare=PrepareOptions(window_size=100),
     caption=CaptionOptions(model_variant="mini", prompt_text="Ours."),

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from workers.media import windows
 
-pytestmark = pytest.mark.unit
-
 LIMIT = st.integers(4, 100_000)  # what the options take for window size and threshold
 FRAMES = st.integers(0, 1_000_000)
 

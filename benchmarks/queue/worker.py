@@ -1,0 +1,50 @@
+"""A worker whose steps do nothing but send on, say so and end: what `benchmarks.queue` measures.
+
+All around the steps is the worker's own: `python -m benchmarks.queue.worker QUEUE`.
+"""
+
+import sys
+from typing import Any
+
+from clipfleet import keys
+from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
+from clipfleet.records import Status
+from tests.support.records import clip_record
+from workers import app, cli, loading
+
+WINDOWS = [(0, 255), (256, 399)]
+
+
+def main() -> None:
+    """Run it."""
+    (queue,) = sys.argv[1:]
+    own = app._step
+
+    def step(context: Any, celery: Any, of: str) -> tuple[Any, app.Step]:
+        message, _ = own(context, celery, of)
+
+        def prepare(job: Any, given_up: Any) -> None:
+            context.emit(job, step=PREPARE, status=Status.OK, windows=len(WINDOWS))
+            send_windows(celery, job, WINDOWS, previews=True, enhance=False)
+
+        def window(job: Any, given_up: Any) -> str:
+            context.emit(job, step=of, status=Status.OK, start_frame=job.start_frame)
+            return "done"
+
+        def assemble(job: Any, given_up: Any) -> None:
+            record = clip_record(options_hash=job.options_hash)
+            own = {"span_uuid": job.clip_uuid, "run_id": job.run_id, "valid": True}
+            made = record.model_copy(update=own)
+            context.store.put(keys.record(job.clip_uuid), made.to_bytes())
+            context.emit(job, step=ASSEMBLE, status=Status.OK)
+
+        return message, {PREPARE: prepare, ASSEMBLE: assemble}.get(of, window)
+
+    setattr(app, "_step", step)  # noqa: B010
+    loading.load_models = lambda *_, **__: {}
+    sys.argv = ["clipfleet-worker", queue, "--concurrency", "1"]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
