@@ -1,9 +1,14 @@
-# make demo   the whole job on sample clips        make test   all tests
-# make lint   formatter, linter, types, audit      make clean  remove what these made
+# make demo        the whole job on sample clips
+# make test        all tests; KIND=unit|integration|engine|e2e|faults for one kind, ARGS='-k …' for pytest
+# make test-quick  no engine, no S3 server, no whole stack
+# make lint        formatter, linter, types, audit        make clean   remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-engine test-runs lint format bench clean
+# vLLM reads some five thousand modules at each start: to be compiled once, not each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup demo test test-quick lint format bench clean
 
 setup:
 	@$(PYTHON) bootstrap.py
@@ -14,20 +19,13 @@ demo: setup
 	@$(BIN)/clipfleet run demo/clips --out demo/results --enhance-captions \
 		--captioning-algorithm mini --enhance-captions-algorithm mini
 
-# Two at a time: the quick kinds by themselves, then those with an engine or whole runs. 5: no test
-# of these kinds.
 test:
 	@$(PYTHON) bootstrap.py --tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 2 -m "unit or integration" $(ARGS) || [ $$? -eq 5 ]
-	@$(MAKE) --no-print-directory --jobs=2 test-engine test-runs
+	@$(BIN)/python -m tests $(KIND:%=--kind %) $(ARGS)
 
-test-engine:
-	@$(BIN)/python -m pytest -m engine $(ARGS) || [ $$? -eq 5 ]
-
-test-runs:
-	@$(BIN)/python -m pytest -m "not unit and not integration and not engine" $(ARGS) \
-		|| [ $$? -eq 5 ]
+test-quick: setup
+	@$(BIN)/python -m tests --quick $(ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -43,4 +41,4 @@ bench: setup
 	@$(BIN)/python -m benchmarks.end_to_end
 
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv .cache demo build dist

@@ -1,37 +1,68 @@
-"""What tests of every kind share."""
+"""What tests of every kind share. A test's kind is the folder that it lies in."""
 
+import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis  # noqa: F401
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.broker import BrokerServer
 from tests.support.cli import Cli
+from tests.support.durations import CPU_S, KINDS, Recorder, kind_of, longest_first, unit_of
 from tests.support.priority import be_ordinary
-from tests.support.s3_server import INSTALL, S3Server, missing_binaries
+from tests.support.s3_server import S3Server
+from tests.support.s3_shared import shared_server
 from tests.support.small_fleet import SmallFleet
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-KINDS = ("unit", "integration", "e2e", "faults", "engine")
+CACHE = Path(__file__).parents[1] / ".cache"
+QUICK_KINDS = ("unit", "integration")
+# Who uses one of these starts an S3 server, whole commands, or a fleet of workers.
+NOT_QUICK = {"s3_server", "s3_store", "own_s3_server", "cli", "small_fleet", "bare"}
+
+
+class ByUnit(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands a unit's tests to one process, units in the order that they were collected in."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit:
+    """See `ByUnit`."""
+    return ByUnit(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep how long tests take, in the process that hears of all."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test has one kind; the quick kinds go first.
+    """Mark each test with its kind, and the quick ones; order them by what they took last time."""
+    for item in items:
+        kind = kind_of(item.nodeid)
+        assert kind in KINDS, f"{item.nodeid} lies in no folder of a kind"
+        item.add_marker(kind)
+        if kind in QUICK_KINDS and not _uses(item) & NOT_QUICK:
+            item.add_marker("quick")
+    longest_first(items)
 
-    The engine goes last: with vLLM loaded into this process, CPython 3.11 cannot parse any further
-    module ("AST constructor recursion depth mismatch").
-    """
 
-    def kind(item: pytest.Item) -> int:
-        marks = [k for k in KINDS if item.get_closest_marker(k)]
-        assert len(marks) == 1, f"{item.nodeid} has not one kind but {marks}"
-        return KINDS.index(marks[0])
-
-    items.sort(key=kind)
+def _uses(item: pytest.Item) -> set[str]:
+    """The names of a test's fixtures, those included that a parameter stands for (`store[s3]`)."""
+    names = set(getattr(item, "fixturenames", ()))
+    call = getattr(item, "callspec", None)
+    return names | {f"{value}_{name}" for name, value in (call.params if call else {}).items()}
 
 
 def pytest_runtest_setup() -> None:
@@ -39,19 +70,47 @@ def pytest_runtest_setup() -> None:
     be_ordinary()
 
 
+_cpu_s = 0.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the CPU seconds of each phase, of this process and the children that it has reaped."""
+    global _cpu_s
+    report = yield
+    before, _cpu_s = _cpu_s, sum(os.times()[:4])
+    vars(report)[CPU_S] = _cpu_s - before
+    return report
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server, one for the whole run; take a bucket or a prefix of your own."""
-    if missing := missing_binaries():
-        pytest.fail(f"no {', '.join(missing)} here, which S3 tests need: {INSTALL}", pytrace=False)
-    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+    """A real S3 server, one for all processes of the run; take a bucket or a prefix of your own.
+
+    Whoever kills it or stops it takes `own_s3_server`.
+    """
+    with shared_server(_common(tmp_path_factory) / "s3") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where models are kept: built once for the whole run."""
-    return tmp_path_factory.mktemp("cache")
+def own_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server that no other process uses."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+def _common(factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of all processes of the run."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def cache_dir() -> Path:
+    """Where what is learnt about models is kept, from run to run."""
+    CACHE.mkdir(exist_ok=True)
+    return CACHE / "models"
 
 
 @pytest.fixture

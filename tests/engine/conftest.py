@@ -1,24 +1,16 @@
-"""What engine tests share: one vLLM engine for the whole run, as it takes half a minute to start.
+"""What tests of engines share. vLLM and what it imports warn of much that is theirs to mend."""
 
-Also loads what pytest would load after the tests, when it no longer can: see `tests/conftest.py`.
-"""
-
-from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401
 import pytest
 
 from workers.engines.placeholders import install
-from workers.engines.vllm import VllmEngine
 
 install()
 
 
-@pytest.fixture(scope="session")
-def vllm_mini(cache_dir: Path) -> Iterator[VllmEngine]:
-    """`mini` on vLLM, in float32. `test_vllm_death.py` comes last and kills it."""
-    from tests.support.meaning.engine import mini_engine
-
-    with mini_engine("float32", cache_dir) as engine:
-        yield engine
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Their warnings are no errors."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default"))

@@ -65,12 +65,7 @@ def test_no_command_and_no_log_says_a_secret(scene: Scene) -> None:
 
 
 def test_no_secret_is_in_the_store(scene: Scene, s3_server: S3Server) -> None:
-    store = open_store(
-        f"s3://{BUCKET}",
-        s3_endpoint=s3_server.endpoint,
-        s3_access_key=s3_server.access_key,
-        s3_secret_key=s3_server.secret_key,
-    )
+    store = s3_server.store(f"s3://{BUCKET}")
     objects = {each.key: store.get(each.key) for each in store.list("")}
 
     kinds = {re.sub(r"[0-9a-f-]{36}|[0-9_]{3,}", "…", key) for key in objects}

@@ -21,10 +21,10 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_after_a_storm_every_clip_has_one_whole_record_and_nothing_is_left(
-    s3_server: S3Server, clips: Path, tmp_path: Path
+    own_s3_server: S3Server, clips: Path, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        stormy = campaign(tmp_path, s3_server, disk, Extent(seconds=15), seed=3)
+        stormy = campaign(tmp_path, own_s3_server, disk, Extent(seconds=15), seed=3)
 
     assert not any(stormy.wrong.values()), stormy.wrong
     assert len(stormy.after.records) == 6

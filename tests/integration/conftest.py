@@ -14,16 +14,6 @@ from tests.support.s3_server import S3Server
 BUCKET = "clipfleet-tests"
 
 
-def open_s3(server: S3Server, uri: str, *, endpoint: str | None = None) -> Store:
-    """The store at `uri` on the test server, not prepared."""
-    return open_store(
-        uri,
-        s3_endpoint=endpoint or server.endpoint,
-        s3_access_key=server.access_key,
-        s3_secret_key=server.secret_key,
-    )
-
-
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
     """An empty folder store, prepared."""
@@ -35,7 +25,7 @@ def folder_store(tmp_path: Path) -> Store:
 @pytest.fixture
 def s3_store(s3_server: S3Server) -> Store:
     """An empty store under a prefix of its own in a shared bucket, prepared."""
-    store = open_s3(s3_server, f"s3://{BUCKET}/{uuid.uuid4()}")
+    store = s3_server.store(f"s3://{BUCKET}/{uuid.uuid4()}")
     store.prepare()
     return store
 

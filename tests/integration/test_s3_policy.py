@@ -25,7 +25,6 @@ from producer.feed import Run
 from producer.following import fill
 from producer.plan import Asked, Planned, write_down
 from tests.faults.scripted_worker import load_models
-from tests.integration.conftest import open_s3
 from tests.support import clips
 from tests.support.broker import BrokerServer
 from tests.support.feeding import job_in
@@ -79,7 +78,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
 @pytest.fixture(scope="module")
 def bucket(s3_server: S3Server, broker: BrokerServer) -> Bucket:
     name, raw = (f"{what}-{uuid.uuid4()}" for what in ("results", "raw"))
-    owner, owner_of_clips = (open_s3(s3_server, f"s3://{each}") for each in (name, raw))
+    owner, owner_of_clips = (s3_server.store(f"s3://{each}") for each in (name, raw))
     owner.prepare()
     owner_of_clips.prepare()
     owner_of_clips.put("clip.mp4", clips.encode(60, options={"preset": "ultrafast"}))

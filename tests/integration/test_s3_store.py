@@ -1,13 +1,11 @@
 """What S3 adds to the contract of a store."""
 
-import os
 import socket
 import time
 import traceback
 import urllib.error
 import urllib.request
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -19,7 +17,7 @@ from clipfleet.errors import (
     StoreUnavailable,
 )
 from clipfleet.store import Store, open_store
-from tests.integration.conftest import BUCKET, open_s3
+from tests.integration.conftest import BUCKET
 from tests.support.s3_server import S3Server
 
 
@@ -54,7 +52,7 @@ def set_lifecycle(server: S3Server, bucket: str, rules: str) -> None:
 def test_preparing_makes_the_bucket(s3_server: S3Server) -> None:
     bucket = f"made-{uuid.uuid4()}"
 
-    open_s3(s3_server, f"s3://{bucket}/out").prepare()
+    s3_server.store(f"s3://{bucket}/out").prepare()
 
     assert admin(s3_server).bucket_exists(bucket)
 
@@ -62,8 +60,8 @@ def test_preparing_makes_the_bucket(s3_server: S3Server) -> None:
 def test_preparing_makes_scratch_expire_after_seven_days(s3_server: S3Server) -> None:
     bucket = f"expiring-{uuid.uuid4()}"
 
-    open_s3(s3_server, f"s3://{bucket}/out").prepare()
-    open_s3(s3_server, f"s3://{bucket}").prepare()
+    s3_server.store(f"s3://{bucket}/out").prepare()
+    s3_server.store(f"s3://{bucket}").prepare()
 
     assert lifecycle_rules(s3_server, bucket) == {
         name: f"<Rule><ID>{name}</ID><Filter><Prefix>{prefix}</Prefix></Filter>"
@@ -89,7 +87,7 @@ def test_preparing_keeps_the_rules_of_others(s3_server: S3Server) -> None:
     )
     before = lifecycle_rules(s3_server, bucket)
 
-    open_s3(s3_server, f"s3://{bucket}").prepare()
+    s3_server.store(f"s3://{bucket}").prepare()
 
     after = lifecycle_rules(s3_server, bucket)
     assert after.pop("clipfleet-scratch")
@@ -98,7 +96,7 @@ def test_preparing_keeps_the_rules_of_others(s3_server: S3Server) -> None:
 
 def test_preparing_puts_an_outdated_rule_right(s3_server: S3Server) -> None:
     bucket = f"outdated-{uuid.uuid4()}"
-    store = open_s3(s3_server, f"s3://{bucket}")
+    store = s3_server.store(f"s3://{bucket}")
     store.prepare()
     wanted = lifecycle_rules(s3_server, bucket)
     set_lifecycle(s3_server, bucket, wanted["clipfleet-scratch"].replace(">7<", ">700<"))
@@ -140,7 +138,7 @@ def test_a_refused_port_is_unavailable_within_ten_seconds(s3_server: S3Server) -
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}"
-        store = open_s3(s3_server, "s3://bucket/out", endpoint=endpoint)
+        store = s3_server.store("s3://bucket/out", endpoint=endpoint)
         began = time.monotonic()
 
         with pytest.raises(StoreUnavailable) as error:
@@ -149,39 +147,3 @@ def test_a_refused_port_is_unavailable_within_ten_seconds(s3_server: S3Server) -
     assert time.monotonic() - began < 10
     assert f"s3://bucket/out at {endpoint}: cannot prepare the store" in str(error.value)
     assert "Connection refused; check CLIPFLEET_S3_ENDPOINT" in str(error.value)
-
-
-def test_objects_outlive_a_killed_server(s3_server: S3Server, s3_store: Store) -> None:
-    written = {f"metas/{n}": os.urandom(100_000) for n in range(20)}
-    for key, data in written.items():
-        s3_store.put(key, data)
-
-    s3_server.restart()
-
-    assert {found.key: s3_store.get(found.key) for found in s3_store.list("")} == written
-
-
-def test_a_write_waits_for_a_server_that_is_back_soon(s3_server: S3Server, s3_store: Store) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        s3_server.kill()
-        try:
-            writing = pool.submit(s3_store.put, "a", b"x")
-            time.sleep(0.5)
-        finally:
-            s3_server.restart()
-
-        assert writing.result()
-    assert s3_store.get("a") == b"x"
-
-
-def test_a_server_whose_disk_stood_still_answers_again(
-    s3_server: S3Server, s3_store: Store
-) -> None:
-    """Of the test's server itself: with leases of half a second it sometimes did not."""
-    with ThreadPoolExecutor(24) as pool:
-        for _ in range(3):
-            with s3_server.disk_standing_still():
-                writing = [pool.submit(s3_store.put, f"a/{n}", b"x") for n in range(24)]
-                time.sleep(0.8)
-
-            assert all(one.result(timeout=30) for one in writing)

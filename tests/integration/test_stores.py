@@ -17,7 +17,6 @@ from clipfleet.errors import (
 )
 from clipfleet.store import Store, open_store
 from clipfleet.store.base import PROBE
-from tests.integration.conftest import open_s3
 from tests.support.s3_server import S3Server
 
 MIB = 1024 * 1024
@@ -324,7 +323,7 @@ def test_a_store_can_be_prepared_by_several_workers_at_once(
 ) -> None:
     bucket = f"prepared-{uuid.uuid4()}"
     stores = [open_store(str(tmp_path / "out")) for _ in range(4)]
-    stores += [open_s3(s3_server, f"s3://{bucket}") for _ in range(4)]
+    stores += [s3_server.store(f"s3://{bucket}") for _ in range(4)]
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda store: store.prepare(), stores))
@@ -347,7 +346,7 @@ def test_a_store_that_was_never_made_is_said_to_be_missing(
     store = (
         open_store(str(tmp_path / "nowhere"))
         if kind == "folder"
-        else open_s3(s3_server, "s3://no-such-bucket/out")
+        else s3_server.store("s3://no-such-bucket/out")
     )
 
     with pytest.raises(ObjectMissing):

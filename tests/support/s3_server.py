@@ -5,7 +5,6 @@ kernel to die with the thread that started them. All state lies in one folder.
 """
 
 import contextlib
-import fcntl
 import http.client
 import json
 import os
@@ -14,13 +13,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from clipfleet.store import Store, open_store
 
 BINARIES = (
     "ceph",
@@ -35,7 +35,6 @@ BINARIES = (
 INSTALL = "apt-get update && apt-get install -y --no-install-recommends radosgw ceph-mon ceph-osd"
 
 _START_TIMEOUT_S = 60
-_LOCK_TIMEOUT_S = 1800
 _LOG_TAIL_CHARS = 1500
 
 _CONFIG = """\
@@ -103,7 +102,8 @@ class S3Server:
     """A running server, as a context manager.
 
     The folder is set up on the first start and kept; a later start on it finds everything again,
-    with the first start's credentials. One server a machine at a time: a second waits its turn.
+    with the first start's credentials. Not started, on a folder where one runs, it has its address
+    and can `call`.
 
     Start it from a thread that lives as long as the server must: with that thread it dies.
     """
@@ -137,7 +137,6 @@ class S3Server:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_only_server())
             stack.callback(self._stop)
             self._start()
             self._stack = stack.pop_all()
@@ -150,6 +149,15 @@ class S3Server:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def store(self, uri: str, *, endpoint: str | None = None) -> Store:
+        """The store at `uri` on this server, or reached by another endpoint; not prepared."""
+        return open_store(
+            uri,
+            s3_endpoint=endpoint or self.endpoint,
+            s3_access_key=self.access_key,
+            s3_secret_key=self.secret_key,
+        )
 
     def add_key(self, access_key: str, secret_key: str) -> None:
         """Let in a second pair of keys, with the same rights as the first."""
@@ -303,23 +311,6 @@ class S3Server:
             for log in sorted((self._folder / "log").iterdir())
             if log.is_file()
         )
-
-
-@contextlib.contextmanager
-def _only_server() -> Iterator[None]:
-    """Hold this machine's turn to run a server; the kernel takes it back when the process ends."""
-    path = Path(tempfile.gettempdir()) / f"clipfleet-s3-server-{os.getuid()}.lock"
-    give_up_at = time.monotonic() + _LOCK_TIMEOUT_S
-    with path.open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > give_up_at:
-                    raise RuntimeError(f"another test run holds {path} for too long") from None
-                time.sleep(0.2)
-        yield
 
 
 def _free_port() -> int:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clipfleet.store import open_store
 from tests.support.s3_server import S3Server
 from tests.support.s3_users import add_user
 
@@ -81,12 +80,7 @@ def _name(bucket: str) -> str:
 def apply(done: Setup, server: S3Server) -> None:
     """Make the same buckets and users on the tests' S3 server."""
     for bucket in done.buckets:
-        open_store(
-            f"s3://{bucket}",
-            s3_endpoint=server.endpoint,
-            s3_access_key=server.access_key,
-            s3_secret_key=server.secret_key,
-        ).prepare()
+        server.store(f"s3://{bucket}").prepare()
     for user, password in done.passwords.items():
         policies = [done.policies[name] for name in done.attached[user]]
         add_user(server, access_key=user, secret_key=password, policies=policies)

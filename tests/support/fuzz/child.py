@@ -1,8 +1,8 @@
 """A process that takes thousands of inputs, one after another, and says a line of JSON about each.
 
-`python -m tests.support.fuzz.child clips|texts FOLDER SEED FIRST END`. The clips that it starts from
-lie in the folder, and there it writes each input before it looks at it, so that it can be had if
-the process ends.
+`python -m tests.support.fuzz.child clips|texts FOLDER SEED FIRST END`. The clips that it starts
+from lie in the folder, and there it writes each input before it looks at it, so that it can be had
+if the process ends.
 """
 
 import json

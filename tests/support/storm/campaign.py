@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipfleet.store import Store, open_store
+from clipfleet.store import Store
 from tests.support.broker import BrokerServer
 from tests.support.s3_server import S3Server
 from tests.support.store_proxy import StoreProxy
@@ -91,12 +91,7 @@ def campaign(
 
 def store_of(server: S3Server, seed: int) -> Store:
     """The store of one run, reached without the proxy."""
-    store = open_store(
-        f"s3://chaos/seed-{seed}",
-        s3_endpoint=server.endpoint,
-        s3_access_key=server.access_key,
-        s3_secret_key=server.secret_key,
-    )
+    store = server.store(f"s3://chaos/seed-{seed}")
     store.prepare()
     return store
 

@@ -17,7 +17,7 @@ from clipfleet.errors import (
     RequestTimedOut,
     WindowTooLong,
 )
-from tests.engine.engines import MODEL, openai_engine, transformers_engine
+from tests.support.engines import MODEL, openai_engine, transformers_engine
 from tests.support.meaning.windows import cut_windows
 from workers.engines.base import Answer, Engine, Prompt, Video
 from workers.engines.openai import OpenAIEngine

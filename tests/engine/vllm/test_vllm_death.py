@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from clipfleet.errors import EngineDead
-from tests.engine.test_contract import ask, interrupt, video
+from tests.engine.vllm.test_contract import ask, interrupt, video
 from tests.support.cli import command_line
 from workers.engines.vllm import VllmEngine
 
