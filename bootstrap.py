@@ -4,6 +4,7 @@ Does nothing, at once, when that is done already. Standard library only: it runs
 installed. System packages are installed with apt when root, and named otherwise.
 """
 
+import ast
 import ctypes.util
 import hashlib
 import os
@@ -43,27 +44,58 @@ def main() -> None:
     STAMP.unlink(missing_ok=True)
     if not (VENV / "bin" / "python").exists():
         step("making .venv", [sys.executable, "-m", "venv", str(VENV)])
-    torch_index = cpu_torch() if extra == "cpu" else []
-    what = ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{extra},dev]"]
-    step("installing clipfleet, vLLM and the rest", [*pip(), *torch_index, *what])
+    constraints = ["-c", str(ROOT / "constraints.txt")]
+    pip = [str(VENV / "bin" / "python"), "-m", "pip"]
+    if not (VENV / "bin" / "uv").exists():
+        quiet = ["-qq", "--disable-pip-version-check"]
+        step("installing uv", [*pip, "install", *quiet, *constraints, "uv"])
+    flags, environment = as_pip_is_told(pip)
+    command = [str(VENV / "bin" / "uv"), "pip", "install", "-q"]
+    command += ["--python", str(VENV / "bin" / "python"), *flags, *constraints]
+    title = "installing clipfleet, vLLM and the rest"
+    what = ["-e", f"{ROOT}[{extra},dev]"]
+    if extra == "gpu" or platform.system() == "Darwin":
+        step(title, [*command, *what], environment)
+    else:
+        install_with_cpu_torch(title, [*command, *what, f"{TORCH}+cpu"], environment)
     STAMP.write_text(wanted)
 
 
-def cpu_torch() -> list[str]:
-    """Install a CPU build of torch; returns the pip flags that found it.
-
-    From wherever pip is configured to look, else from PyTorch's own index of CPU builds.
-    """
-    if platform.system() == "Darwin":
-        return []
-    command = [*pip(), f"{TORCH}+cpu"]
+def install_with_cpu_torch(title: str, command: list[str], environment: dict[str, str]) -> None:
+    """Install, with torch's CPU build from where pip is told to look, else from PyTorch's index."""
     try:
-        step("installing torch, CPU build", command, may_fail=True)
-    except subprocess.CalledProcessError:
-        index = ["--extra-index-url", TORCH_CPU_INDEX]
-        step("installing torch from PyTorch's index", [*command, *index])
-        return index
-    return []
+        step(title, command, environment, may_fail=True)
+    except subprocess.CalledProcessError as error:
+        if TORCH.partition("=")[0] not in error.stderr:
+            stop(f"{error.stderr}{title} failed; the same command again goes on from here.")
+        step(f"{title}, torch from PyTorch", [*command, "--index", TORCH_CPU_INDEX], environment)
+
+
+def as_pip_is_told(pip: list[str]) -> tuple[list[str], dict[str, str]]:
+    """What pip's configuration says, which uv does not read: as uv's flags and its environment."""
+    told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True)
+    lines = (line.partition("=") for line in told.stdout.splitlines())
+    values = {name.rpartition(".")[2]: ast.literal_eval(value) for name, _, value in lines}
+    flags = ["--index-strategy", "unsafe-best-match"]  # pip's way with several indexes
+    for name, flag in (
+        ("index-url", "--default-index"),
+        ("extra-index-url", "--index"),
+        ("find-links", "--find-links"),
+        ("trusted-host", "--allow-insecure-host"),
+        ("constraint", "--constraints"),
+    ):
+        flags += [part for value in values.get(name, "").split() for part in (flag, value)]
+    if values.get("no-index") in ("1", "true", "yes", "on"):
+        flags.append("--no-index")
+    environment = dict(os.environ)
+    for name, variables in (
+        ("cert", ["SSL_CERT_FILE"]),
+        ("proxy", ["HTTP_PROXY", "HTTPS_PROXY"]),
+        ("timeout", ["UV_HTTP_TIMEOUT"]),
+    ):
+        for variable in variables if name in values else ():
+            environment.setdefault(variable, values[name])
+    return flags, environment
 
 
 def system_packages(for_tests: bool) -> None:
@@ -100,12 +132,6 @@ def have_ensurepip() -> bool:
     return True
 
 
-def pip() -> list[str]:
-    """The command that installs into .venv."""
-    python = str(VENV / "bin" / "python")
-    return [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-
-
 def fingerprint(extra: str) -> str:
     """Changes when what is to be installed changes."""
     digest = hashlib.sha256(extra.encode())
@@ -140,8 +166,8 @@ def step(
     if done.returncode == 0:
         print(f"{clear}  {title}: {seconds:.0f} s   ", flush=True)
     elif may_fail:
-        print(f"{clear}  {title}: not there   ", flush=True)
-        raise subprocess.CalledProcessError(done.returncode, command)
+        print(f"{clear}  {title}: no   ", flush=True)
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     else:
         print(f"{clear}{done.stdout}{done.stderr}", file=sys.stderr)
         stop(f"{title} failed; the output is above. The same command again goes on from here.")

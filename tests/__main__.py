@@ -44,7 +44,7 @@ def main() -> int:
     began = time.monotonic()
     _adopt_orphans()
     # Short: sockets lie below it, and a socket's path has at most 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="ct"))
+    folder = Path(tempfile.mkdtemp(prefix="t"))
     status, left = 1, ["nothing was looked at"]
     try:
         status = _run(command, folder)
@@ -64,7 +64,9 @@ def main() -> int:
 
 def _run(command: list[str], folder: Path) -> int:
     """Run pytest and reap what it leaves to us; returns its exit status."""
-    pytest = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)})
+    # Two tests at a time, each on a core: more threads would only wait for each other, busily.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "TMPDIR": str(folder)}
+    pytest = subprocess.Popen(command, cwd=ROOT, env=environment)
     give_up_at = float("inf")
     while time.monotonic() < give_up_at:
         try:

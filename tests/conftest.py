@@ -17,6 +17,7 @@ from tests.support.durations import CPU_S, KINDS, Recorder, kind_of, longest_fir
 from tests.support.priority import be_ordinary
 from tests.support.s3_server import S3Server
 from tests.support.s3_shared import shared_server
+from tests.support.samples import copy_samples
 from tests.support.small_fleet import SmallFleet
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
@@ -138,8 +139,6 @@ def small_fleet(cli: Cli, tmp_path: Path) -> Iterator[SmallFleet]:
 @pytest.fixture(scope="session")
 def sample_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clips of one window, two windows, and an extended last window."""
-    from producer.samples import write_samples
-
     folder = tmp_path_factory.mktemp("samples")
-    assert len(list(write_samples(folder, count=3, seed=7))) == 3
+    copy_samples(folder, count=3)
     return folder

@@ -16,14 +16,14 @@ from benchmarks.report import Row, publish
 from clipfleet import prompts
 from clipfleet.records import ClipRecord
 from producer.samples import write_samples
-from tests.support.meaning.engine import LONGEST, PARITY_CLIPS, PARITY_SEED, mini_engine, our_tokens
+from tests.support.meaning.engine import LONGEST, mini_engine, our_tokens
 from tests.support.meaning.reference import Reference
 from tests.support.meaning.score import kept, score
 from tests.support.meaning.windows import cut_windows
 from workers.engines.positions import authors_positions
 from workers.weights import MINI_FOLDER
 
-SEED = 20_261_124
+SEED, PARITY_SEED, PARITY_CLIPS = 20_261_124, 2_718, 12
 
 
 def main() -> None:
@@ -80,7 +80,9 @@ def measure_truth(folder: Path, count: int, sampling_fps: str) -> list[Row]:
 def measure_parity(folder: Path) -> list[Row]:
     """The share of windows whose answers agree in every token, in both precisions."""
     print("comparing with transformers", file=sys.stderr)
-    windows = list(cut_windows(folder / "parity", count=PARITY_CLIPS, seed=PARITY_SEED))
+    windows = list(
+        cut_windows(write_samples(folder / "parity", count=PARITY_CLIPS, seed=PARITY_SEED))
+    )
     rows = [Row("parity/windows", len(windows), "")]
     for dtype in ("float32", "bfloat16"):
         with mini_engine(dtype, folder / "cache") as engine:

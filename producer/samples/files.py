@@ -165,9 +165,28 @@ def _paint_thing(frame: "NDArray[np.uint8]", track: "NDArray[np.float32]") -> No
         track[ANGLE],
         np.float32(1),
     )[..., None]
-    box = np.ix_(rows % height, columns % width)
-    under = frame[box].astype(np.float32)
-    frame[box] = (under + covered * (track[RED : BLUE + 1] - under)).round()
+    for inside, there in _boxes(columns, rows, width, height):
+        under = frame[there].astype(np.float32)
+        frame[there] = (under + covered[inside] * (track[RED : BLUE + 1] - under)).round()
+
+
+def _boxes(
+    columns: "NDArray[np.int64]", rows: "NDArray[np.int64]", width: int, height: int
+) -> "Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]":
+    """The parts of a thing's box that lie together in the frame: there, and where in the frame."""
+    for across, x in _spans(columns, width):
+        for down, y in _spans(rows, height):
+            yield (down, across), (y, x)
+
+
+def _spans(places: "NDArray[np.int64]", length: int) -> Iterator[tuple[slice, slice]]:
+    """Runs of places that stay together once they are taken modulo `length`."""
+    start = 0
+    while start < len(places):
+        first = int(places[start]) % length
+        count = min(len(places) - start, length - first)
+        yield slice(start, start + count), slice(first, first + count)
+        start += count
 
 
 def _encode(path: Path, clip: SampleClip) -> None:

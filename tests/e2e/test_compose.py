@@ -15,10 +15,10 @@ from clipfleet.errors import ExitCode
 from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
-from producer.samples import write_samples
 from tests.support import compose
 from tests.support.meaning.score import kept, score
 from tests.support.s3_server import S3Server
+from tests.support.samples import copy_samples
 
 # Preview frames by window, at one a second: the window's length in seconds, rounded.
 PREVIEW_FRAMES = {
@@ -58,7 +58,7 @@ def fleet(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with five clips: eight windows."""
     folder = tmp_path_factory.mktemp("clips")
-    written = [path.name for path in write_samples(folder, count=5, seed=3)]
+    written = [path.name for path in copy_samples(folder, count=5)]
     assert written == list(PREVIEW_FRAMES)
     return folder
 

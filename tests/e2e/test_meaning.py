@@ -12,15 +12,15 @@ import pytest
 
 from clipfleet import keys
 from clipfleet.records import ClipRecord
-from producer.samples import write_samples
 from producer.samples.reading import judge
 from producer.samples.score import Score
 from tests.e2e.faults_of_meaning import FAULTS
 from tests.support.cli import Cli
 from tests.support.meaning.score import score
+from tests.support.samples import copy_samples
 
 NONE = "none"
-CLIPS, SEED = 12, 31_415
+CLIPS = 12
 ROOT = Path(__file__).parents[2]
 
 
@@ -32,7 +32,7 @@ def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """
     folder = tmp_path_factory.mktemp("meaning")
     truth = folder / NONE
-    assert len(list(write_samples(truth, count=CLIPS, seed=SEED))) == CLIPS
+    assert len(copy_samples(truth, count=CLIPS)) == CLIPS
     faults = {}
     for fault in FAULTS:
         planted = folder / fault.replace(" ", "-")

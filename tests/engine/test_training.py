@@ -199,19 +199,23 @@ def test_frames_drawn_for_training_are_the_files_frames_scaled_down() -> None:
 def test_a_short_training_learns_goes_on_where_it_stopped_and_saves_a_model(
     tmp_path: Path,
 ) -> None:
-    def train(*more: str) -> list[dict[str, Any]]:
-        command = [sys.executable, "-m", "training.mini", "--out", str(tmp_path), "--smoke"]
-        subprocess.run([*command, *more], cwd=ROOT, check=True, capture_output=True)
+    from training.mini import SMOKE, train
+
+    def log() -> list[dict[str, Any]]:
         return [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
 
-    (first,) = train("--stop-after", "0")
+    train(SMOKE, tmp_path, seed=0, stop_after_s=0)
+    (first,) = log()
     assert (first["from"], first["step"]) == (0, 1)
     assert not (tmp_path / "scores.json").exists()
-    first, last = train()
+    train(SMOKE, tmp_path, seed=0)
+    first, last = log()
 
     assert (last["from"], last["step"]) == (1, 20)
     assert last["video"]["loss"] < 6.3, "it began at the logarithm of 791 words, 6.67"
-    assert train() == [first, last], "what is done is not done again"
+    command = [sys.executable, "-m", "training.mini", "--out", str(tmp_path), "--smoke"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert log() == [first, last], "what is done is not done again"
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["step"] == 20
     assert (tmp_path / "model" / "model.safetensors").stat().st_size <= 16 * 2**20

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.samples import write_samples
 from tests.support.s3_server import S3Server
+from tests.support.samples import copy_samples
 from tests.support.storm.campaign import campaign, small_disk
 from tests.support.storm.storm import Extent
 
@@ -16,7 +16,7 @@ from tests.support.storm.storm import Extent
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     folder = tmp_path / "clips"
-    assert len(list(write_samples(folder, count=6, seed=2))) == 6
+    assert len(copy_samples(folder, count=6)) == 6
     return folder
 
 

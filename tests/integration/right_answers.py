@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clipfleet.records import SourceInfo
-from tests.support.corpus import TOPICS
 from tests.support.corpus.answers import answer, is_right
 from tests.support.corpus.case import Case
+from tests.support.corpus.cases import TOPICS
 
 DOCS = Path(__file__).parents[2] / "docs" / "right-answers.md"
 

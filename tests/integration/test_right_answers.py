@@ -14,7 +14,6 @@ import pytest
 from tests.integration import reference
 from tests.integration.right_answers import DOCS, page
 from tests.support import clips
-from tests.support.corpus import CASES
 from tests.support.corpus.answers import (
     Answer,
     CutWindow,
@@ -24,6 +23,7 @@ from tests.support.corpus.answers import (
     number_in,
 )
 from tests.support.corpus.case import Case
+from tests.support.corpus.cases import CASES
 
 # Containers round times to their own ticks: Matroska and flv to 1 ms.
 TICK_S = 0.0011

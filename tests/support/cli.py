@@ -41,7 +41,7 @@ class Cli:
 
     def __init__(self, cache: Path) -> None:
         # Short: vLLM's sockets lie below it, and a socket's path has at most 107 characters.
-        self.temp = Path(tempfile.mkdtemp(prefix="cft-"))
+        self.temp = Path(tempfile.mkdtemp(prefix="c"))
         self.home = self.temp / "home"
         self.tmp = self.temp / "a tmp"  # with a space: some are
         self.work = self.temp / "work"

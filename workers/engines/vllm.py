@@ -52,11 +52,22 @@ GPU_ARGUMENTS: Mapping[str, Any] = {
 }
 
 
+def _cpu_arguments() -> dict[str, Any]:
+    """The model in the engine's own process: vLLM's default gives it one more, and waits busily.
+
+    On two cores `mini` is ready after 14 s in place of 21, in 0.7 GB less, and answers 1.6 times as
+    many windows, token for token the same.
+    """
+    from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+    return {"distributed_executor_backend": UniProcExecutor}
+
+
 def prepare_process(scratch: Path, cache: Path) -> None:
     """Set this process up, and through its environment those it starts, to import vLLM.
 
-    vLLM leaves its sockets behind in `scratch`, which is the caller's to remove; what it learns
-    about models goes to `cache`.
+    vLLM leaves its sockets and other files behind in `scratch`, which is the caller's to remove;
+    what it learns about models goes to `cache`.
     """
     from workers.engines.placeholders import install
 
@@ -64,6 +75,7 @@ def prepare_process(scratch: Path, cache: Path) -> None:
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ[plugin.ENABLED] = "1"
+    os.environ["TMPDIR"] = str(scratch)  # for a file by which its processes meet
     os.environ.setdefault("VLLM_RPC_BASE_PATH", str(scratch))
     os.environ.setdefault("VLLM_CACHE_ROOT", str(cache))
     site = str(Path(__file__).parent / "site")
@@ -101,7 +113,7 @@ class VllmEngine(Engine):
         """
         self._model = model
         on_gpu = _check_machine(model, fp8=fp8)
-        self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-engine-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-")  # short: sockets
         prepare_process(Path(self._scratch.name), cache_dir / "vllm")
         import vllm
 
@@ -133,6 +145,8 @@ class VllmEngine(Engine):
             wanted["gpu_memory_utilization"] = gpu_memory_share
             wanted["tensor_parallel_size"] = gpus
             wanted |= GPU_ARGUMENTS
+        else:
+            wanted |= _cpu_arguments()
         try:
             self._llm = self._call(_start(wanted | dict(arguments or {}))).result()
             self._chat = Chat(model, weights)

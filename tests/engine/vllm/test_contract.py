@@ -19,6 +19,7 @@ from clipfleet.errors import (
 )
 from tests.support.engines import MODEL, openai_engine, transformers_engine
 from tests.support.meaning.windows import cut_windows
+from tests.support.samples import copy_samples
 from workers.engines.base import Answer, Engine, Prompt, Video
 from workers.engines.openai import OpenAIEngine
 from workers.engines.vllm import VllmEngine
@@ -73,7 +74,7 @@ def test_an_odd_number_of_frames_ends_with_the_last_one_twice(engine: Engine) ->
 
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
-    return list(cut_windows(tmp_path_factory.mktemp("windows"), count=2, seed=99))[:4]
+    return list(cut_windows(copy_samples(tmp_path_factory.mktemp("windows"), count=2)))[:4]
 
 
 @pytest.fixture(scope="module")

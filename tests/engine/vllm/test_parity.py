@@ -3,9 +3,10 @@
 import pytest
 
 from clipfleet import prompts
-from tests.support.meaning.engine import LONGEST, PARITY_CLIPS, PARITY_SEED, our_tokens
+from tests.support.meaning.engine import LONGEST, our_tokens
 from tests.support.meaning.reference import Reference
 from tests.support.meaning.windows import cut_windows
+from tests.support.samples import copy_samples
 from workers.engines.base import Video
 from workers.engines.positions import authors_positions
 from workers.engines.vllm import VllmEngine
@@ -16,9 +17,7 @@ QUESTION = prompts.CAPTION["default"]
 
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
-    return list(
-        cut_windows(tmp_path_factory.mktemp("parity"), count=PARITY_CLIPS, seed=PARITY_SEED)
-    )
+    return list(cut_windows(copy_samples(tmp_path_factory.mktemp("parity"), count=12)))
 
 
 def test_every_token_is_the_same_in_float32(windows: list[Video], vllm_mini: VllmEngine) -> None:

@@ -21,9 +21,9 @@ from clipfleet.options import (
 from clipfleet.queues import CAPTION
 from clipfleet.records import Completion, Status
 from clipfleet.settings import read_settings
-from producer.samples import write_samples
 from producer.samples.reading import judge, read_facts
 from producer.samples.score import Score
+from tests.support.samples import copy_samples
 from workers.caption import caption
 from workers.context import Context
 from workers.engines.base import Answer, Engine, Prompt
@@ -33,7 +33,7 @@ from workers.loaded import LoadedModel, Slots
 from workers.media import onepass
 from workers.parts import write_part
 
-CLIPS, SEED = 6, 4711
+CLIPS = 6
 OPTIONS = Options(
     prepare=PrepareOptions(generate_previews=False),
     caption=CaptionOptions(model_variant="mini", generate_stage2_caption=True),
@@ -90,7 +90,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     context.store.prepare()
     context.store.put(keys.run_options("r"), OPTIONS.model_dump_json().encode())
     jobs, truth = [], []
-    for path in write_samples(folder / "clips", count=CLIPS, seed=SEED):
+    for path in copy_samples(folder / "clips", count=CLIPS):
         scenes = json.loads(path.with_suffix(".json").read_text())["scenes"]
         for window in cut(path):
             span = (window.plan.start_frame, window.plan.end_frame)

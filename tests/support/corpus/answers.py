@@ -19,8 +19,8 @@ from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, WindowPlan
 from tests.integration import reference
 from tests.support import clips
-from tests.support.corpus import CASES
 from tests.support.corpus.case import Case
+from tests.support.corpus.cases import CASES
 from tests.support.corpus.planes import Image
 from workers.media import onepass
 

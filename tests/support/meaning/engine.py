@@ -13,7 +13,6 @@ from workers.engines.base import Prompt, Video
 from workers.engines.vllm import VllmEngine
 from workers.weights import MINI_FOLDER
 
-PARITY_SEED, PARITY_CLIPS = 2_718, 12
 LONGEST = 80  # tokens
 
 

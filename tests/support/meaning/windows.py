@@ -1,11 +1,10 @@
 """Windows of sample clips as the caption worker gets them: encoded, decoded, cut, sampled."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from clipfleet import models
 from clipfleet.options import PrepareOptions, PreviewOptions
-from producer.samples import write_samples
 from workers.caption import window_video
 from workers.engines.base import Video
 from workers.media import onepass
@@ -15,9 +14,9 @@ from workers.media import onepass
 SAMPLING_FPS = (2.0, 1.6, 3.0, 4.0)
 
 
-def cut_windows(folder: Path, *, count: int, seed: int) -> Iterator[Video]:
-    """Every window of `count` clips, each clip sampled at each of the rates."""
-    for path in write_samples(folder, count=count, seed=seed):
+def cut_windows(clips: Iterable[Path]) -> Iterator[Video]:
+    """Every window of these clips, each clip sampled at each of the rates."""
+    for path in clips:
         for fps in SAMPLING_FPS:
             cut: list[onepass.Window] = []
             prepare = PrepareOptions(sampling_fps=fps, generate_previews=False)
