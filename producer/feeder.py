@@ -5,12 +5,12 @@ the broker holds no message is looked up, and fed again if it is not done. A fee
 anywhere.
 """
 
-import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from clipfleet.broker import Broker, Event
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import SourceUnreadable, StoreError
 from clipfleet.feedboard import FeedBoard, FeederBeat, feeders
 from clipfleet.queues import PREPARE
@@ -60,8 +60,8 @@ class Watcher(Protocol):
 class _InFlight:
     found: Found
     shard: Shard
-    heard_at: float = field(default_factory=time.monotonic)
-    looked_at: float = field(default_factory=time.monotonic)
+    heard_at: float
+    looked_at: float
     feeds: int = 1
 
 
@@ -78,21 +78,28 @@ class Feeder:
         lease_s: float,
         pace: Pace,
         fatal: Collection[str] = (),
+        clock: Clock = SYSTEM,
     ) -> None:
         """Trouble that workers wait out is only said, unless its name is in `fatal`: then `step`
         raises `NeedsAPerson`.
         """
         self._app, self._broker, self._run, self._watcher = app, broker, run, watcher
         self._lease_s, self._pace, self._fatal = lease_s, pace, fatal
+        self._clock = clock
         self._look_s = lease_s / 2
         self._board = FeedBoard(broker, run.head, lease_s=lease_s)
-        self._shards = Shards(run, self._board, look_every_s=lease_s / 2)
+        self._shards = Shards(run, self._board, look_every_s=lease_s / 2, clock=clock)
         self._state = RunState()
         self.held = ""  # why nothing is fed, if nothing is
         self._flying: dict[str, _InFlight] = {}
         self._after: str | None = None
-        self._rate = Rate()
-        self._times = {"orders": 0.0, "claims": 0.0, "silent": time.monotonic(), "others": 0.0}
+        self._rate = Rate(clock)
+        self._times = {
+            "orders": 0.0,
+            "claims": 0.0,
+            "silent": self._clock.monotonic(),
+            "others": 0.0,
+        }
         self._began = self._met = False
         self._said: set[str] = set()
 
@@ -147,7 +154,7 @@ class Feeder:
             more = self._shards.loading or self._shards.waiting
             if self.held or not more or len(self._flying) >= self._pace.limit:
                 return len(self._flying)
-            time.sleep(0.01)
+            self._clock.sleep(0.01)
 
     def close(self) -> None:
         """Let others go on at once. A broker that is away just now is no error."""
@@ -186,13 +193,13 @@ class Feeder:
             self._met = False
             return
         fed: dict[int, int] = {}
-        until = time.monotonic() + BEAT_S  # claims and orders do not wait for longer
+        until = self._clock.monotonic() + BEAT_S  # claims and orders do not wait for longer
         try:
             for shard in list(self._shards.open.values()):
                 while (
                     shard.waiting
                     and len(self._flying) < self._pace.limit
-                    and time.monotonic() < until
+                    and self._clock.monotonic() < until
                 ):
                     place, found = shard.waiting[0]
                     self._feed_first(shard, found)
@@ -213,10 +220,14 @@ class Feeder:
             return
         if found.redo:
             self._run.clear_scratch(found.line)
-        clip = _InFlight(found=found, shard=shard)
+        clip = self._begin(found, shard)
         if self._feed(clip):
             shard.flying += 1
             self._flying[found.line.clip_uuid] = clip
+
+    def _begin(self, found: Found, shard: Shard) -> _InFlight:
+        now = self._clock.monotonic()
+        return _InFlight(found=found, shard=shard, heard_at=now, looked_at=now)
 
     def _feed(self, clip: _InFlight) -> bool:
         """Put the clip on the queue; False, and it is given up, where it cannot be read here."""
@@ -245,7 +256,7 @@ class Feeder:
                 shard.standing += Standing(clips=1)
             elif place < opened.fed:
                 shard.flying += 1
-                self._flying[line.clip_uuid] = _InFlight(found=found, shard=shard)
+                self._flying[line.clip_uuid] = self._begin(found, shard)
             else:
                 shard.waiting.append((place, found))
         self._shards.end_if_over(shard)
@@ -262,7 +273,7 @@ class Feeder:
         assert self._after is not None
         run_id = self._run.run_id
         pause_s = min(wait_s, PAUSE_S)
-        time.sleep(pause_s)
+        self._clock.sleep(pause_s)
         missed = self._broker.missed_events(run_id, self._after) if self._after != "0" else False
         for event_id, event in self._broker.events(run_id, self._after, wait_s=wait_s - pause_s):
             self._after = event_id
@@ -276,7 +287,7 @@ class Feeder:
         clip = self._flying.get(event.clip_uuid)
         if clip is None:
             return
-        clip.heard_at = time.monotonic()
+        clip.heard_at = self._clock.monotonic()
         if event.status == "waiting":
             self.say_once(event.message)
             return
@@ -285,7 +296,7 @@ class Feeder:
             self._finish(clip, self._run.look(clip.found.line))
 
     def _finish_those_done(self, clips: list[_InFlight]) -> None:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         found = self._run.look_up(clip.found.line for clip in clips)
         for clip, each in zip(clips, found, strict=True):
             clip.looked_at = now
@@ -316,7 +327,7 @@ class Feeder:
 
     def _look_at_silent(self) -> None:
         """Look clips up that nothing was heard of, and feed those that are lost again."""
-        now, silent_s = time.monotonic(), 2 * self._lease_s
+        now, silent_s = self._clock.monotonic(), 2 * self._lease_s
         due = [c for c in self._flying.values() if now - max(c.heard_at, c.looked_at) >= silent_s]
         if not due:
             return
@@ -333,7 +344,7 @@ class Feeder:
 
     def _feed_again(self, clip: _InFlight, *, counted: bool) -> None:
         if clip.feeds < MAX_FEEDS:
-            clip.heard_at = time.monotonic()
+            clip.heard_at = self._clock.monotonic()
             clip.feeds += counted
             if not self._feed(clip):
                 self._land(clip, Standing())
@@ -366,7 +377,7 @@ class Feeder:
         )
 
     def _is_due(self, what: str, every_s: float) -> bool:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self._times[what] < every_s:
             return False
         self._times[what] = now

@@ -1,11 +1,11 @@
 """Following a run to its end: what people see meanwhile, and what they are told of it then."""
 
-import time
 from collections.abc import Callable, Collection
 
 from rich.console import Console
 
 from clipfleet.broker import Broker, Event
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, ExitCode, StoreError
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
@@ -137,14 +137,14 @@ def fill(
             except (BrokerError, StoreError):
                 if not wait_s:
                     raise
-                time.sleep(wait_s)
+                SYSTEM.sleep(wait_s)
         return screen.counts, flying, feeder.held
     finally:
         feeder.close()
         broker.close()
 
 
-def patiently(feeder: Feeder, *, wait_s: float = STEP_S) -> bool:
+def patiently(feeder: Feeder, *, wait_s: float = STEP_S, clock: Clock = SYSTEM) -> bool:
     """A step of the feeder, what passes said and waited for; whether the run is over."""
     try:
         return feeder.step(wait_s=wait_s)
@@ -152,7 +152,7 @@ def patiently(feeder: Feeder, *, wait_s: float = STEP_S) -> bool:
         raise
     except (BrokerError, StoreError) as error:
         feeder.say_once(f"waiting: {error}")
-        time.sleep(0.5)
+        clock.sleep(0.5)
         return False
 
 
@@ -166,7 +166,7 @@ class _WorkerWatch:
 
     def line(self) -> str:
         """What to show beside the bars."""
-        now = time.monotonic()
+        now = SYSTEM.monotonic()
         if now - self._looked_at > 1.0:
             self._looked_at = now
             try:

@@ -5,7 +5,7 @@ several times as many wait, fewer. Runs that share a fleet see the same queues: 
 steps and shrink by the same share, and so come to have as much in flight as one another.
 """
 
-import time
+from clipfleet.clock import SYSTEM, Clock
 
 STEP_S = 5.0
 LEAST = 16
@@ -18,19 +18,19 @@ _SHRINK = 0.8
 class Pace:
     """A bound on clips in flight, from `FIRST` on, between `LEAST` and `most`."""
 
-    def __init__(self, most: int = DEFAULT_MOST) -> None:
-        self.most = most
+    def __init__(self, most: int = DEFAULT_MOST, *, clock: Clock = SYSTEM) -> None:
+        self.most, self._clock = most, clock
         self.limit = min(FIRST, most)
         self._starting = True  # doubles until there is once too much
-        self._next_at = time.monotonic() + STEP_S
+        self._next_at = self._clock.monotonic() + STEP_S
 
     def due(self) -> bool:
         """Whether it is time to look at the queues."""
-        return time.monotonic() >= self._next_at
+        return self._clock.monotonic() >= self._next_at
 
     def adapt(self, *, waiting: int, held: int, met: bool) -> None:
         """Move the bound by messages that wait and that workers hold; one not met is not raised."""
-        self._next_at = time.monotonic() + STEP_S
+        self._next_at = self._clock.monotonic() + STEP_S
         if waiting > max(3 * held, FIRST):
             self._starting = False
             self.limit = max(min(LEAST, self.most), int(self.limit * _SHRINK))

@@ -1,6 +1,5 @@
 """How far a run is, counted from what workers say; and the same for people to watch."""
 
-import time
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +15,7 @@ from rich.progress import (
 from rich.text import Text
 
 from clipfleet.broker import Event
+from clipfleet.clock import SYSTEM, Clock
 from producer.sources import printable
 
 
@@ -31,8 +31,11 @@ class Tally:
     steps: dict[str, int] = field(
         default_factory=lambda: {"caption": 0, "enhance": 0, "preview": 0}
     )
-    started_at: float = field(default_factory=time.monotonic)
+    clock: Clock = SYSTEM
     _seen: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._started_at = self.clock.monotonic()
 
     @property
     def todo(self) -> int:
@@ -64,7 +67,7 @@ class Tally:
 
     def clips_per_s(self) -> float:
         """Clips finished a second, since the run began."""
-        return self.finished / max(time.monotonic() - self.started_at, 1e-9)
+        return self.finished / max(self.clock.monotonic() - self._started_at, 1e-9)
 
     def seconds_left(self) -> float | None:
         """Seconds to the end at the rate so far; None before the first clip is done."""
@@ -134,7 +137,7 @@ class View:
         tally = self._tally
         counts = ", ".join(f"{tally.steps[s]} {self._names[s]}" for s in self._steps)
         text = f"{tally.finished}/{tally.todo} clips, {tally.windows} windows, {counts}"
-        now = time.monotonic()
+        now = tally.clock.monotonic()
         if now - self._last_line >= self._quiet_s and (text, status) != self._last_said:
             self._console.print(f"  {text}; {note or status}", highlight=False, soft_wrap=True)
             self._last_line, self._last_said = now, (text, status)

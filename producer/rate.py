@@ -1,7 +1,8 @@
 """How fast clips and windows are done, of late."""
 
-import time
 from collections import deque
+
+from clipfleet.clock import SYSTEM, Clock
 
 SPAN_S = 60.0
 
@@ -9,14 +10,15 @@ SPAN_S = 60.0
 class Rate:
     """Counts over the last minute, or since the beginning where that is less."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
+        self._began = self._clock.monotonic()
         self._noted: deque[tuple[float, int]] = deque()
         self._windows = 0
 
     def note(self, *, windows: int) -> None:
         """A clip of so many windows is done."""
-        self._noted.append((time.monotonic(), windows))
+        self._noted.append((self._clock.monotonic(), windows))
         self._windows += windows
         self._forget()
 
@@ -31,9 +33,9 @@ class Rate:
         return self._windows / self._span_s()
 
     def _span_s(self) -> float:
-        return min(SPAN_S, max(1.0, time.monotonic() - self._began))
+        return min(SPAN_S, max(1.0, self._clock.monotonic() - self._began))
 
     def _forget(self) -> None:
-        oldest = time.monotonic() - SPAN_S
+        oldest = self._clock.monotonic() - SPAN_S
         while self._noted and self._noted[0][0] < oldest:
             self._windows -= self._noted.popleft()[1]

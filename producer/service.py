@@ -3,11 +3,11 @@
 import contextlib
 import logging
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clipfleet.broker import Broker, Event
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
 from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
@@ -54,7 +54,8 @@ class _Fed:
 class Service:
     """Feeds a store's runs."""
 
-    def __init__(self, settings: Settings, *, in_flight: int | None) -> None:
+    def __init__(self, settings: Settings, *, in_flight: int | None, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
         url = settings.broker.get_secret_value()
         self._settings, self._in_flight = settings, in_flight
         self._store = settings.open_store(settings.store)
@@ -68,13 +69,15 @@ class Service:
         """Feed until all runs are at their end; with `following`, for ever."""
         try:
             while True:
-                if time.monotonic() - self._looked_at >= LOOK_S:
-                    with _waiting("the store"):
+                if self._clock.monotonic() - self._looked_at >= LOOK_S:
+                    with self._waiting("the store"):
                         self._look_for_runs()
-                        self._looked_at = time.monotonic()
+                        self._looked_at = self._clock.monotonic()
                 for fed in list(self._fed.values()):
                     try:
-                        over = patiently(fed.feeder, wait_s=0.25 / len(self._fed))
+                        over = patiently(
+                            fed.feeder, wait_s=0.25 / len(self._fed), clock=self._clock
+                        )
                     except UsageError as error:  # a list that is damaged ends no other run
                         self._pass_over(fed.head, str(error))
                         self._let_go(fed)
@@ -84,7 +87,7 @@ class Service:
                 if not self._fed:
                     if not following and self._looked_at:
                         return
-                    time.sleep(LOOK_S)
+                    self._clock.sleep(LOOK_S)
         finally:
             for fed in self._fed.values():
                 fed.feeder.close()
@@ -128,7 +131,8 @@ class Service:
             Run(head=head, store=self._store),
             _Log(head.run_id),
             lease_s=self._settings.lease_s,
-            pace=Pace(self._in_flight or DEFAULT_MOST),
+            pace=Pace(self._in_flight or DEFAULT_MOST, clock=self._clock),
+            clock=self._clock,
         )
         self._fed[head.run_id] = _Fed(head, feeder)
         log.info(
@@ -154,11 +158,10 @@ class Service:
         fed.feeder.close()
         del self._fed[fed.head.run_id]
 
-
-@contextlib.contextmanager
-def _waiting(on: str) -> Iterator[None]:
-    try:
-        yield
-    except (BrokerError, StoreError) as error:
-        log.warning("waiting for %s: %s", on, error, extra={"action": "feed_waiting"})
-        time.sleep(0.5)
+    @contextlib.contextmanager
+    def _waiting(self, on: str) -> Iterator[None]:
+        try:
+            yield
+        except (BrokerError, StoreError) as error:
+            log.warning("waiting for %s: %s", on, error, extra={"action": "feed_waiting"})
+            self._clock.sleep(0.5)

@@ -4,12 +4,12 @@ A shard is fed by whoever has its claim. Once all of its clips are done, what ca
 written, and nobody looks at them again.
 """
 
-import time
 from bisect import bisect_left
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
 from clipfleet.feedboard import FeedBoard
 from clipfleet.runs import Standing, standing
@@ -56,8 +56,10 @@ class Opened:
 class Shards:
     """A run's shards as one feeder has them. All raise `BrokerError` and `StoreError`."""
 
-    def __init__(self, run: Run, board: FeedBoard, *, look_every_s: float) -> None:
-        self._run, self._board = run, board
+    def __init__(
+        self, run: Run, board: FeedBoard, *, look_every_s: float, clock: Clock = SYSTEM
+    ) -> None:
+        self._run, self._board, self._clock = run, board, clock
         self._look_every_s, self._looked_at = look_every_s, 0.0
         self.open: dict[int, Shard] = {}
         self.total = Standing()  # of those that are done
@@ -116,7 +118,7 @@ class Shards:
 
     def _begin_next(self) -> bool:
         """Claim a shard and have it looked up; False: there is none."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._left is None or (not self._left and now - self._looked_at >= self._look_every_s):
             every = range(self._run.head.shards)
             left = [n for n in every if n not in self._done and n not in self.open]

@@ -9,7 +9,7 @@ from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.runs import Standing
 from producer import manifest, pace
-from producer.feeder import Feeder
+from producer.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
 from tests.support.feeding import OPTIONS, Scene, lines, record_of, step_until, steps
 
 
@@ -33,9 +33,8 @@ def test_no_more_clips_are_in_flight_than_asked_for_and_all_come_to_their_end(
 
 
 def test_a_fleet_that_ends_clips_all_the_time_is_given_more_of_them(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
-    monkeypatch.setattr(pace, "STEP_S", 0.1)
     scene.write(lines(1000))
     feeder, _ = scene.feeder(in_flight=500)
     assert most_waiting(scene, feeder) > 2 * pace.FIRST
@@ -86,11 +85,7 @@ def test_a_clip_whose_message_was_lost_is_fed_again(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "beside", [0, 1], ids=["with nothing left to prepare", "beside a busy run"]
 )
-def test_on_a_shared_fleet_a_lost_clip_is_fed_again(
-    scene: Scene, beside: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("producer.feeder.SILENT_S", 3.0)
-    monkeypatch.setattr("producer.feeder.SILENT_BESIDE_OTHERS_S", 6.0)
+def test_on_a_shared_fleet_a_lost_clip_is_fed_again(scene: Scene, beside: int) -> None:
     scene.write(lines(1))
     scene.write(lines(2, of="b"), "other")
     feeder, _ = scene.feeder()
@@ -100,11 +95,14 @@ def test_on_a_shared_fleet_a_lost_clip_is_fed_again(
     step_until(other, lambda: scene.waiting() == 2)
     if not beside:
         scene.broker.client.rename(PREPARE, "caption")
+    scene.clock.sleep(0.9 * SILENT_S)
     steps(feeder, for_s=2)
     assert scene.waiting() == 2 * beside, "so soon it may only be slow"
+    scene.clock.sleep(0.2 * SILENT_S)
     if beside:
         steps(feeder, for_s=2)
         assert scene.waiting() == 2, "it may be behind the other run's"
+        scene.clock.sleep(SILENT_BESIDE_OTHERS_S)
     step_until(feeder, lambda: scene.waiting() > 2 * beside)
 
 

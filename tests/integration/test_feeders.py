@@ -211,7 +211,7 @@ def test_feeders_say_how_it_goes(scene: Scene) -> None:
     scene.write(lines(20))
     feeder, _ = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    time.sleep(LEASE_S / 2)
+    scene.clock.sleep(LEASE_S / 2)
     feeder.step(wait_s=0.01)
     (beat,) = feedboard.feeders(scene.broker)
     assert (beat.run_id, beat.in_flight, beat.hungry) == ("r1", 5, True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,13 @@ from producer.feed import Run
 from producer.feeder import Feeder
 from producer.pace import Pace
 from tests.support.broker import BrokerServer
+from tests.support.clock import ManualClock
 from tests.support.records import clip_record
 
 OPTIONS = Options()
-LEASE_S = 1.0
+# A claim in the broker lives so long by the broker's own clock, which no test moves.
+LEASE_S = 0.5
+WAIT_S = 0.05  # for news, in each step: it passes on the scene's clock, at once
 
 
 def lines(count: int, *, of: str = "a") -> list[ManifestLine]:
@@ -67,6 +71,7 @@ class Scene:
         self.broker = Broker(server.url)
         self._app = make_app(server.url, lease_s=LEASE_S)
         self.feeders: list[Feeder] = []
+        self.clock = ManualClock()
 
     def write(self, clips: list[ManifestLine], run_id: str = "r1", **more: Any) -> RunHead:
         self.head = manifest.write_run(self.store, run_id, OPTIONS, clips, **more)
@@ -77,7 +82,15 @@ class Scene:
     ) -> tuple[Feeder, Watcher]:
         watcher = Watcher()
         run = Run(head=manifest.read_head(self.store, run_id), store=self.store)
-        made = Feeder(self._app, self.broker, run, watcher, lease_s=lease_s, pace=Pace(in_flight))
+        made = Feeder(
+            self._app,
+            self.broker,
+            run,
+            watcher,
+            lease_s=lease_s,
+            pace=Pace(in_flight, clock=self.clock),
+            clock=self.clock,
+        )
         self.feeders.append(made)
         return made, watcher
 
@@ -111,17 +124,16 @@ def job_in(message: str | bytes) -> dict[str, Any]:
 
 
 def step_until(feeder: Feeder, what: Callable[[], object], *, within_s: float = 20) -> bool:
-    """Step until something holds; whether the run was over before."""
+    """Step until something holds, for so long by the true time; whether the run was over before."""
     deadline = time.monotonic() + within_s
     while not what():
         assert time.monotonic() < deadline, "it did not come to that"
-        if feeder.step(wait_s=0.05):
+        if feeder.step(wait_s=WAIT_S):
             return True
     return False
 
 
 def steps(feeder: Feeder, *, for_s: float) -> None:
-    """Step for a while, in which the run must not come to its end."""
-    end = time.monotonic() + for_s
-    while time.monotonic() < end:
-        assert not feeder.step(wait_s=0.05)
+    """Step for a while by the scene's clock, in which the run must not come to its end."""
+    for _ in range(math.ceil(for_s / WAIT_S)):
+        assert not feeder.step(wait_s=WAIT_S)

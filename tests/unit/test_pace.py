@@ -1,11 +1,10 @@
 """How many clips are in flight follows the queues, between what is least and what was asked for."""
 
-import time
-
 import pytest
 
 from producer import pace
 from producer.pace import FIRST, LEAST, Pace
+from tests.support.clock import ManualClock
 
 
 def test_the_bound_doubles_as_long_as_workers_hold_more_than_waits_for_them() -> None:
@@ -43,12 +42,11 @@ def test_it_stays_between_the_least_and_what_was_asked_for() -> None:
     assert (few.limit, many.limit) == (5, LEAST)
 
 
-def test_the_queues_are_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    bound = Pace()
+def test_the_queues_are_looked_at_now_and_then() -> None:
+    clock = ManualClock()
+    bound = Pace(clock=clock)
     assert not bound.due()
-    now += pace.STEP_S
+    clock.sleep(pace.STEP_S)
     assert bound.due()
     bound.adapt(waiting=0, held=0, met=True)
     assert not bound.due()

@@ -1,11 +1,10 @@
 """How far a run is, counted from what workers say."""
 
-import time
-
 import pytest
 
 from clipfleet.broker import Event
 from producer.progress import Tally, duration
+from tests.support.clock import ManualClock
 
 
 def event(step: str, *, clip: str = "a", start: int = 0, status: str = "ok") -> Event:
@@ -90,13 +89,17 @@ def test_nothing_is_remembered_of_a_clip_that_is_finished() -> None:
 
 
 def test_the_rate_is_of_clips_finished_since_the_run_began() -> None:
-    tally = Tally(clips=10, started_at=time.monotonic() - 100, finished=5)
+    clock = ManualClock()
+    tally = Tally(clips=10, finished=5, clock=clock)
+    clock.sleep(100)
 
     assert tally.clips_per_s() == pytest.approx(0.05, rel=0.01)
 
 
 def test_the_time_left_is_what_is_to_do_at_the_rate_so_far() -> None:
-    tally = Tally(clips=12, already_done=2, started_at=time.monotonic() - 100, finished=5)
+    clock = ManualClock()
+    tally = Tally(clips=12, already_done=2, finished=5, clock=clock)
+    clock.sleep(100)
 
     assert tally.seconds_left() == pytest.approx(100, rel=0.01)
 
