@@ -12,6 +12,7 @@ import redis
 from clipfleet.records import ClipRecord
 from tests.support.broker import BrokerServer
 from tests.support.cli import Cli
+from tests.support.cli_here import run_here
 
 LEASE_S = 3.0
 
@@ -87,11 +88,11 @@ class SmallFleet:
         return self._cli.start(*arguments, **self.settings)
 
     def submit(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        return self._cli.run("submit", *arguments, timeout_s=120, **self.settings)
+        return self.run("submit", *arguments)
 
     def run(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """A command of `clipfleet` on this fleet."""
-        return self._cli.run(*arguments, timeout_s=120, **self.settings)
+        """A command of `clipfleet` on this fleet, in this process: to start one takes a second."""
+        return run_here(arguments, env={**self._cli.env, **self.settings}, cwd=self._cli.work)
 
     def records(self) -> dict[str, ClipRecord]:
         found = [
