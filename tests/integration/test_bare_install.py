@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import bootstrap
+
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("run", "submit", "status", "feed", "pause", "resume", "cancel", "failures", "retry"),
@@ -29,10 +31,13 @@ assert not heavy & set(sys.modules)
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a virtual environment with clipfleet and no extra."""
     folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder, with_pip=True)
-    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq"]
-    install += ["--disable-pip-version-check", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
-    subprocess.run(install, check=True)
+    venv.create(folder)
+    pip = [sys.executable, "-m", "pip"]
+    flags, environment = bootstrap.as_pip_is_told(pip)
+    install = [str(Path(sys.executable).with_name("uv")), "pip", "install", "-q", *flags]
+    install += ["--python", str(folder / "bin" / "python")]
+    install += ["-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    subprocess.run(install, env=environment, check=True)
     return folder / "bin"
 
 

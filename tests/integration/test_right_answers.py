@@ -1,12 +1,12 @@
 """The corpus: for every kind of file, what must be found in it, held against what is found.
 
-Each test runs over all cases; what a case is, and what is asked of it, stands in `corpus_*.py`.
-docs/right-answers.md is the same as a table.
+Each check is made of all cases of which it is asked. What a case is, and what is asked of it, is
+said in `tests/support/corpus`; docs/right-answers.md is the same as a table.
 """
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -29,22 +29,44 @@ from tests.support.corpus.cases import CASES
 TICK_S = 0.0011
 
 
-@pytest.fixture(scope="module", params=CASES.values(), ids=str)
-def case(request: pytest.FixtureRequest) -> Case:
-    """Each case in turn."""
-    found = request.param
-    assert isinstance(found, Case)
-    return found
+Check = Callable[[Case, Answer], None]
+CHECKS: list[tuple[Check, Callable[[Case], bool]]] = []
 
 
-@pytest.fixture
-def cut(case: Case) -> Answer:
-    """What the case's file was cut to; passed over where it must be refused."""
-    if case.unreadable:
-        pytest.skip("nothing to cut")
-    found = answer(case.name)
-    assert found.source is not None, f"it was refused: {found.error}"
-    return found
+def check(
+    asked: Callable[[Case], bool] = lambda case: not case.unreadable,
+) -> Callable[[Check], Check]:
+    """One thing that must be right of each case of which it is asked."""
+
+    def add(found: Check) -> Check:
+        CHECKS.append((found, asked))
+        return found
+
+    return add
+
+
+def is_whole(case: Case) -> bool:
+    """There is something to cut, and nothing of it is lost."""
+    return not case.unreadable and case.at_least is None
+
+
+def is_timed(case: Case) -> bool:
+    """There is something to cut, and it is known when each frame is shown."""
+    return not case.unreadable and case.times() is not None
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=str)
+def test_what_is_found_is_what_the_case_says(case: Case, subtests: pytest.Subtests) -> None:
+    cut = answer(case.name)
+    assert bool(cut.error) == bool(case.unreadable), cut.error
+    assert re.search(case.unreadable, cut.error)
+
+    asked = [found for found, is_asked in CHECKS if is_asked(case)]
+
+    assert bool(asked) != bool(case.unreadable)
+    for found in asked:
+        with subtests.test(found.__name__):
+            found(case, cut)
 
 
 def all_windows(cut: Answer) -> Iterator[CutWindow]:
@@ -52,10 +74,9 @@ def all_windows(cut: Answer) -> Iterator[CutWindow]:
     yield from cut.at_model_size
 
 
-def test_the_file_holds_what_its_case_says(case: Case) -> None:
+@check(is_whole)
+def the_file_holds_what_its_case_says(case: Case, cut: Answer) -> None:
     """By the reference decoder alone: else the case itself is wrong."""
-    if case.unreadable or case.at_least is not None:
-        pytest.skip("what a plain decode makes of damage is not the measure")
     frames = decoded(case.name)
     step = max(1, len(frames) // 20) if case.at_source_size else 3
     shown = case.shown()
@@ -67,12 +88,8 @@ def test_the_file_holds_what_its_case_says(case: Case) -> None:
     assert {frame.pixel_format for frame in frames} == {case.pixel_format}
 
 
-def test_a_file_with_nothing_to_cut_is_refused(case: Case) -> None:
-    assert bool(answer(case.name).error) == bool(case.unreadable)
-    assert re.search(case.unreadable, answer(case.name).error)
-
-
-def test_frames_are_counted(case: Case, cut: Answer) -> None:
+@check()
+def frames_are_counted(case: Case, cut: Answer) -> None:
     assert cut.source is not None
     count = len(case.shown())
 
@@ -80,7 +97,8 @@ def test_frames_are_counted(case: Case, cut: Answer) -> None:
     assert least <= cut.source.num_frames <= count
 
 
-def test_the_rate_and_the_length_are_known(case: Case, cut: Answer) -> None:
+@check()
+def the_rate_and_the_length_are_known(case: Case, cut: Answer) -> None:
     assert cut.source is not None
     if case.rate is not None:
         assert cut.source.framerate == pytest.approx(case.rate, rel=1e-3)
@@ -92,7 +110,8 @@ def test_the_rate_and_the_length_are_known(case: Case, cut: Answer) -> None:
         assert times[-1] < cut.source.duration_s <= times[-1] + 0.1
 
 
-def test_the_stream_is_described(case: Case, cut: Answer) -> None:
+@check()
+def the_stream_is_described(case: Case, cut: Answer) -> None:
     assert cut.source is not None
     source = cut.source
 
@@ -101,7 +120,8 @@ def test_the_stream_is_described(case: Case, cut: Answer) -> None:
     assert source.video_streams == case.video_streams
 
 
-def test_turns_shapes_and_fields_are_known(case: Case, cut: Answer) -> None:
+@check()
+def turns_shapes_and_fields_are_known(case: Case, cut: Answer) -> None:
     assert cut.source is not None
     source = cut.source
 
@@ -110,7 +130,8 @@ def test_turns_shapes_and_fields_are_known(case: Case, cut: Answer) -> None:
     assert source.interlaced == case.look.interlaced
 
 
-def test_colours_are_known(case: Case, cut: Answer) -> None:
+@check()
+def colours_are_known(case: Case, cut: Answer) -> None:
     assert cut.source is not None
     source = cut.source
 
@@ -124,7 +145,8 @@ def test_colours_are_known(case: Case, cut: Answer) -> None:
     assert source.color_range == ("full" if case.look.full_range else "limited")
 
 
-def test_windows_follow_the_rule(case: Case, cut: Answer) -> None:
+@check()
+def windows_follow_the_rule(case: Case, cut: Answer) -> None:
     spans = [(plan.start_frame, plan.end_frame) for plan in cut.planned]
 
     if case.at_least is None:
@@ -135,7 +157,8 @@ def test_windows_follow_the_rule(case: Case, cut: Answer) -> None:
                 assert [(w.plan.start_frame, w.plan.end_frame) for w in windows] == spans
 
 
-def test_frames_are_sampled_by_the_rule(case: Case, cut: Answer) -> None:
+@check()
+def frames_are_sampled_by_the_rule(case: Case, cut: Answer) -> None:
     """By number from both ends at a constant rate, nearest to even times where they vary."""
     for plan in cut.planned:
         if case.sampling is not None:
@@ -151,9 +174,8 @@ def test_frames_are_sampled_by_the_rule(case: Case, cut: Answer) -> None:
                 assert abs(len(indices) - min(max(wanted, 4), end - start + 1)) <= 1
 
 
-def test_sampled_frames_are_the_nearest_to_even_times(case: Case, cut: Answer) -> None:
-    if case.sampling != "time":
-        pytest.skip("its frames are sampled by number")
+@check(lambda case: case.sampling == "time" and not case.unreadable)
+def sampled_frames_are_the_nearest_to_even_times(case: Case, cut: Answer) -> None:
     times = np.array(case.times())
     for plan in cut.planned:
         wanted = np.linspace(
@@ -166,10 +188,10 @@ def test_sampled_frames_are_the_nearest_to_even_times(case: Case, cut: Answer) -
             assert set(nearest) <= set(plan.frame_indices)
 
 
-def test_times_are_those_of_the_frames(case: Case, cut: Answer) -> None:
+@check(is_timed)
+def times_are_those_of_the_frames(case: Case, cut: Answer) -> None:
     times = case.times()
-    if times is None:
-        pytest.skip("its times are not asked")
+    assert times is not None
     for window in all_windows(cut):
         plan = window.plan
         assert plan.frame_times_s == pytest.approx(
@@ -177,9 +199,8 @@ def test_times_are_those_of_the_frames(case: Case, cut: Answer) -> None:
         )
 
 
-def test_sampled_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Answer) -> None:
-    if case.at_least is not None:
-        pytest.skip("which frames are lost is not asked")
+@check(is_whole)
+def sampled_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Answer) -> None:
     shown = case.shown()
     for window in all_windows(cut):
         numbers = [seen.number for seen in window.frames]
@@ -187,7 +208,8 @@ def test_sampled_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Ans
         assert numbers == [shown[i] for i in window.plan.frame_indices]
 
 
-def test_sampled_frames_have_the_pixels_of_a_full_decode(case: Case, cut: Answer) -> None:
+@check()
+def sampled_frames_have_the_pixels_of_a_full_decode(case: Case, cut: Answer) -> None:
     wrong = [
         seen for window in cut.at_source_size for seen in window.frames if not is_right(case, seen)
     ]
@@ -195,16 +217,16 @@ def test_sampled_frames_have_the_pixels_of_a_full_decode(case: Case, cut: Answer
     assert wrong == []
 
 
-def test_frames_of_a_damaged_file_are_in_order(case: Case, cut: Answer) -> None:
-    if case.at_least is None:
-        pytest.skip("it is not damaged")
+@check(lambda case: case.at_least is not None and not case.unreadable)
+def frames_of_a_damaged_file_are_in_order(case: Case, cut: Answer) -> None:
     for window in all_windows(cut):
         numbers = [seen.number for seen in window.frames]
         assert numbers == sorted(set(numbers))
         assert set(numbers) <= set(case.shown())
 
 
-def test_frames_have_square_pixels_and_one_size(case: Case, cut: Answer) -> None:
+@check()
+def frames_have_square_pixels_and_one_size(case: Case, cut: Answer) -> None:
     width, height = round(case.size[0] * case.look.aspect), case.size[1]
 
     assert {window.size for window in cut.at_source_size} <= {(width, height)}
@@ -215,7 +237,8 @@ def test_frames_have_square_pixels_and_one_size(case: Case, cut: Answer) -> None
             assert shape == pytest.approx(width / height, rel=0.15)
 
 
-def test_preview_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Answer) -> None:
+@check()
+def preview_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Answer) -> None:
     shown = case.shown()
     for window in all_windows(cut):
         for seen in window.preview:
@@ -225,7 +248,8 @@ def test_preview_frames_are_the_ones_that_they_say_they_are(case: Case, cut: Ans
                 assert seen.number in shown
 
 
-def test_preview_frames_are_in_their_window_and_in_order(case: Case, cut: Answer) -> None:
+@check()
+def preview_frames_are_in_their_window_and_in_order(case: Case, cut: Answer) -> None:
     for window in all_windows(cut):
         indices = [seen.index for seen in window.preview]
         assert indices == sorted(set(indices))
@@ -233,10 +257,10 @@ def test_preview_frames_are_in_their_window_and_in_order(case: Case, cut: Answer
         assert indices[-1] <= window.plan.end_frame
 
 
-def test_a_preview_lasts_as_long_as_its_window(case: Case, cut: Answer) -> None:
+@check(is_timed)
+def a_preview_lasts_as_long_as_its_window(case: Case, cut: Answer) -> None:
     times = case.times()
-    if times is None:
-        pytest.skip("its times are not asked")
+    assert times is not None
     assert cut.source is not None
     length_s = case.length() or cut.source.duration_s
     for window in all_windows(cut):
@@ -245,7 +269,8 @@ def test_a_preview_lasts_as_long_as_its_window(case: Case, cut: Answer) -> None:
         assert sum(window.durations_ms) == pytest.approx((end_s - times[start]) * 1000, abs=1.1)
 
 
-def test_warnings_say_what_is_wrong_and_nothing_else(case: Case, cut: Answer) -> None:
+@check()
+def warnings_say_what_is_wrong_and_nothing_else(case: Case, cut: Answer) -> None:
     for pattern in case.warnings:
         assert any(re.search(pattern, warning) for warning in cut.warnings), pattern
     if not case.may_warn:

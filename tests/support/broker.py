@@ -39,12 +39,12 @@ class BrokerServer:
             [*command, "--appendonly", "yes", "--save", ""], stdout=subprocess.DEVNULL
         )
         client = redis.Redis.from_url(self.url)
-        for _ in range(200):
+        for _ in range(2000):
             try:
                 client.ping()
                 break
             except redis.ConnectionError:
-                time.sleep(0.05)
+                time.sleep(0.005)
         else:
             raise AssertionError("the test's broker does not answer")
         client.close()

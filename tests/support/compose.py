@@ -39,6 +39,7 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
 
 _HEALTHY_TIMEOUT_S = 300
+_LOOK_S = 2.0  # a check takes a second of the CPU that the service needs to start
 _LOG_TAIL_CHARS = 3000
 
 # What a service may say: mapped here, or of no consequence without containers. A key that is not
@@ -327,7 +328,7 @@ class Fleet:
                 one.check_alive()
                 if time.monotonic() > give_up_at:
                     raise RuntimeError(f"{one.name} is not healthy\n{one.last_words()}")
-                time.sleep(0.5)
+                time.sleep(_LOOK_S)
 
     def _is_healthy(self, one: Running) -> bool:
         service = one.service

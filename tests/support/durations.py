@@ -95,7 +95,9 @@ class Recorder:
         self._durations = Durations()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a phase of a test."""
+        """Note a phase of a test; its subtests, which tell of themselves as well, are in it."""
+        if type(report) is not pytest.TestReport:
+            return
         self._durations.wall_s[report.nodeid] += report.duration
         self._durations.cpu_s[report.nodeid] += vars(report).get(CPU_S, 0.0)
 

@@ -15,6 +15,7 @@ from clipfleet import keys, models, queues
 from clipfleet.flags import each_option
 from clipfleet.messages import MAX_MESSAGE_BYTES, MAX_SOURCE_BYTES, ClipJob, source_bytes
 from clipfleet.records import ClipRecord, Failure, ModelRecord, SourceInfo, Status, WindowRecord
+from tests.support.option_table import OPTIONS
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 HASH = "0123456789abcdef"
@@ -175,51 +176,13 @@ def test_the_gpu_queues_are_caption_and_enhance() -> None:
     assert queues.GPU_QUEUES == ("caption", "enhance")
 
 
-# (group, name): (default, flag). DESIGN lists the caption model and its prompt under Prepare, as
-# the reference system does; they shape the caption, so here they stand in its group.
-OPTIONS: dict[tuple[str, str], tuple[object, str]] = {
-    ("prepare", "sampling_fps"): (2.0, "--captioning-sampling-fps"),
-    ("prepare", "window_size"): (256, "--captioning-window-size"),
-    ("prepare", "remainder_threshold"): (128, "--captioning-remainder-threshold"),
-    ("prepare", "model_does_preprocess"): (False, "--captioning-model-does-preprocess"),
-    ("prepare", "preprocess_dtype"): ("uint8", "--captioning-preprocess-dtype"),
-    ("prepare", "frame_encoding"): ("auto", "--captioning-frame-encoding"),
-    ("prepare", "generate_previews"): (True, "--generate-previews"),
-    ("prepare", "upload_clips"): (False, "--upload-clips"),
-    ("prepare", "verbose"): (False, "--verbose"),
-    ("preview", "target_fps"): (1.0, "--preview-target-fps"),
-    ("preview", "target_height"): (240, "--preview-target-height"),
-    ("preview", "compression_level"): (6, "--preview-compression-level"),
-    ("preview", "quality"): (50, "--preview-quality"),
-    ("preview", "num_cpus_per_worker"): (4.0, "--preview-num-cpus-per-worker"),
-    ("caption", "model_variant"): ("qwen", "--captioning-algorithm"),
-    ("caption", "model_dir"): (None, "--captioning-model-dir"),
-    ("caption", "prompt_variant"): ("default", "--captioning-prompt-variant"),
-    ("caption", "prompt_text"): (None, "--captioning-prompt-text"),
-    ("caption", "caption_batch_size"): (16, "--captioning-batch-size"),
-    ("caption", "fp8"): (False, "--captioning-fp8"),
-    ("caption", "max_output_tokens"): (512, "--captioning-max-output-tokens"),
-    ("caption", "disable_mmcache"): (False, "--captioning-disable-mmcache"),
-    ("caption", "generate_stage2_caption"): (False, "--captioning-stage2"),
-    ("caption", "stage2_prompt_text"): (None, "--captioning-stage2-prompt-text"),
-    ("enhance", "enabled"): (False, "--enhance-captions"),
-    ("enhance", "model_variant"): ("qwen_lm", "--enhance-captions-algorithm"),
-    ("enhance", "model_dir"): (None, "--enhance-captions-model-dir"),
-    ("enhance", "prompt_variant"): ("default", "--enhance-captions-prompt-variant"),
-    ("enhance", "prompt_text"): (None, "--enhance-captions-prompt-text"),
-    ("enhance", "model_batch_size"): (128, "--enhance-captions-batch-size"),
-    ("enhance", "fp8"): (False, "--enhance-captions-fp8"),
-    ("enhance", "max_output_tokens"): (512, "--enhance-captions-max-output-tokens"),
-}
-
-
 def test_the_options_are_exactly_those_of_design_with_their_defaults_and_flags() -> None:
     found = {
         (group, name): (field.default, flag.partition("/")[0])
         for group, name, field, flag in each_option()
     }
 
-    assert found == OPTIONS
+    assert found == {option: (row.default, row.flag) for option, row in OPTIONS.items()}
 
 
 CHOICES = {

@@ -16,73 +16,33 @@ from clipfleet.errors import UsageError
 from clipfleet.flags import each_option, option_flags, read_options
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
+from tests.support.option_table import OPTIONS
 
-# Another value for each option, and whether records made with it differ.
-OTHER: dict[tuple[str, str], tuple[object, bool]] = {
-    ("prepare", "sampling_fps"): (1.0, True),
-    ("prepare", "window_size"): (128, True),
-    ("prepare", "remainder_threshold"): (64, True),
-    ("prepare", "model_does_preprocess"): (True, True),
-    ("prepare", "preprocess_dtype"): ("float32", True),
-    ("prepare", "frame_encoding"): ("jpeg444", True),
-    ("prepare", "generate_previews"): (False, True),
-    ("prepare", "upload_clips"): (True, True),
-    ("prepare", "verbose"): (True, False),
-    ("preview", "target_fps"): (2.0, True),
-    ("preview", "target_height"): (120, True),
-    ("preview", "compression_level"): (0, True),
-    ("preview", "quality"): (90, True),
-    ("preview", "num_cpus_per_worker"): (1.0, False),
-    ("caption", "model_variant"): ("mini", True),
-    ("caption", "model_dir"): ("models/qwen", False),
-    ("caption", "prompt_variant"): ("av", True),
-    ("caption", "prompt_text"): ("What is this?", True),
-    ("caption", "caption_batch_size"): (4, False),
-    ("caption", "fp8"): (True, True),
-    ("caption", "max_output_tokens"): (64, True),
-    ("caption", "disable_mmcache"): (True, False),
-    ("caption", "generate_stage2_caption"): (True, True),
-    ("caption", "stage2_prompt_text"): ("Again: {caption}", True),
-    ("enhance", "enabled"): (True, True),
-    ("enhance", "model_variant"): ("mini", True),
-    ("enhance", "model_dir"): ("models/qwen_lm", False),
-    ("enhance", "prompt_variant"): ("av-surveillance", True),
-    ("enhance", "prompt_text"): ("Be brief.", True),
-    ("enhance", "model_batch_size"): (4, False),
-    ("enhance", "fp8"): (True, True),
-    ("enhance", "max_output_tokens"): (64, True),
-}
+SHAPING = [option for option, row in OPTIONS.items() if row.shapes]
 
 
 def options(**groups: dict[str, Any]) -> Options:
     return Options.model_validate(groups)
 
 
-def test_every_option_has_another_value_in_these_tests() -> None:
-    assert set(OTHER) == {(group, name) for group, name, _, _ in each_option()}
-
-
-@pytest.mark.parametrize("option", [o for o, (_, shapes) in OTHER.items() if shapes], ids=".".join)
+@pytest.mark.parametrize("option", SHAPING, ids=".".join)
 def test_an_option_that_shapes_the_output_changes_the_hash(option: tuple[str, str]) -> None:
     group, name = option
 
-    assert options(**{group: {name: OTHER[option][0]}}).hash != Options().hash
+    assert options(**{group: {name: OPTIONS[option].other}}).hash != Options().hash
 
 
-@pytest.mark.parametrize(
-    "option", [o for o, (_, shapes) in OTHER.items() if not shapes], ids=".".join
-)
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o not in SHAPING], ids=".".join)
 def test_an_option_that_leaves_the_output_alone_leaves_the_hash(option: tuple[str, str]) -> None:
     group, name = option
 
-    assert options(**{group: {name: OTHER[option][0]}}).hash == Options().hash
+    assert options(**{group: {name: OPTIONS[option].other}}).hash == Options().hash
 
 
 def test_no_two_options_give_the_same_hash_when_changed() -> None:
-    changed = [(o, value) for o, (value, shapes) in OTHER.items() if shapes]
-    hashes = {options(**{group: {name: value}}).hash for (group, name), value in changed}
+    hashes = {options(**{g: {n: OPTIONS[g, n].other}}).hash for g, n in SHAPING}
 
-    assert len(hashes) == len(changed)
+    assert len(hashes) == len(SHAPING)
 
 
 def test_the_hash_is_16_hex_digits() -> None:
@@ -196,25 +156,25 @@ def invoke() -> Invoke:
     return run
 
 
-@pytest.mark.parametrize("option", OTHER, ids=".".join)
+@pytest.mark.parametrize("option", OPTIONS, ids=".".join)
 def test_every_option_can_be_set_by_its_flag(invoke: Invoke, option: tuple[str, str]) -> None:
     group, name = option
     flag = {(g, n): f for g, n, _, f in each_option()}[option]
-    value = OTHER[option][0]
+    value = OPTIONS[option].other
     yes, _, no = flag.partition("/")
     arguments = [yes if value else no] if no else [flag, str(value)]
 
     assert invoke(*arguments)[group][name] == value
 
 
-@pytest.mark.parametrize("option", OTHER, ids=".".join)
+@pytest.mark.parametrize("option", OPTIONS, ids=".".join)
 def test_every_option_can_be_set_by_the_variable_of_its_flag(
     invoke: Invoke, option: tuple[str, str]
 ) -> None:
     group, name = option
     flag = {(g, n): f for g, n, _, f in each_option()}[option].partition("/")[0]
     variable = "CLIPFLEET_" + flag[2:].upper().replace("-", "_")
-    value = OTHER[option][0]
+    value = OPTIONS[option].other
 
     found = invoke(**{variable: str(value).lower() if isinstance(value, bool) else str(value)})
 
@@ -354,14 +314,14 @@ def test_the_toml_file_wins_over_the_default_that_a_command_sets() -> None:
     assert found.caption.model_variant == "qwen"
 
 
-@pytest.mark.parametrize("option", OTHER, ids=".".join)
+@pytest.mark.parametrize("option", OPTIONS, ids=".".join)
 def test_every_option_can_be_set_in_the_toml_file(option: tuple[str, str]) -> None:
     group, name = option
     flag = {(g, n): f for g, n, _, f in each_option()}[option].partition("/")[0]
 
-    found = read_options({}, {flag.removeprefix("--"): OTHER[option][0]})
+    found = read_options({}, {flag.removeprefix("--"): OPTIONS[option].other})
 
-    assert getattr(getattr(found, group), name) == OTHER[option][0]
+    assert getattr(getattr(found, group), name) == OPTIONS[option].other
 
 
 def test_an_option_in_the_toml_file_that_is_no_flags_is_named() -> None:
