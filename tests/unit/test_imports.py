@@ -1,5 +1,7 @@
 """Who may import whom: producers and workers share `clipfleet` and never see each other."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.unit.imports import environment_reads, imported, packages, sources
@@ -47,7 +49,7 @@ def test_no_module_reads_the_environment_when_it_is_imported(package: str) -> No
 
 
 # What the scanner must see, and what only looks like it: (what is asked of a source, sources).
-SEEN = {
+SEEN: dict[str, tuple[Callable[[str], bool], list[str], list[str]]] = {
     "another package": (
         lambda source: "workers" in packages(imported(source, path="producer/sub/module.py")),
         [
@@ -75,7 +77,8 @@ SEEN = {
             "try:\n    import torch\nexcept ImportError:\n    torch = None",
             "class A:\n    import torch",
             "if True:\n    import torch",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import torch",
+            "from typing import TYPE_CHECKING\n"
+            "if TYPE_CHECKING:\n    pass\nelse:\n    import torch",
         ],
         [
             "def f():\n    import torch",

@@ -1,0 +1,126 @@
+"""Faults that the code could have, and the test file that each must turn red.
+
+A fault is keyed by the symbol that it changes, wherever that stands: it survives moves.
+`python -m tests.planted [NAME…]` plants each in a copy of the tree and runs its file there.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGES = ("clipfleet", "producer", "workers", "review")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """In the function or class `symbol` (`Class.method`), `right` becomes `wrong`."""
+
+    symbol: str
+    right: str
+    wrong: str
+    turns_red: str
+
+
+FAULTS = {
+    "windows": Fault(
+        symbol="split",
+        right="remainder >= threshold",
+        wrong="remainder > threshold",
+        turns_red="tests/unit/test_windows.py",
+    ),
+    "sampling": Fault(
+        symbol="sample_by_time",
+        right="np.where(left_is_nearer, right - 1, right)",
+        wrong="right",
+        turns_red="tests/integration/test_right_answers.py",
+    ),
+    "colours": Fault(
+        symbol="Picture.of",
+        right="full_range=",
+        wrong="full_range=not ",
+        turns_red="tests/integration/test_right_answers.py",
+    ),
+    "packs": Fault(
+        symbol="Pack.from_bytes",
+        right='if checksum != metadata["xxh3_128"]:',
+        wrong="if False:",
+        turns_red="tests/unit/test_packs.py",
+    ),
+    "leases": Fault(
+        symbol="renew",
+        right="dict.fromkeys([*tags, *future], now)",
+        wrong="dict.fromkeys(future, now)",
+        turns_red="tests/faults/test_clock.py",
+    ),
+    "chord": Fault(
+        symbol="send_windows",
+        right="chord(header, app=app)(assemble)",
+        wrong="chord(header[:-1] or header, app=app)(assemble)",
+        turns_red="tests/unit/test_protocol.py",
+    ),
+    "idempotency": Fault(
+        symbol="do_once",
+        right="if found is not None:",
+        wrong="if found is not None and False:",
+        turns_red="tests/unit/test_protocol.py",
+    ),
+    "record": Fault(
+        symbol="build_window",
+        right="(Status.ERROR, Status.CANCELLED)",
+        wrong="(Status.CANCELLED,)",
+        turns_red="tests/unit/test_assemble.py",
+    ),
+    "claims": Fault(
+        symbol="FeedBoard.claim",
+        right="nx=True",
+        wrong="nx=False",
+        turns_red="tests/integration/test_feeders.py",
+    ),
+    "export resume": Fault(
+        symbol="Files.holds",
+        right="return self._path(part).stat().st_size == wrote.num_bytes",
+        wrong="return self._path(part).exists()",
+        turns_red="tests/integration/test_export_resume.py",
+    ),
+    "envelope": Fault(
+        symbol="check",
+        right="envelope.headers.task != queue or",
+        wrong="False and",
+        turns_red="tests/faults/test_forged.py",
+    ),
+    "limits": Fault(
+        symbol="Guard.frame_size",
+        right="if width * height > self.limits.frame_pixels:",
+        wrong="if False:",
+        turns_red="tests/integration/test_limits.py",
+    ),
+}
+
+
+def plant(fault: Fault, tree: Path) -> Path:
+    """Change the code below `tree`; returns the file.
+
+    Raises LookupError unless just one definition of that name holds what is to be changed, once.
+    """
+    found = []
+    for package in PACKAGES:
+        for path in sorted((tree / package).rglob("*.py")):
+            source = path.read_text()
+            if fault.right in source:
+                found += [(path, source, part) for part in _definitions(source, fault.symbol)]
+    found = [each for each in found if each[2].count(fault.right) == 1]
+    if len(found) != 1:
+        raise LookupError(f"{fault.right!r} stands in {len(found)} definitions of {fault.symbol}")
+    path, source, part = found[0]
+    path.write_text(source.replace(part, part.replace(fault.right, fault.wrong), 1))
+    return path
+
+
+def _definitions(source: str, symbol: str) -> list[str]:
+    """The text of each function, class or method of this name."""
+    nodes: list[ast.AST] = [ast.parse(source)]
+    for name in symbol.split("."):
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        within = [child for node in nodes for child in ast.walk(node) if child is not node]
+        nodes = [node for node in within if isinstance(node, kinds) and node.name == name]
+    return [text for node in nodes if (text := ast.get_source_segment(source, node))]
