@@ -113,10 +113,10 @@ class Broker:
 
     def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
         """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`."""
+        # The broker looks ten times a second at whom it lets wait no longer, however short that is.
+        wait_ms = int(wait_s * 1000) or None
         with self.errors():
-            reply: Any = self.client.xread(
-                {_events_key(run_id): after}, count=1000, block=max(1, int(wait_s * 1000))
-            )
+            reply: Any = self.client.xread({_events_key(run_id): after}, count=1000, block=wait_ms)
         for _, entries in reply or []:
             for entry_id, entry in entries:
                 said = json.loads(entry["e"])

@@ -18,6 +18,7 @@ def most_waiting(scene: Scene, feeder: Feeder) -> int:
     most = 0
     while not feeder.step(wait_s=0.05):
         most = max(most, scene.waiting())
+        scene.clock.sleep(pace.STEP_S)
         scene.work_off()
     return most
 
