@@ -1,7 +1,6 @@
 """What tests of every kind share. A test's kind is the folder that it lies in."""
 
 import os
-import shutil
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.support.small_fleet import SmallFleet
 # A shell that starts the tests in the background has Ctrl-C ignored, also by what tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-CACHE = Path(__file__).parents[1] / ".cache"
+MODELS = Path(__file__).parents[1] / ".cache" / "models"  # as XDG_CACHE_HOME
 QUICK_KINDS = ("unit", "integration")
 # Who uses one of these starts an S3 server, whole commands, or a fleet of workers.
 NOT_QUICK = {"s3_server", "s3_store", "own_s3_server", "cli", "small_fleet", "bare"}
@@ -110,20 +109,15 @@ def _common(factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cache_dir() -> Path:
     """Where what is learnt about models is kept, from run to run."""
-    CACHE.mkdir(exist_ok=True)
-    return CACHE / "models"
+    MODELS.mkdir(parents=True, exist_ok=True)
+    return MODELS / "clipfleet"
 
 
 @pytest.fixture
 def cli(cache_dir: Path) -> Iterator[Cli]:
     """The project's commands. Fails the test if they leave a process or a file behind."""
-    commands = Cli(cache_dir)
-    try:
+    with Cli.alone(cache_dir) as commands:
         yield commands
-        assert commands.left_behind() == []
-    finally:
-        commands.end()
-        shutil.rmtree(commands.temp, ignore_errors=True)
 
 
 @pytest.fixture

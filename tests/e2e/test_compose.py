@@ -39,11 +39,14 @@ MINI = (
 
 
 @pytest.fixture(scope="module")
-def fleet(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[compose.Fleet]:
+def fleet(
+    s3_server: S3Server, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[compose.Fleet]:
     """Every service of the profile `cpu`, healthy by its own check; preview twice."""
     up = compose.in_profiles(SERVICES, ["cpu"])
     folder = tmp_path_factory.mktemp("compose")
-    fleet = compose.Fleet(up, s3_server, folder, scale={"preview": 2})
+    volumes = {"models": cache_dir.parent}
+    fleet = compose.Fleet(up, s3_server, folder, scale={"preview": 2}, volumes=volumes)
     try:
         with fleet:
             for name in up:

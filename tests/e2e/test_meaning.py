@@ -41,8 +41,7 @@ def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             os.link(clip, planted / clip.name)
             faults[keys.clip_uuid((planted / clip.name).resolve().as_uri())] = fault
     (folder / "faults.json").write_text(json.dumps(faults))
-    commands = Cli(cache_dir)
-    try:
+    with Cli.alone(cache_dir) as commands:
         done = commands.run(
             *("run", folder, "--out", folder / "out", "--no-generate-previews"),
             *("--captioning-algorithm", "mini"),
@@ -51,9 +50,6 @@ def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             PYTHONPATH=os.pathsep.join([str(Path(__file__).parent / "planted"), str(ROOT)]),
         )
         assert done.returncode == 0, done.stdout
-        assert commands.left_behind() == []
-    finally:
-        commands.end()
     return {name: folder / name.replace(" ", "-") for name in (NONE, *FAULTS)}
 
 

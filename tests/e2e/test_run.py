@@ -2,9 +2,14 @@
 
 import io
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+import pytest
 from PIL import Image
 
 from clipfleet import models
@@ -12,6 +17,7 @@ from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from tests.support.cli import Cli
 from tests.support.meaning.score import kept, score
+from tests.support.waiting import wait_for
 
 SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
 QUICK = "transformers"  # starts in 5 s where vLLM takes 20
@@ -83,52 +89,69 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
     assert all(p.is_relative_to(out / "runs") for p in after.keys() - before.keys())
 
 
-def test_bad_clips_each_get_one_line_and_a_record_and_the_rest_goes_on(
-    cli: Cli, sample_clips: Path, bad_clips: dict[str, str], bad_folder: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    missing = tmp_path / "missing.mp4"
-    named = (bad_folder, sample_clips / "sample-000.mp4", missing)
-    done = cli.run("run", *named, "--out", out, *SHORT, CLIPFLEET_ENGINE=QUICK)
+@dataclass(frozen=True)
+class Interrupted:
+    """A run of good and bad clips, and one that is not there, that Ctrl-C ended; and the rest."""
 
-    assert done.returncode == 3, done.stdout
-    assert "Traceback" not in done.stdout
-    assert f"clipfleet: {missing}: there is no such file or folder" in done.stdout
-    records = records_in(out)
-    assert records.pop("sample-000.mp4").valid
+    out: Path
+    missing: Path
+    first: "subprocess.CompletedProcess[str]"
+    left: list[psutil.Process]
+    second: "subprocess.CompletedProcess[str]"
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    sample_clips: Path,
+    bad_folder: Path,
+    cache_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Interrupted]:
+    folder = tmp_path_factory.mktemp("interrupted")
+    out, missing = folder / "out", folder / "missing.mp4"
+    with Cli.alone(cache_dir) as cli:
+        command = ("run", bad_folder, sample_clips, missing, "--out", out, *SHORT)
+        process = cli.start(*command, CLIPFLEET_ENGINE=QUICK)
+        wait_for("preview", lambda: list(out.glob("previews/*/*.webp")), 60)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        first = subprocess.CompletedProcess(command, process.returncode, said)
+        left = cli.processes()
+        second = cli.run(*command, CLIPFLEET_ENGINE=QUICK)
+        yield Interrupted(out, missing, first, left, second)
+
+
+def test_ctrl_c_ends_a_run_and_says_how_to_go_on(interrupted: Interrupted) -> None:
+    assert interrupted.first.returncode == 130, interrupted.first.stdout
+    assert "The same command again does the rest" in interrupted.first.stdout
+    assert interrupted.left == []
+
+
+def test_after_ctrl_c_the_same_command_does_the_rest(interrupted: Interrupted) -> None:
+    assert interrupted.second.returncode == 3, interrupted.second.stdout
+    good = {n: r for n, r in records_in(interrupted.out).items() if n.startswith("sample-")}
+    assert len(good) == 3
+    assert all(record.valid for record in good.values())
+    assert not list((interrupted.out / "scratch").rglob("*"))
+
+
+def test_bad_clips_each_get_one_line_and_a_record_and_the_rest_goes_on(
+    interrupted: Interrupted, bad_clips: dict[str, str]
+) -> None:
+    said = interrupted.first.stdout + interrupted.second.stdout
+    assert "Traceback" not in said
+    gone = f"clipfleet: {interrupted.missing}: there is no such file or folder"
+    assert gone in interrupted.second.stdout
+    records = {n: r for n, r in records_in(interrupted.out).items() if not r.valid}
     assert set(records) == set(bad_clips)
     for name, reason in bad_clips.items():
         record = records[name]
-        assert not record.valid
         assert record.windows == []
         assert [e.message for e in record.errors] == [record.errors[0].message]
         assert reason in record.errors[0].message
-        lines = [line for line in done.stdout.splitlines() if line.startswith(f"{name}: ")]
+        lines = [line for line in said.splitlines() if line.startswith(f"{name}: ")]
         assert len(lines) == 1
         assert reason in lines[0]
-
-
-def test_after_ctrl_c_the_same_command_does_the_rest_and_nothing_twice(
-    cli: Cli, sample_clips: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    command = ("run", sample_clips, "--out", out, *SHORT)
-    interrupted = cli.start(*command, CLIPFLEET_ENGINE=QUICK)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("previews/*/*.webp")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    interrupted.send_signal(signal.SIGINT)
-    said, _ = interrupted.communicate(timeout=30)
-    assert interrupted.returncode == 130, said
-    assert "The same command again does the rest" in said
-    assert cli.processes() == []
-
-    done = cli.run(*command, CLIPFLEET_ENGINE=QUICK)
-    assert done.returncode == 0, done.stdout
-    records = records_in(out)
-    assert len(records) == 3
-    assert all(record.valid for record in records.values())
-    assert not list((out / "scratch").rglob("*"))
 
 
 def test_a_killed_run_leaves_no_process_behind(
@@ -136,9 +159,7 @@ def test_a_killed_run_leaves_no_process_behind(
 ) -> None:
     out = tmp_path / "out"
     run = cli.start("run", sample_clips, "--out", out, *SHORT)
-    deadline = time.monotonic() + 60
-    while not list(out.glob("previews/*/*.webp")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for("preview", lambda: list(out.glob("previews/*/*.webp")), 60)
     assert len(cli.processes()) > 5
     run.kill()
     run.communicate(timeout=30)

@@ -55,7 +55,7 @@ def test_two_feeders_share_a_run_and_feed_no_clip_twice(
     assert one.finished
     assert two.finished
     assert first.total.done == second.total.done == 60
-    # A shard that the other ends may be claimed before that is heard of: its clips are done `before`.
+    # A shard may be claimed before it is heard that the other ended it: it was done `before`.
     assert one.others.done + len(one.finished) + len(one.before) == 60
 
 

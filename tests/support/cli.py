@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -58,6 +60,18 @@ class Cli:
             "COLUMNS": "120",
             "HF_HUB_OFFLINE": "1",
         }
+
+    @classmethod
+    @contextlib.contextmanager
+    def alone(cls, cache: Path) -> "Iterator[Cli]":
+        """Commands that are ended; raises AssertionError if they leave anything behind."""
+        commands = cls(cache)
+        try:
+            yield commands
+            assert commands.left_behind() == []
+        finally:
+            commands.end()
+            shutil.rmtree(commands.temp, ignore_errors=True)
 
     def start(self, *arguments: str | Path, **env: str) -> "subprocess.Popen[str]":
         """Start `clipfleet ARGUMENTS` in the background, in a process group of its own."""

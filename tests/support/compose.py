@@ -230,7 +230,8 @@ class Fleet:
     """Services running natively, as a context manager.
 
     `scale` is what `--scale` says. The store is the `server`, which takes the keys that the file
-    gives to MinIO. `folder` holds logs, volumes and the processes' home.
+    gives to MinIO. `folder` holds logs, volumes and the processes' home; `volumes` are those that
+    are there from before, by name.
     """
 
     def __init__(
@@ -240,6 +241,7 @@ class Fleet:
         folder: Path,
         *,
         scale: Mapping[str, int] | None = None,
+        volumes: Mapping[str, Path] | None = None,
     ) -> None:
         self.processes: list[Running] = []
         self._sessions: set[int] = set()
@@ -250,7 +252,7 @@ class Fleet:
         self._temp = Path(tempfile.mkdtemp(prefix="cfc-"))
         # In place of each container's own /tmp and home; where roots are read-only, so is the home.
         self._tmp, self._home = self._temp / "tmp", self._temp / "home"
-        self._scale = dict(scale or {})
+        self._scale, self._volumes = dict(scale or {}), dict(volumes or {})
         self._broker_port = _free_port()
         # What the file calls a host and port, and where that is here.
         self._addresses = {"redis:6379": self._broker_port, "minio:9000": server.port}
@@ -278,6 +280,7 @@ class Fleet:
     def environment(self, service: Service) -> dict[str, str]:
         """The service's own variables, mapped, and the few that every process needs."""
         base = {"PATH": os.environ["PATH"], "HOME": str(self._home), "TMPDIR": str(self._tmp)}
+        base["OMP_NUM_THREADS"] = "1"  # a container on a core
         own = {name: self._map(service, value) for name, value in service.environment.items()}
         return base | own
 
@@ -396,7 +399,7 @@ class Fleet:
         if source.startswith((".", "/")):
             return ROOT / source
         name = source or f"{service.name}{target.replace('/', '-')}"
-        folder = self._folder / "volumes" / name
+        folder = self._volumes.get(name, self._folder / "volumes" / name)
         folder.mkdir(exist_ok=True)
         return folder
 
