@@ -7,7 +7,6 @@ import socket
 import stat
 import tempfile
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from clipfleet import keys
 from clipfleet.broker import Broker, Event
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import (
     ClipMissing,
     ClipTooLarge,
@@ -46,8 +46,8 @@ _FETCH_BYTES = 16 << 20
 class Context:
     """One process's connections, made on first use so that a pool's children make their own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, *, clock: Clock = SYSTEM) -> None:
+        self.settings, self._clock = settings, clock
         self.models: dict[str, LoadedModel] = {}
         self.stopping = threading.Event()
         self.engine_dead = False
@@ -112,7 +112,7 @@ class Context:
 
         Raises `BrokerError`.
         """
-        now = time.monotonic()
+        now = self._clock.monotonic()
         said, until = self._cancelled.get(message.run_id, (False, 0.0))
         if now >= until:
             said = self.broker.cancelled(message.run_id)

@@ -7,7 +7,6 @@ resolved here, every address of it checked, and the connection made to the addre
 import ipaddress
 import socket
 import ssl
-import time
 from collections.abc import Generator
 from urllib.parse import urljoin, urlsplit
 
@@ -15,6 +14,7 @@ import certifi
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipMissing, StoreUnavailable
 
 PIECE_BYTES = 1 << 20
@@ -25,19 +25,21 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
-def read_https(url: str, *, private: bool, within_s: float) -> Generator[bytes]:
+def read_https(
+    url: str, *, private: bool, within_s: float, clock: Clock = SYSTEM
+) -> Generator[bytes]:
     """The clip's bytes, a piece at a time.
 
     With `private`, hosts of this network may be asked as well. Raises `ClipMissing` for what there
     is not or may not be had, `StoreUnavailable` for what may come back.
     """
-    deadline = time.monotonic() + within_s
+    deadline = clock.monotonic() + within_s
     for _ in range(MAX_REDIRECTS + 1):
         answer = _ask(url, private=private)
         try:
             if answer.status not in _REDIRECTS:
                 _check_status(url, answer.status)
-                yield from _pieces(url, answer, deadline)
+                yield from _pieces(url, answer, deadline, clock)
                 return
             url = urljoin(url, answer.headers.get("Location", ""))
         except HTTPError as error:
@@ -111,12 +113,14 @@ def _check_status(url: str, status: int) -> None:
     raise ClipMissing(f"the clip cannot be read: {url} (status {status})")
 
 
-def _pieces(url: str, answer: urllib3.BaseHTTPResponse, deadline: float) -> Generator[bytes]:
+def _pieces(
+    url: str, answer: urllib3.BaseHTTPResponse, deadline: float, clock: Clock
+) -> Generator[bytes]:
     """What it sends. One that is sent too slowly ends here."""
     declared = answer.headers.get("Content-Length", "")
     left = int(declared) if declared.isascii() and declared.isdecimal() else None
     for piece in answer.stream(PIECE_BYTES, decode_content=False):
-        if time.monotonic() > deadline:
+        if clock.monotonic() > deadline:
             raise ClipMissing(f"the clip is sent too slowly: {url} (setting max_decode_s)")
         left = None if left is None else left - len(piece)
         yield piece

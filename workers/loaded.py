@@ -3,9 +3,9 @@
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping
 
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
 from workers.engines.base import Answer, Engine, Prompt
 
@@ -48,10 +48,11 @@ class Slots:
 class Busy:
     """The share of the time in which there was something to do."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._inside = 0
-        self._changed_at = self._asked_at = time.monotonic()
+        self._changed_at = self._asked_at = self._clock.monotonic()
         self._busy_s = 0.0
 
     @contextlib.contextmanager
@@ -77,7 +78,7 @@ class Busy:
             self._inside += by
 
     def _settle(self) -> float:
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._busy_s += (now - self._changed_at) * (self._inside > 0)
         self._changed_at = now
         return now
@@ -96,12 +97,14 @@ class LoadedModel:
         repository: str,
         revision: str,
         timeout_s: float,
+        clock: Clock = SYSTEM,
     ) -> None:
+        self._clock = clock
         self.engine, self._slots, self._timeout_s = engine, slots, timeout_s
         self.variant, self.fp8 = variant, fp8
         self.repository, self.revision = repository, revision
-        self._last_answer = time.monotonic()
-        self.busy = Busy()
+        self._last_answer = self._clock.monotonic()
+        self.busy = Busy(clock)
 
     def generate(self, queue: str, prompt: Prompt) -> Answer:
         """Answer the prompt, a second time alone where the engine fails on it.
@@ -123,7 +126,7 @@ class LoadedModel:
             return self._ask(prompt)
 
     def _ask(self, prompt: Prompt) -> Answer:
-        asked = time.monotonic()
+        asked = self._clock.monotonic()
         try:
             with self.busy.working():
                 answer = self.engine.generate(prompt, timeout_s=self._timeout_s)
@@ -131,5 +134,5 @@ class LoadedModel:
             if self._last_answer < asked:
                 raise EngineDead(f"{error}, nor to any other request meanwhile") from error
             raise
-        self._last_answer = time.monotonic()
+        self._last_answer = self._clock.monotonic()
         return answer

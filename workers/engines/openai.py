@@ -8,12 +8,12 @@ about their times.
 import base64
 import io
 import threading
-import time
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import (
     ClipfleetError,
     EngineDead,
@@ -44,6 +44,7 @@ class OpenAIEngine(Engine):
         *,
         api_key: str | None,
         patience_s: float = PATIENCE_S,
+        clock: Clock = SYSTEM,
     ) -> None:
         """Connect, waiting `patience_s` for a server that is still starting.
 
@@ -53,10 +54,10 @@ class OpenAIEngine(Engine):
             raise UsageError("the engine openai needs engine_url (CLIPFLEET_ENGINE_URL)")
         import openai
 
-        self._model = model
+        self._model, self._clock = model, clock
         self._interrupted = threading.Event()
         self._client = openai.OpenAI(base_url=url, api_key=api_key or "none", max_retries=TRIES)
-        served = self._served_models(url, time.monotonic() + patience_s)
+        served = self._served_models(url, self._clock.monotonic() + patience_s)
         wanted = model.repository or model.name
         if wanted not in served:
             raise ModelUnavailable(
@@ -91,10 +92,10 @@ class OpenAIEngine(Engine):
                 return [found.id for found in self._client.models.list()]
             except openai.OpenAIError as error:
                 away = isinstance(error, (openai.APIConnectionError, openai.InternalServerError))
-                if not away or time.monotonic() > deadline:
+                if not away or self._clock.monotonic() > deadline:
                     said = f"the server at {url} does not answer: {error}"
                     raise ModelUnavailable(said) from error
-            time.sleep(2.0)
+            self._clock.sleep(2.0)
 
     def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """See `Engine.generate`."""

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipTooLarge
 from clipfleet.settings import Settings
 
@@ -39,9 +39,9 @@ class Guard:
     and the clip counts as one that ends its worker.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
-        self._deadline = time.monotonic() + self.limits.decode_s
+    def __init__(self, limits: Limits | None = None, *, clock: Clock = SYSTEM) -> None:
+        self.limits, self._clock = limits or Limits(), clock
+        self._deadline = self._clock.monotonic() + self.limits.decode_s
         self._stopped: float | None = None
         self.memory_before: int | None = None
 
@@ -58,16 +58,16 @@ class Guard:
     @property
     def over_s(self) -> float:
         """Seconds since its time was up; negative before."""
-        return (self._stopped or time.monotonic()) - self._deadline
+        return (self._stopped or self._clock.monotonic()) - self._deadline
 
     @contextlib.contextmanager
     def not_counted(self) -> Iterator[None]:
         """Time that says nothing about the clip, such as the store's."""
-        self._stopped = time.monotonic()
+        self._stopped = self._clock.monotonic()
         try:
             yield
         finally:
-            self._deadline += time.monotonic() - self._stopped
+            self._deadline += self._clock.monotonic() - self._stopped
             self._stopped = None
 
     def streams(self, count: int) -> None:
