@@ -53,7 +53,7 @@ class Plan:
     eval_tokens: int = 160
 
 
-SMOKE = Plan(steps=20, batch_size=2, warm_up=4, workers=0, eval_batches=1, eval_tokens=6)
+SMOKE = Plan(steps=10, batch_size=2, warm_up=4, workers=0, eval_batches=1, eval_tokens=6)
 
 
 def main() -> None:
@@ -119,6 +119,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
         if rank == 0 and (step == plan.steps or stop or now - saved > SAVE_EVERY_S):
             _save_state(state, masters, optimizer, schedule, step)
             saved = now
+    log.close()
     if ranks > 1:
         dist.destroy_process_group()
     if rank:

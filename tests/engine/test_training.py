@@ -211,13 +211,13 @@ def test_a_short_training_learns_goes_on_where_it_stopped_and_saves_a_model(
     train(SMOKE, tmp_path, seed=0)
     first, last = log()
 
-    assert (last["from"], last["step"]) == (1, 20)
+    assert (last["from"], last["step"]) == (1, SMOKE.steps)
     assert last["video"]["loss"] < 6.3, "it began at the logarithm of 791 words, 6.67"
     command = [sys.executable, "-m", "training.mini", "--out", str(tmp_path), "--smoke"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert log() == [first, last], "what is done is not done again"
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert scores["step"] == 20
+    assert scores["step"] == SMOKE.steps
     assert (tmp_path / "model" / "model.safetensors").stat().st_size <= 16 * 2**20
 
 

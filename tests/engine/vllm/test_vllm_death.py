@@ -1,20 +1,15 @@
-"""The end of the engine that all tests share: interrupted, then dead."""
+"""The end of the engine that all tests share."""
 
 import psutil
 import pytest
 
 from clipfleet.errors import EngineDead
-from tests.engine.vllm.test_contract import ask, interrupt, video
+from tests.engine.vllm.test_contract import ask, video
 from tests.support.cli import command_line
 from workers.engines.vllm import VllmEngine
 
 
-def test_an_interrupted_engine_lets_everyone_go(vllm_mini: VllmEngine) -> None:
-    interrupt(vllm_mini, video(5))
-
-
 def test_an_engine_that_dies_says_so_to_everyone_who_waits(vllm_mini: VllmEngine) -> None:
-    vllm_mini._interrupted.clear()
     ours = psutil.Process().children(recursive=True)
     cores = [p for p in ours if "EngineCore" in command_line(p)]
     assert cores, "the engine runs in a process of its own"
