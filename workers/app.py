@@ -50,6 +50,11 @@ class EndedItsWorker(ClipError):
         )
 
 
+def longest_wait_s(retries: int) -> float:
+    """How long a task whose store failed waits at most: twice as long after each try."""
+    return min(transport.LONGEST_WAIT_S, 2.0 ** min(retries, 6))
+
+
 class StoreGaveOut(ClipError):
     """The store failed the clip time after time, and it is not tried again."""
 
@@ -156,7 +161,7 @@ def _add_task(
             log.warning("%s", error, extra={"action": "broker_refused"})
             _give_back(str(error))
         except StoreError as error:
-            wait_s = min(transport.LONGEST_WAIT_S, 2.0 ** min(self.request.retries, 6))
+            wait_s = longest_wait_s(self.request.retries)
             name = type(error).__name__
             context.emit(job, step=queue, status="waiting", message=str(error), error=name)
             log.warning(

@@ -8,11 +8,21 @@ from tests.support.waiting import wait_for
 
 TRIES = 5  # more than the 3 that Celery makes by itself
 
+# A prepare worker that tries again soon each time.
+IMPATIENT = """
+import sys
+from workers import app
+app.longest_wait_s = lambda retries: 0.5
+sys.argv = ["clipfleet-worker", "prepare"]
+from workers.cli import main
+main()
+"""
+
 
 def test_tasks_wait_for_a_store_however_long_it_is_away(
     small_fleet: SmallFleet, text_clip: Path
 ) -> None:
-    small_fleet.start()
+    small_fleet.start(prepare=IMPATIENT)
     wait_for("worker", lambda: small_fleet.log.read_text().count(" ready.") == 2, 30)
     small_fleet.submit(text_clip, "--run", "first")
     wait_for("record", small_fleet.records, 30)
