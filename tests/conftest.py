@@ -70,16 +70,19 @@ def pytest_runtest_setup() -> None:
     be_ordinary()
 
 
-_cpu_s = 0.0
+_cpu_before_s = 0.0
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the CPU seconds of each phase, of this process and the children that it has reaped."""
-    global _cpu_s
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a test's last report its CPU seconds: this process's, and of children it reaped."""
+    global _cpu_before_s
     report = yield
-    before, _cpu_s = _cpu_s, sum(os.times()[:4])
-    vars(report)[CPU_S] = _cpu_s - before
+    if call.when == "teardown":
+        cpu_s = sum(os.times()[:4])
+        vars(report)[CPU_S], _cpu_before_s = cpu_s - _cpu_before_s, cpu_s
     return report
 
 

@@ -59,15 +59,21 @@ def _texture(width: int, height: int) -> Image:
 
 def number_in(image: Image) -> int:
     """The number that a frame carries, at whatever size."""
-    height, width = image.shape[:2]
-    grey = image.mean(axis=2)
-    number = 0
-    for bit in range(COLUMNS * ROWS):
-        row, column = divmod(bit, COLUMNS)
-        y = round(height / 2 * (row + 0.5) / ROWS)
-        x = round(width * (column + 0.5) / COLUMNS)
-        number |= int(grey[y - 1 : y + 2, x - 1 : x + 2].mean() > (DARK + BRIGHT) / 2) << bit
-    return number
+    rows, columns = _middles(*image.shape[:2])
+    patches = image[rows[:, None], columns].reshape(ROWS, 3, COLUMNS, -1)
+    bright = patches.mean(axis=(1, 3)) > (DARK + BRIGHT) / 2
+    return sum(1 << int(bit) for bit in np.nonzero(bright.ravel())[0])
+
+
+@functools.cache
+def _middles(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The three rows, and the three columns, in the middle of each field of a number."""
+    around = np.arange(-1, 2)
+    found = []
+    for count, part, length in ((ROWS, height / 2, height), (COLUMNS, width, width)):
+        middles = [round(part * (place + 0.5) / count) for place in range(count)]
+        found.append(np.clip(np.add.outer(middles, around), 0, length - 1).ravel())
+    return found[0], found[1]
 
 
 def numbers_in(frames: Image) -> list[int]:
