@@ -126,7 +126,7 @@ for number in range(int(sys.argv[4]), int(sys.argv[5])):
 def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> fuzz.Course:
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(fuzz, "PATIENCE_S", 5.0)
+    monkeypatch.setattr(fuzz, "PATIENCE_S", 2.0)
     return fuzz.Course("clips", tmp_path, SEED, tmp_path / "kept", module="stand_in")
 
 

@@ -98,7 +98,15 @@ FAULTS = {
 
 
 def plant(fault: Fault, tree: Path) -> Path:
-    """Change the code below `tree`; returns the file.
+    """Change the code below `tree`; returns the file. Raises LookupError, see `find`."""
+    path, part = find(fault, tree)
+    source = path.read_text()
+    path.write_text(source.replace(part, part.replace(fault.right, fault.wrong), 1))
+    return path
+
+
+def find(fault: Fault, tree: Path) -> tuple[Path, str]:
+    """Where a fault is to be planted: the file, and the text of the definition.
 
     Raises LookupError unless just one definition of that name holds what is to be changed, once.
     """
@@ -107,13 +115,11 @@ def plant(fault: Fault, tree: Path) -> Path:
         for path in sorted((tree / package).rglob("*.py")):
             source = path.read_text()
             if fault.right in source:
-                found += [(path, source, part) for part in _definitions(source, fault.symbol)]
-    found = [each for each in found if each[2].count(fault.right) == 1]
+                found += [(path, part) for part in _definitions(source, fault.symbol)]
+    found = [(path, part) for path, part in found if part.count(fault.right) == 1]
     if len(found) != 1:
         raise LookupError(f"{fault.right!r} stands in {len(found)} definitions of {fault.symbol}")
-    path, source, part = found[0]
-    path.write_text(source.replace(part, part.replace(fault.right, fault.wrong), 1))
-    return path
+    return found[0]
 
 
 def _definitions(source: str, symbol: str) -> list[str]:

@@ -23,6 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FAULTS)}")
     parser.add_argument("--tree", type=Path, default=ROOT, help="another checkout to plant them in")
+    parser.add_argument(
+        "--control", action="store_true", help="plant nothing: the files must be green"
+    )
     given = parser.parse_args()
     if unknown := set(given.names) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
@@ -32,12 +35,15 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="p") as folder:
             tree = Path(folder)
             copy(given.tree, tree)
-            path = plant(fault, tree).relative_to(tree)
+            place = "nowhere" if given.control else plant(fault, tree).relative_to(tree)
             status, said = run(tree, fault.turns_red)
-        wrong += status != FAILED
-        verdict = "red" if status == FAILED else f"NOT RED (exit status {status})\n{said}"
+        wanted = 0 if given.control else FAILED
+        wrong += status != wanted
+        verdict = {0: "green", FAILED: "red"}.get(status, f"exit status {status}")
         took = f"{time.monotonic() - began:.0f} s"
-        print(f"{name}: {fault.symbol} in {path}: {fault.turns_red} {verdict}, {took}", flush=True)
+        print(f"{name}: {fault.symbol} in {place}: {fault.turns_red} {verdict}, {took}", flush=True)
+        if status != wanted:
+            print(said)
     return int(bool(wrong))
 
 
@@ -53,7 +59,7 @@ def copy(tree: Path, to: Path) -> None:
 
 def run(tree: Path, file: str) -> tuple[int, str]:
     """A test file of the tree, in one process, up to its first failure: exit status, output."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", file]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", file]
     environment = {**os.environ, "PYTHONPATH": str(tree)}  # before the installed tree
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout[-3000:]
