@@ -99,14 +99,16 @@ FAULTS = {
 
 def plant(fault: Fault, tree: Path) -> Path:
     """Change the code below `tree`; returns the file. Raises LookupError, see `find`."""
-    path, part = find(fault, tree)
-    source = path.read_text()
-    path.write_text(source.replace(part, part.replace(fault.right, fault.wrong), 1))
+    path, lines = find(fault, tree)
+    source = path.read_text().splitlines(keepends=True)
+    definition = "".join(source[lines.start : lines.stop])
+    changed = definition.replace(fault.right, fault.wrong)
+    path.write_text("".join([*source[: lines.start], changed, *source[lines.stop :]]))
     return path
 
 
-def find(fault: Fault, tree: Path) -> tuple[Path, str]:
-    """Where a fault is to be planted: the file, and the text of the definition.
+def find(fault: Fault, tree: Path) -> tuple[Path, range]:
+    """Where a fault is to be planted: the file, and the lines of the definition, from 0.
 
     Raises LookupError unless just one definition of that name holds what is to be changed, once.
     """
@@ -114,19 +116,24 @@ def find(fault: Fault, tree: Path) -> tuple[Path, str]:
     for package in PACKAGES:
         for path in sorted((tree / package).rglob("*.py")):
             source = path.read_text()
-            if fault.right in source:
-                found += [(path, part) for part in _definitions(source, fault.symbol)]
-    found = [(path, part) for path, part in found if part.count(fault.right) == 1]
+            for lines in _definitions(source, fault.symbol) if fault.right in source else ():
+                text = "\n".join(source.splitlines()[lines.start : lines.stop])
+                if text.count(fault.right) == 1:
+                    found.append((path, lines))
     if len(found) != 1:
         raise LookupError(f"{fault.right!r} stands in {len(found)} definitions of {fault.symbol}")
     return found[0]
 
 
-def _definitions(source: str, symbol: str) -> list[str]:
-    """The text of each function, class or method of this name."""
+def _definitions(source: str, symbol: str) -> list[range]:
+    """The lines of each function, class or method of this name."""
     nodes: list[ast.AST] = [ast.parse(source)]
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     for name in symbol.split("."):
-        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         within = [child for node in nodes for child in ast.walk(node) if child is not node]
         nodes = [node for node in within if isinstance(node, kinds) and node.name == name]
-    return [text for node in nodes if (text := ast.get_source_segment(source, node))]
+    return [
+        range(node.lineno - 1, node.end_lineno or node.lineno)
+        for node in nodes
+        if isinstance(node, kinds)
+    ]
