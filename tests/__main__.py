@@ -41,7 +41,7 @@ def main() -> int:
     command = [sys.executable, "-m", "pytest", "-n", "2", *more]
     command += ["-m", "quick"] if given.quick else []
     command += [f"tests/{kind}" for kind in given.kind or ()]
-    began = time.monotonic()
+    began, shared_before = time.monotonic(), _shared_memory()
     _adopt_orphans()
     # Short: sockets lie below it, and a socket's path has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="t"))
@@ -54,6 +54,7 @@ def main() -> int:
     finally:
         _end_all()
         _remove(folder)
+        _remove_unused(_shared_memory() - shared_before)
     if status == 0:
         for each in left:
             print(f"left behind: {each}")
@@ -122,6 +123,23 @@ def _remove(folder: Path) -> None:
         if Path(part.mountpoint).is_relative_to(folder):
             subprocess.run(["umount", "--lazy", part.mountpoint], check=False)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shared_memory() -> set[Path]:
+    """Semaphores and memory of Python's that processes share; who is killed leaves theirs."""
+    folder = Path("/dev/shm")
+    return {path for name in ("sem.mp-*", "psm_*") for path in folder.glob(name)}
+
+
+def _remove_unused(found: set[Path]) -> None:
+    """Take away those that no process has."""
+    used = ""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            used += maps.read_text()
+    for path in found:
+        if str(path) not in used:
+            path.unlink(missing_ok=True)
 
 
 def _summary(wall_s: float) -> str:

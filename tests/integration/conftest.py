@@ -11,8 +11,6 @@ from tests.support.broker import BrokerServer
 from tests.support.feeding import Scene
 from tests.support.s3_server import S3Server
 
-BUCKET = "clipfleet-tests"
-
 
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
@@ -24,8 +22,8 @@ def folder_store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def s3_store(s3_server: S3Server) -> Store:
-    """An empty store under a prefix of its own in a shared bucket, prepared."""
-    store = s3_server.store(f"s3://{BUCKET}/{uuid.uuid4()}")
+    """An empty store under a prefix in a bucket of its own, prepared."""
+    store = s3_server.store(f"s3://{uuid.uuid4()}/out")
     store.prepare()
     return store
 

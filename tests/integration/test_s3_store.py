@@ -17,7 +17,6 @@ from clipfleet.errors import (
     StoreUnavailable,
 )
 from clipfleet.store import Store, open_store
-from tests.integration.conftest import BUCKET
 from tests.support.s3_server import S3Server
 
 
@@ -122,13 +121,13 @@ def test_a_presigned_link_expires(s3_store: Store) -> None:
 def test_wrong_credentials_are_denied_and_not_repeated(s3_server: S3Server, wrong: str) -> None:
     credentials = {"s3_access_key": s3_server.access_key, "s3_secret_key": s3_server.secret_key}
     credentials[wrong] = "wrong-but-still-private"
-    store = open_store(f"s3://{BUCKET}/out", s3_endpoint=s3_server.endpoint, **credentials)
+    store = open_store("s3://some-bucket/out", s3_endpoint=s3_server.endpoint, **credentials)
 
     for use in (store.prepare, lambda: store.get("a"), lambda: store.put("a", b"x")):
         with pytest.raises(StoreDenied, match="CLIPFLEET_S3_SECRET_KEY") as denial:
             use()
         assert s3_server.endpoint in str(denial.value)
-        assert BUCKET in str(denial.value)
+        assert "some-bucket" in str(denial.value)
         assert len(str(denial.value).splitlines()) == 1
         told = "".join(traceback.format_exception(denial.value))
         assert credentials["s3_secret_key"] not in told
