@@ -92,8 +92,12 @@ def install_with_cpu_torch(title: str, command: list[str], environment: dict[str
 def as_pip_is_told(pip: list[str]) -> tuple[list[str], dict[str, str]]:
     """What pip's configuration says, which uv does not read: as uv's flags and its environment."""
     told = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True)
-    lines = (line.partition("=") for line in told.stdout.splitlines())
-    values = {name.rpartition(".")[2]: ast.literal_eval(value) for name, _, value in lines}
+    lines = [line.partition("=") for line in told.stdout.splitlines()]
+    values = {}
+    for section in ("global", "install", ":env:"):  # of two that say the same, the later holds
+        for key, _, value in lines:
+            if key.startswith(f"{section}."):
+                values[key.removeprefix(f"{section}.")] = ast.literal_eval(value)
     flags = ["--index-strategy", "unsafe-best-match"]  # pip's way with several indexes
     for name, flag in (
         ("index-url", "--default-index"),

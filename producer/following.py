@@ -118,7 +118,12 @@ def _feeder(
 
 
 def fill(
-    run: Run, settings: Settings, console: Console, *, in_flight: int | None
+    run: Run,
+    settings: Settings,
+    console: Console,
+    *,
+    in_flight: int | None,
+    clock: Clock = SYSTEM,
 ) -> tuple[Standing, int, str]:
     """Put as many clips on the queues as may be in flight, waiting a minute for broker and store.
 
@@ -137,7 +142,7 @@ def fill(
             except (BrokerError, StoreError):
                 if not wait_s:
                     raise
-                SYSTEM.sleep(wait_s)
+                clock.sleep(wait_s)
         return screen.counts, flying, feeder.held
     finally:
         feeder.close()
@@ -159,14 +164,14 @@ def patiently(feeder: Feeder, *, wait_s: float = STEP_S, clock: Clock = SYSTEM) 
 class _WorkerWatch:
     """Says which of the queues that a run needs have no live worker, looking once a second."""
 
-    def __init__(self, broker: Broker, options: Options) -> None:
-        self._broker = broker
+    def __init__(self, broker: Broker, options: Options, clock: Clock = SYSTEM) -> None:
+        self._broker, self._clock = broker, clock
         self._needed = [PREPARE, ASSEMBLE, *window_queues(options)]
         self._line, self._looked_at = "starting", 0.0
 
     def line(self) -> str:
         """What to show beside the bars."""
-        now = SYSTEM.monotonic()
+        now = self._clock.monotonic()
         if now - self._looked_at > 1.0:
             self._looked_at = now
             try:

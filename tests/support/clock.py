@@ -21,9 +21,3 @@ class ManualClock(Clock):
         """Let so much time pass."""
         with self._lock:
             self._now += seconds
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Let all of it pass, unless the event is there."""
-        if not event.is_set():
-            self.sleep(seconds)
-        return event.is_set()
