@@ -20,7 +20,7 @@ from tests.support.meaning.score import kept, score
 from tests.support.waiting import wait_for
 
 SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
-QUICK = "transformers"  # starts in 5 s where vLLM takes 20
+QUICK = "transformers"  # starts in 5 s where vLLM takes 15
 
 
 def records_in(out: Path) -> dict[str, ClipRecord]:

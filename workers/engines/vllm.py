@@ -76,6 +76,7 @@ def prepare_process(scratch: Path, cache: Path) -> None:
         os.environ.setdefault(name, value)
     os.environ[plugin.ENABLED] = "1"
     os.environ["TMPDIR"] = str(scratch)  # for a file by which its processes meet
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "inductor"))  # else there, too
     os.environ.setdefault("VLLM_RPC_BASE_PATH", str(scratch))
     os.environ.setdefault("VLLM_CACHE_ROOT", str(cache))
     site = str(Path(__file__).parent / "site")
@@ -101,7 +102,7 @@ class VllmEngine(Engine):
         gpus: int = 1,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        """Load the model; half a minute for a small one.
+        """Load the model; a quarter of a minute for a small one.
 
         `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
         bounds the prompts that are worked on at once, however many are given; `windows` is how
