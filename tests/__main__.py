@@ -24,8 +24,9 @@ from tests.support.durations import KINDS, Durations
 
 ROOT = Path(__file__).parents[1]
 NO_TESTS_COLLECTED = 5
-GRACE_S = 5.0  # for what is ending by itself: the S3 server's keeper, Python's resource tracker
+GRACE_S = 5.0  # for what ends by itself: the S3 server and its keeper, Python's resource tracker
 INTERRUPTED_S = 60.0  # for tests to put away what they started
+LOOK_S = 0.2
 # pytest's base folder, and torch's cache of compiled code, which it keeps by user.
 EXPECTED = ("pytest-of-", "torchinductor_")
 
@@ -43,6 +44,7 @@ def main() -> int:
     command += [f"tests/{kind}" for kind in given.kind or ()]
     began, shared_before = time.monotonic(), _shared_memory()
     _adopt_orphans()
+    _heed_signals()
     # Short: sockets lie below it, and a socket's path has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="t"))
     status, left = 1, ["nothing was looked at"]
@@ -71,14 +73,33 @@ def _run(command: list[str], folder: Path) -> int:
     give_up_at = float("inf")
     while time.monotonic() < give_up_at:
         try:
-            pid, status = os.waitpid(-1, 0)
-        except KeyboardInterrupt:  # in a terminal pytest got it as well
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == pytest.pid:
+                pytest.returncode = os.waitstatus_to_exitcode(status)
+                return pytest.returncode
+            if not pid:
+                time.sleep(LOOK_S)
+        except KeyboardInterrupt as stop:
+            if give_up_at < float("inf"):
+                break  # a second time: at once
+            if isinstance(stop, Terminated):  # Ctrl-C in a terminal reaches pytest as well
+                pytest.send_signal(signal.SIGINT)
             give_up_at = time.monotonic() + INTERRUPTED_S
-            continue
-        if pid == pytest.pid:
-            pytest.returncode = os.waitstatus_to_exitcode(status)
-            return pytest.returncode
     return 1
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: meant as Ctrl-C is."""
+
+
+def _heed_signals() -> None:
+    """Ctrl-C counts also where a shell that runs this in the background has it ignored."""
+
+    def stop(*_: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _adopt_orphans() -> None:
