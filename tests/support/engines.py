@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from clipfleet import models
+from tests.support.ports import free_port
 from workers.engines.base import Engine
 from workers.engines.openai import OpenAIEngine
 from workers.engines.transformers import TransformersEngine
@@ -47,9 +47,7 @@ def openai_engine(cache_dir: Path, folder: Path) -> Iterator[Engine]:
 @contextlib.contextmanager
 def serving(cache_dir: Path, folder: Path, *, trusting: bool = True) -> Iterator[str]:
     """The URL of vLLM's own server with `mini`; its log is `serve.log` in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     before = dict(os.environ)
     prepare_process(folder, cache_dir / "vllm")
     env = {**os.environ, "CLIPFLEET_ENGINE_PLUGIN": "0", "VLLM_API_KEY": "a-key"}

@@ -11,7 +11,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from clipfleet.store import Store, open_store
+from tests.support.ports import free_port
 
 BINARIES = (
     "ceph",
@@ -124,12 +124,12 @@ class S3Server:
             known = {
                 "access_key": access_key or secrets.token_hex(10),
                 "secret_key": secret_key or secrets.token_hex(20),
-                "mon_port": _free_port(),
+                "mon_port": free_port(),
                 "fsid": str(uuid.uuid4()),
             }
         self.access_key: str = known["access_key"]
         self.secret_key: str = known["secret_key"]
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._known = known
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -311,10 +311,3 @@ class S3Server:
             for log in sorted((self._folder / "log").iterdir())
             if log.is_file()
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
