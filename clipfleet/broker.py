@@ -6,20 +6,25 @@ at the store, never a clip. The store says what is true.
 
 import contextlib
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from clipfleet.errors import BrokerError
-from clipfleet.queues import ASSEMBLE, QUEUES
+from clipfleet.beats import BEATS, WorkerBeat
+from clipfleet.errors import BrokerAway, BrokerError
+from clipfleet.queues import ANSWER_S, ASSEMBLE, QUEUES
 
 # Few, so that the broker's memory does not grow with a run; who misses some looks at the store.
 EVENTS_KEPT = 2000
 REFUSALS_KEPT = 1000
 _REFUSALS = "clipfleet:refused"
+_FLEET = "clipfleet:fleet"
 EVENTS_EXPIRE_S = 24 * 3600
 CANCELLED_S = 7 * 24 * 3600  # no message of the run is left by then
 
@@ -42,20 +47,18 @@ class Event:
 
 
 _EVENT_FIELDS = {field.name for field in fields(Event)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerBeat:
-    """A live worker: its name, its queues, and how many messages it holds.
-
-    `busy`: the share of the time since its last beat in which its engine had something to do; None
-    for a worker without one.
-    """
-
-    name: str
-    queues: tuple[str, ...]
-    holds: int
-    busy: float | None = None
+# What we write, by its kind.
+_KINDS = {
+    "list": QUEUES,
+    "hash": ("unacked", "clipfleet:fed:*"),
+    "zset": ("unacked_index",),
+    "stream": ("clipfleet:refused", "clipfleet:events:*"),
+    "string": (
+        *("clipfleet:worker:*", "clipfleet:feeder:*", "clipfleet:claim:*"),
+        *("clipfleet:alive:*", "clipfleet:farewell:*", "clipfleet:restoring"),
+        *("clipfleet:cancelled:*", _FLEET),
+    ),
+}
 
 
 class Broker:
@@ -65,7 +68,12 @@ class Broker:
         try:
             self.address = redact(url)
             self.client = redis.Redis.from_url(
-                url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
+                url,
+                socket_connect_timeout=5,
+                socket_timeout=ANSWER_S,
+                # A connection that lay idle may be dead; a broker that is away is told of at once.
+                retry=Retry(NoBackoff(), 1),
+                decode_responses=True,
             )
         except ValueError:  # its words may repeat the password
             raise BrokerError(
@@ -84,6 +92,12 @@ class Broker:
         try:
             yield
         except redis.RedisError as error:
+            if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+                # Where one was dead, so are the others that lie idle: each would take its time.
+                self.client.connection_pool.disconnect(inuse_connections=False)
+            if "WRONGTYPE" in str(error):
+                with contextlib.suppress(redis.RedisError):
+                    remove_wrong_types(self.client)
             raise self._refused(error) from None
 
     def _refused(self, error: redis.RedisError) -> BrokerError:
@@ -93,7 +107,7 @@ class Broker:
                 f"broker {self.address} refuses the password; "
                 "put the right one in CLIPFLEET_BROKER or --broker (redis://:PASSWORD@HOST:PORT)"
             )
-        return BrokerError(
+        return BrokerAway(
             f"broker {self.address} cannot be reached ({type(error).__name__}); "
             "is it running, and is CLIPFLEET_BROKER or --broker right?"
         )
@@ -112,15 +126,17 @@ class Broker:
             return
 
     def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
-        """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`."""
+        """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`.
+
+        One that is none of ours comes as an event of no clip.
+        """
         # The broker looks ten times a second at whom it lets wait no longer, however short that is.
         wait_ms = int(wait_s * 1000) or None
         with self.errors():
             reply: Any = self.client.xread({_events_key(run_id): after}, count=1000, block=wait_ms)
         for _, entries in reply or []:
             for entry_id, entry in entries:
-                said = json.loads(entry["e"])
-                yield entry_id, Event(**{k: said[k] for k in _EVENT_FIELDS & said.keys()})
+                yield entry_id, _read_event(entry)
 
     def refuse(self, queue: str, reason: str, *, worker: str) -> None:
         """Note that a worker dropped a message that is none of ours. Without a broker, nothing."""
@@ -133,7 +149,8 @@ class Broker:
         with self.errors():
             entries: Any = self.client.xrevrange(_REFUSALS, count=REFUSALS_KEPT)
         return [
-            {"at": datetime.fromtimestamp(int(i.split("-")[0]) / 1000, UTC).isoformat(), **entry}
+            {name: str(entry.get(name, "")) for name in ("queue", "reason", "worker")}
+            | {"at": datetime.fromtimestamp(_order(i)[0] / 1000, UTC).isoformat()}
             for i, entry in entries
         ]
 
@@ -157,41 +174,14 @@ class Broker:
         """All messages, waiting or held by a worker. Raises `BrokerError`."""
         return sum(self.traffic())
 
-    def beat(self, beat: WorkerBeat, *, expires_s: float) -> None:
-        """Say that a worker lives. Raises `redis.RedisError`."""
-        value = json.dumps({"queues": beat.queues, "holds": beat.holds, "busy": beat.busy})
-        self.client.set(f"clipfleet:worker:{beat.name}", value, px=int(expires_s * 1000))
-
     def workers(self) -> list[WorkerBeat]:
         """The workers that said so within their lease."""
-        found = []
         with self.errors():
-            for key in self.client.scan_iter("clipfleet:worker:*", count=1000):
-                value = self.client.get(key)
-                if value:
-                    beat = json.loads(str(value))
-                    name = str(key).removeprefix("clipfleet:worker:")
-                    found.append(
-                        WorkerBeat(
-                            name=name,
-                            queues=tuple(beat["queues"]),
-                            holds=beat["holds"],
-                            busy=beat.get("busy"),
-                        )
-                    )
-        return sorted(found, key=lambda b: b.name)
-
-    def restarts(self, task_id: str) -> int:
-        """How often a task that came back was begun again. Raises `BrokerError`."""
-        with self.errors():
-            return int(str(self.client.get(f"clipfleet:restarts:{task_id}") or 0))
-
-    def count_restart(self, task_id: str, *, by: int = 1) -> None:
-        """Count that a task which came back is begun again. Raises `BrokerError`."""
-        with self.errors(), self.client.pipeline(transaction=True) as pipe:
-            pipe.incrby(f"clipfleet:restarts:{task_id}", by)
-            pipe.expire(f"clipfleet:restarts:{task_id}", EVENTS_EXPIRE_S)
-            pipe.execute()
+            keys = [str(key) for key in self.client.scan_iter(f"{BEATS}*", count=1000)]
+            values: Any = self.client.mget(keys) if keys else []
+        said = zip(keys, values, strict=True)
+        beats = (WorkerBeat.read(key.removeprefix(BEATS), value) for key, value in said)
+        return sorted((beat for beat in beats if beat), key=lambda b: b.name)
 
     def missed_events(self, run_id: str, after: str) -> bool:
         """Whether events after the id `after` may be gone unread."""
@@ -204,6 +194,15 @@ class Broker:
         with self.errors():
             latest: Any = self.client.xrevrange(_events_key(run_id), count=1)
         return str(latest[0][0]) if latest else "0"
+
+    def fleet(self) -> str:
+        """The name of the fleet that this broker serves, given to it by who asks first.
+
+        Raises `BrokerError`.
+        """
+        with self.errors():
+            self.client.set(_FLEET, secrets.token_hex(8), nx=True)
+            return str(self.client.get(_FLEET))[:64]
 
     def cancel(self, run_id: str) -> None:
         """Have workers drop what they get of the run. Raises `BrokerError`."""
@@ -223,6 +222,30 @@ class Broker:
     def close(self) -> None:
         """Let the connections go."""
         self.client.close()
+
+
+def remove_wrong_types(client: redis.Redis) -> None:
+    """Remove what lies under our keys and is of another kind than we write.
+
+    Every look at it would fail, at everyone, until somebody did. Raises `redis.RedisError`.
+    """
+    for kind, patterns in _KINDS.items():
+        for pattern in patterns:
+            magic = pattern.endswith("*")
+            for key in client.scan_iter(pattern, count=1000) if magic else [pattern]:
+                if client.type(key) not in (kind, "none"):
+                    client.delete(key)
+
+
+def _read_event(entry: Any) -> Event:
+    try:
+        said = json.loads(entry["e"])
+        event = Event(**{name: said[name] for name in _EVENT_FIELDS & said.keys()})
+        if all(type(getattr(event, f.name)) is f.type for f in fields(Event)):
+            return event
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    return Event(step="", clip_uuid="", status="")
 
 
 def redact(url: str) -> str:

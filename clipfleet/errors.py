@@ -92,10 +92,18 @@ class MessageInvalid(ClipfleetError):
     """A message on the queue does not follow the schema."""
 
 
+class NewerVersion(ClipfleetError):
+    """It was written by a newer version of clipfleet, and is left to workers of that version."""
+
+
 class BrokerError(ClipfleetError):
     """The broker cannot be used."""
 
     exit_code = ExitCode.BROKER
+
+
+class BrokerAway(BrokerError):
+    """The broker cannot be reached, or is not well just now."""
 
 
 class StoreError(ClipfleetError):

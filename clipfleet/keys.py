@@ -64,9 +64,14 @@ def run_head(run_id: str) -> str:
     return run(run_id) + "run.json"
 
 
-def run_manifest(run_id: str, shard: int) -> str:
-    """One shard of the run's list of clips, JSON lines."""
-    return f"{run(run_id)}manifest/{shard:06d}.jsonl"
+def run_manifests(run_id: str) -> str:
+    """Every edition of the run's list."""
+    return f"{run(run_id)}manifest/"
+
+
+def run_manifest(run_id: str, edition: str, shard: int) -> str:
+    """One shard of an edition of the run's list of clips, JSON lines."""
+    return f"{run_manifests(run_id)}{edition}/{shard:06d}.jsonl"
 
 
 def run_done(run_id: str, edition: str, shard: int) -> str:
@@ -79,9 +84,9 @@ def run_summary(run_id: str) -> str:
     return run(run_id) + "summary.json"
 
 
-def active(run_id: str) -> str:
-    """How the run is to be fed; gone once it has come to its end."""
-    return f"{ACTIVE}{quote(run_id, safe='')}.json"
+def active(run_id: str, edition: str) -> str:
+    """How an edition of the run is to be fed; gone once that has come to its end."""
+    return f"{ACTIVE}{quote(run_id, safe='')}@{edition}.json"
 
 
 def scratch(clip: str, options_hash: str) -> str:

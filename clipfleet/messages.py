@@ -18,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from clipfleet.errors import MessageInvalid
+from clipfleet.errors import MessageInvalid, NewerVersion
 
+# Goes up with every field that messages get or lose. A worker leaves newer ones to newer workers.
+MESSAGE_VERSION = 2
 MAX_MESSAGE_BYTES = 4096
 # As JSON, where a letter beyond ASCII takes 6 to 12 bytes; base64 then adds a third on the wire.
 MAX_SOURCE_BYTES = 1900
@@ -27,6 +29,7 @@ MAX_SOURCE_BYTES = 1900
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 OptionsHash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+RecordDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 def source_bytes(source: str) -> int:
@@ -62,38 +65,66 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
-    """A claim on the clip `clip_uuid` within a run."""
+    """A claim on the clip `clip_uuid` within a run, in the form of a `version` of messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    version: Annotated[int, Field(ge=MESSAGE_VERSION, le=MESSAGE_VERSION)] = MESSAGE_VERSION
     run_id: RunId
     clip_uuid: ClipUuid
     options_hash: OptionsHash
 
     @classmethod
     def read(cls, payload: Any) -> "Any":
-        """The message in `payload`. Raises `MessageInvalid`, naming the fields that are wrong."""
+        """The message in `payload`, also of an older version.
+
+        Raises `NewerVersion`, or `MessageInvalid`, which names the fields that are wrong.
+        """
+        check_version(payload)
         try:
-            return cls.model_validate(payload)
+            return cls.model_validate(upgraded(payload))
         except ValidationError as error:
             raise MessageInvalid(f"not a {cls.__name__}: {faults(error, most=5)}") from None
+
+
+def check_version(payload: Any) -> None:
+    """Raises `NewerVersion` for a message of a later version than ours, whatever else it holds."""
+    version = payload.get("version") if isinstance(payload, dict) else None
+    if type(version) is int and version > MESSAGE_VERSION:
+        raise NewerVersion(
+            f"a message of version {version} is left to newer workers; "
+            f"this one reads up to {MESSAGE_VERSION}"
+        )
+
+
+def upgraded(payload: Any) -> Any:
+    """The payload in the form of today's version, where it is of an older one.
+
+    The first had no number, and said only that a record is to be replaced, not which: whoever feeds
+    the clip sees that the old one is still there, and says so again.
+    """
+    if isinstance(payload, dict) and "version" not in payload:
+        known = {name: value for name, value in payload.items() if name != "redo"}
+        return {**known, "version": MESSAGE_VERSION}
+    return payload
 
 
 class ClipJob(Message):
     """One clip to do.
 
     `source` is the URI that names the clip. `staged` says that its bytes lie in the store's
-    scratch, because workers cannot read the producer's paths. `redo` has it done although there is
-    a record, which is then replaced. `attempt` counts from 1. `span_s` is the part of the source
-    to take, [start, end] in seconds. `metadata` says that what goes into its record as it is lies
-    in scratch.
+    scratch, because workers cannot read the producer's paths. `replaces` names the record that it
+    is done again for (`records.digest`): the clip is done once there is another, so that a message
+    which comes twice, or late, replaces nothing newer. `attempt` counts from 1. `span_s` is the
+    part of the source to take, [start, end] in seconds. `metadata` says that what goes into its
+    record as it is lies in scratch.
     """
 
     source: Source
     span_s: Annotated[list[Seconds], Field(min_length=2, max_length=2)] | None = None
     metadata: bool = False
     staged: bool = False
-    redo: bool = False
+    replaces: RecordDigest | None = None
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 
 

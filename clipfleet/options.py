@@ -10,7 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from clipfleet.errors import NewerVersion
 from clipfleet.models import SAME, check_captioner, check_rewriter, find
+
+# Goes up with every option that there is or is no longer, or that means something else.
+OPTIONS_VERSION = 1
 
 PromptVariant = Literal["default", "av", "av-surveillance"]
 FrameEncoding = Literal["auto", "raw", "zstd", "jpeg444"]
@@ -213,6 +217,29 @@ class Options(Group):
     preview: PreviewOptions = PreviewOptions()
     caption: CaptionOptions = CaptionOptions()
     enhance: EnhanceOptions = EnhanceOptions()
+
+    def to_json(self) -> str:
+        """As they lie in the store: with the version that they are of."""
+        return json.dumps({"version": OPTIONS_VERSION, **self.model_dump(mode="json")}, indent=1)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Options":
+        """The options that lie in the store.
+
+        Raises `NewerVersion` where a newer clipfleet wrote them, whatever else they hold, and
+        pydantic's `ValidationError` where they are none of ours: unknown ones may shape the output.
+        """
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            return cls.model_validate_json(data)
+        version = found.pop("version", OPTIONS_VERSION) if isinstance(found, dict) else None
+        if type(version) is int and version > OPTIONS_VERSION:
+            raise NewerVersion(
+                f"options of version {version} are left to a newer clipfleet; this one reads up "
+                f"to {OPTIONS_VERSION}"
+            )
+        return cls.model_validate(found)
 
     @property
     def rewriter(self) -> tuple[str, bool, str | None]:

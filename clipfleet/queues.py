@@ -7,7 +7,6 @@ Each task's name is its queue's name.
 """
 
 import contextlib
-import math
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,8 @@ PREPARE, PREVIEW, CAPTION, ENHANCE, ASSEMBLE = QUEUES = (
 GPU_QUEUES = (CAPTION, ENHANCE)
 
 
+# A broker that has not answered by then does not.
+ANSWER_S = 10.0
 # Celery keeps a chord's parts in Redis this long: enough for the slowest clip's last window.
 RESULT_EXPIRES_S = 24 * 3600
 
@@ -41,9 +42,12 @@ def window_queues(options: Options) -> list[str]:
     return queues
 
 
-def make_app(broker_url: str, *, lease_s: float) -> "Celery":
+def make_app(
+    broker_url: str, *, lease_s: float, kind: "type[Celery] | None" = None, backend: str = ""
+) -> "Celery":
     """A Celery app on `broker_url`, for sending and, once tasks are added, for working.
 
+    `kind` is its class, `backend` the path of the class that counts chords, if not Celery's own.
     The same lease goes to the transport, the result backend and the top level: kombu takes
     whichever it meets first.
     """
@@ -51,13 +55,17 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
 
     transport = {
         "visibility_timeout": lease_s,
-        # A worker that dies as it restores what others held keeps no one from it for longer.
-        "unacked_mutex_expire": max(1, math.ceil(lease_s)),
+        "socket_timeout": ANSWER_S,  # a connection may be half-open, and a broker hang
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
-    app = Celery("clipfleet", broker=broker_url, backend=broker_url, set_as_current=False)
+    app = (kind or Celery)(
+        "clipfleet",
+        broker=broker_url,
+        backend=f"{backend}+{broker_url}" if backend else broker_url,
+        set_as_current=False,
+    )
     tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None
     app.conf.update(
         task_serializer="json",
@@ -68,6 +76,7 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         task_routes={name: {"queue": name} for name in QUEUES},
         task_acks_late=True,
         task_reject_on_worker_lost=True,
+        task_acks_on_failure_or_timeout=False,
         worker_prefetch_multiplier=1,
         task_ignore_result=True,
         result_expires=RESULT_EXPIRES_S,
@@ -75,6 +84,9 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         result_backend_thread_safe=True,  # else each thread of a GPU worker keeps a connection
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for as long as the broker is away
+        broker_channel_error_retry=True,  # and for as long as it says that it is not well
+        redis_socket_timeout=ANSWER_S,
+        redis_socket_connect_timeout=5,
         broker_transport_options=transport,
         result_backend_transport_options=transport,
         visibility_timeout=lease_s,
@@ -112,7 +124,7 @@ def send_windows(
     """
     from celery import chain, chord
 
-    claim = {
+    claim: dict[str, Any] = {
         "run_id": job.run_id,
         "clip_uuid": job.clip_uuid,
         "options_hash": job.options_hash,

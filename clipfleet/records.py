@@ -4,13 +4,23 @@ The record keeps the reference system's field names, so that readers of its outp
 """
 
 import enum
-from typing import Literal
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from clipfleet import keys
-from clipfleet.errors import ObjectMissing
-from clipfleet.messages import ClipJob, ClipUuid, OptionsHash
+from clipfleet.errors import NewerVersion, ObjectMissing
+from clipfleet.messages import ClipJob, ClipUuid, OptionsHash, RecordDigest, upgraded
 from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
@@ -26,13 +36,47 @@ class Status(enum.StrEnum):
 
 
 class Stored(BaseModel):
-    """Something that lies in the store as one JSON object."""
+    """Something that lies in the store as JSON.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Fields that a newer version added are taken, and kept where it is written again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     def to_bytes(self) -> bytes:
         """The object's bytes: JSON, indented, UTF-8."""
         return self.model_dump_json(indent=1).encode()
+
+
+class Versioned(Stored):
+    """An object of its own, in the form of a `version`. One of a newer version is not read."""
+
+    newest: ClassVar[int] = 1
+    version: int = 1
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """The object. Raises `NewerVersion`, or pydantic's `ValidationError` if it is none."""
+        check_version(data, cls.newest, of=cls.__name__)
+        return cls.model_validate_json(data)
+
+
+def check_version(data: bytes, newest: int, *, of: str, field: str = "version") -> None:
+    """Raises `NewerVersion` where a JSON object says that it is of a version above `newest`."""
+    version = _peek(data).get(field)
+    if type(version) is int and version > newest:
+        raise NewerVersion(
+            f"a {of} of version {version} is left to a newer clipfleet; "
+            f"this one reads up to {newest}"
+        )
+
+
+def _peek(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class Failure(Stored):
@@ -100,7 +144,7 @@ class SpanPlan(Stored):
     num_frames: int
 
 
-class Plan(Stored):
+class Plan(Versioned):
     """What `prepare` found out about a clip, and the job that asked for it.
 
     `errors` without windows: it cannot be done.
@@ -114,6 +158,11 @@ class Plan(Stored):
     frame_encoding: str | None = None  # raw, zstd or jpeg444
     warnings: list[str] = []
     errors: list[Failure] = []
+
+    @field_validator("job", mode="before")
+    @classmethod
+    def _upgraded(cls, job: Any) -> Any:
+        return upgraded(job)
 
 
 class Written(Stored):
@@ -155,7 +204,7 @@ class PreviewFile(Stored):
     duration_ms: int
 
 
-class Part(Stored):
+class Part(Versioned):
     """What one queue found for one window."""
 
     status: Status
@@ -266,8 +315,12 @@ class ManifestLine(Stored):
 
     `span` is the part of the source to take, (start, end) in seconds. `options_hash` names options
     of its own, where it has any (`keys.run_variant`). `metadata` goes into its record as it is.
-    `redo`: the run does it although it has a record, which is replaced.
+    `replaces` names the record (`digest`) that the run does it again for; `redo`, of older lists,
+    whichever is not the run's own. A list has the version of its head: a field that is none of
+    ours is a fault in it.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     clip_uuid: ClipUuid
     source: str
@@ -276,18 +329,85 @@ class ManifestLine(Stored):
     options_hash: OptionsHash | None = None
     metadata: dict[str, JsonValue] = {}
     redo: bool = False
+    replaces: RecordDigest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A record as it lies in the store.
+
+    `version` is the store's name for this state of it, where it was read to be written over.
+    """
+
+    record: ClipRecord
+    digest: str
+    version: str = ""
+
+    @property
+    def newer(self) -> bool:
+        """Whether a newer clipfleet wrote it: the clip is done, and it is never written over."""
+        return self.record.schema_version > SCHEMA_VERSION
+
+    def is_done(self, options_hash: str, *, replaces: str | None = None) -> bool:
+        """Whether the clip is done with these options, and not to be done again for this record."""
+        of_these = self.record.options_hash == options_hash and self.digest != replaces
+        return of_these or self.newer
+
+
+def digest(data: bytes) -> str:
+    """A record's name among all that its clip ever had: 32 hex digits over its bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def find_record(store: Store, clip_uuid: str, *, to_replace: bool = False) -> Kept | None:
+    """The clip's record, whole, if there is one."""
+    key = keys.record(clip_uuid)
+    try:
+        data, version = store.get_version(key) if to_replace else (store.get(key), "")
+        return Kept(record=read_record(data), digest=digest(data), version=version)
+    except (ObjectMissing, ValidationError):
+        return None
+
+
+def read_record(data: bytes) -> ClipRecord:
+    """The record; of a newer schema's that does not fit ours, what can be said of it at all.
+
+    Raises pydantic's `ValidationError` where it is none.
+    """
+    try:
+        return ClipRecord.model_validate_json(data)
+    except ValidationError:
+        found = _peek(data)
+        version = found.get("schema_version")
+        if type(version) is not int or version <= SCHEMA_VERSION:
+            raise
+    said = {n: found[n] for n in ("span_uuid", "source_video", "run_id") if _is_text(found.get(n))}
+    unknown = dict.fromkeys(("width_source", "height_source", "framerate_source", "width"))
+    unknown |= dict.fromkeys(("height", "framerate", "num_frames", "video_codec", "num_bytes"))
+    blank = dict.fromkeys(("span_uuid", "source_video", "run_id", "clip_location"), "")
+    blank |= dict.fromkeys(("options_hash", "clipfleet_version", "finished_at"), "")
+    return ClipRecord.model_validate(
+        {
+            **unknown,
+            **blank,
+            **said,
+            "schema_version": version,
+            "duration_span": (0.0, 0.0),
+            "windows": [],
+            "valid": found.get("valid") is not False,
+            "errors": [],
+            "warnings": [f"this record is of a newer clipfleet (schema {version})"],
+        }
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def done_record(
-    store: Store, clip_uuid: str, options_hash: str, *, redone_by: str | None = None
+    store: Store, clip_uuid: str, options_hash: str, *, replaces: str | None = None
 ) -> ClipRecord | None:
-    """The clip's record, if it is there, whole, and made with these options: the clip is done.
-
-    With `redone_by`, only a record that this run wrote counts.
-    """
-    try:
-        record = ClipRecord.model_validate_json(store.get(keys.record(clip_uuid)))
-    except (ObjectMissing, ValidationError):
-        return None
-    by_the_run = redone_by is None or record.run_id == redone_by
-    return record if record.options_hash == options_hash and by_the_run else None
+    """The clip's record, if the clip is done with these options (`Kept.is_done`)."""
+    kept = find_record(store, clip_uuid)
+    return kept.record if kept and kept.is_done(options_hash, replaces=replaces) else None

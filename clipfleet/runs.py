@@ -7,21 +7,23 @@ from typing import Annotated
 from pydantic import Field
 
 from clipfleet.messages import OptionsHash, RunId
-from clipfleet.records import ClipRecord, Status, Stored
+from clipfleet.records import ClipRecord, Status, Versioned
 
 
-class RunHead(Stored):
+class RunHead(Versioned):
     """What a run is. Written after its manifest: where it is, the manifest is whole.
 
-    `clips` in `shards` shards. `edition` is that of its list: where a run is written anew under its
-    name, what feeders know of the list before says nothing of this one. `created_at` is ISO 8601,
-    UTC. With `retry_failed`, clips whose record has errors are done again. `staged_from` is the
-    machine whose own files are copied to scratch for workers, which only a feeder there can do.
+    `clips` in `shards` shards. `edition` is that of its list, and everything that is said of the
+    run lies under it: where a run is written anew under its name, what is known of the list before
+    says nothing of this one. It begins with the second that it was begun in, as 8 hex digits.
+    `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose record has errors are done
+    again. `staged_from` is the machine whose own files are copied to scratch for workers, which
+    only a feeder there can do.
     """
 
     run_id: RunId
     options_hash: OptionsHash
-    edition: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    edition: Annotated[str, Field(pattern=r"^[0-9a-f]{8,16}$")]
     clips: int
     shards: int
     created_at: str
@@ -36,18 +38,21 @@ class Feeding(enum.StrEnum):
     PAUSED = "paused"  # nothing more is fed; what is on the queues goes on
 
 
-class RunState(Stored):
+class RunState(Versioned):
     """How a run is to be fed (`keys.active`). The highest priority among hungry runs goes first.
 
-    `embedded`: by `clipfleet run` alone, to workers of its own.
+    `embedded`: by `clipfleet run` alone, to workers of its own. `fleet` is that of the broker which
+    it was submitted to (`Broker.fleet`), and `broker` its address: others leave it alone.
     """
 
     embedded: bool = False
+    fleet: str = ""
+    broker: str = ""
     feeding: Feeding = Feeding.ACTIVE
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
 
 
-class Standing(Stored):
+class Standing(Versioned):
     """Counts over clips of a run, by their records.
 
     `before`: those of the done whose record another run wrote. `lost` clips have no record and are
@@ -71,7 +76,7 @@ class Standing(Stored):
         counts = {
             name: getattr(self, name) + getattr(other, name)
             for name in type(self).model_fields
-            if name != "errors"
+            if name not in ("errors", "version")
         }
         errors = Counter(self.errors) + Counter(other.errors)
         return Standing(**counts, errors=dict(errors))

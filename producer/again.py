@@ -4,7 +4,7 @@ import fnmatch
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from clipfleet import feedboard
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode, UsageError
-from clipfleet.records import ClipRecord, Failure, ManifestLine
+from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
 from clipfleet.settings import read_settings
 from producer import commands, manifest
 from producer.feed import Run, manifest_records
@@ -98,11 +98,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     again = manifest.choose_run_id(flags["run_id"])
     manifest.check_free(run.store, again, options, anew=True)
     _check_reach(run)
-    failed = (
-        line.model_copy(update={"redo": True})
-        for line, record in manifest_records(run)
-        if record is not None and not record.valid and _is_meant(line, record, only)
-    )
+    failed = _failed(run, only)
     first = next(failed, None)
     if first is None:
         _console.print("There is nothing to do again.")
@@ -118,6 +114,16 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     )
     new = Run(head=head, store=run.store)
     return commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
+
+
+def _failed(run: Run, only: Sequence[str]) -> Iterator[ManifestLine]:
+    """The clips to do again, each with the record that this is for."""
+    for line, record in manifest_records(run):
+        if record is None or record.valid or not _is_meant(line, record, only):
+            continue
+        kept = find_record(run.store, line.clip_uuid)
+        if kept is not None and not kept.record.valid and not kept.newer:
+            yield line.model_copy(update={"redo": False, "replaces": kept.digest})
 
 
 def _is_meant(line: ManifestLine, record: ClipRecord, only: Sequence[str]) -> bool:
@@ -142,9 +148,9 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
 
 def _is_over(run: Run) -> bool:
     """Whether the run is not to be fed; says why."""
-    if manifest.read_state(run.store, run.run_id) is not None:
+    if manifest.read_state(run.store, run.head) is not None:
         return False
-    ended = manifest.read_summary(run.store, run.run_id) is not None
+    ended = manifest.read_summary(run.store, run.head) is not None
     _console.print(
         f"Run {run.run_id} has come to its end."
         if ended
@@ -157,7 +163,7 @@ def _check_reach(run: Run) -> None:
     """Raises `UsageError` where the run is of files of another machine, and not to be read here."""
     if run.head.staged_from in (None, socket.gethostname()):
         return
-    paths = map(local_path, manifest.read_shard(run.store, run.run_id, 0))
+    paths = map(local_path, manifest.read_shard(run.store, run.head, 0))
     first = next((path for path in paths if path is not None), None)
     if first is not None and not os.access(first, os.R_OK):
         raise UsageError(

@@ -53,7 +53,7 @@ def dry_run(asked: Asked, settings: Settings, options: Options, console: Console
                 if found.record is not None:
                     done += standing(found.record, head.run_id)
                     continue
-                redone += found.redo
+                redone += found.replaces is not None
                 num_bytes += found.line.num_bytes or 0
                 if not _readable(found.line):
                     unreadable.append(found.line.source)
@@ -107,7 +107,7 @@ def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]
     except ObjectMissing:
         return
     for run_id in sorted(names, reverse=True):
-        summary = manifest.read_summary(store, run_id) or {}
+        summary = manifest.last_summary(store, run_id)
         clips = int(summary.get("done", 0)) - int(summary.get("before", 0))
         if summary.get("options_hash") == options.hash and clips > 0:
             yield run_id, clips, float(summary["seconds"]) or 1.0

@@ -10,7 +10,7 @@ from clipfleet import keys
 from clipfleet.errors import SourceUnreadable, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
-from clipfleet.records import ClipRecord, ManifestLine, done_record
+from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
 from producer import manifest
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A clip, and the record that the run is done with it by. `redo`: it has one, of before."""
+    """A clip, and the record that the run is done with it by.
+
+    `replaces`: the digest of the one that it has, where that does not do.
+    """
 
     line: ManifestLine
     record: ClipRecord | None
-    redo: bool = False
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +60,14 @@ class Run:
         A record of before ends a clip that has not changed since, and whose record has no errors or
         that need not be done again for those.
         """
-        record = self.record(line)
-        if record is None:
+        kept = find_record(self.store, line.clip_uuid)
+        if kept is None or not kept.is_done(self.options_hash(line)):
             return Found(line=line, record=None)
+        record = kept.record
         again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
-        if record.run_id != self.run_id and again:
-            return Found(line=line, record=None, redo=True)
+        again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
+        if again and not kept.newer:
+            return Found(line=line, record=None, replaces=kept.digest)
         return Found(line=line, record=record)
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
@@ -104,7 +109,7 @@ class Run:
                 span_s=list(line.span) if line.span else None,
                 metadata=bool(line.metadata),
                 staged=path is not None,
-                redo=found.redo,
+                replaces=found.replaces,
             ),
         )
 
@@ -119,7 +124,7 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
     In the manifest's order, one shard in memory at a time.
     """
     for shard in range(run.head.shards):
-        yield from run.records(manifest.read_shard(run.store, run.run_id, shard))
+        yield from run.records(manifest.read_shard(run.store, run.head, shard))
 
 
 def _read(path: Path) -> bytes:

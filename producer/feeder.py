@@ -164,7 +164,7 @@ class Feeder:
 
     def _take_orders(self) -> bool:
         """See whether the run is paused, and whether another goes first; False: it is over."""
-        state = manifest.read_state(self._run.store, self._run.run_id)
+        state = manifest.read_state(self._run.store, self._run.head)
         if state is None or not manifest.is_current(self._run.store, self._run.head):
             return False
         self._state = state
@@ -218,7 +218,7 @@ class Feeder:
         if found.line.clip_uuid in self._flying:
             shard.standing += Standing(clips=1)
             return
-        if found.redo:
+        if found.replaces:
             self._run.clear_scratch(found.line)
         clip = self._begin(found, shard)
         if self._feed(clip):
@@ -306,7 +306,7 @@ class Feeder:
         """Have done with the clip, if there is its record."""
         record, line = found.record, found.line
         if record is None:
-            if found.redo and not clip.found.redo:
+            if found.replaces not in (None, clip.found.replaces):
                 # Another run wrote one meanwhile that does not do: its message says so from now on.
                 clip.found = found
                 self._run.clear_scratch(line)

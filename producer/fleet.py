@@ -119,7 +119,7 @@ class FleetRun:
 
     def feed(self, *, in_flight: int | None = None) -> RunStands:
         """Feed it to its end, and find what is lost of it. Raises `KeyboardInterrupt`."""
-        if manifest.read_state(self._store, self.run_id) is not None:
+        if manifest.read_state(self._store, self.head) is not None:
             options = manifest.read_options(self._store, self.run_id)
             if follow(self._run, options, self._settings, _QUIET, in_flight=in_flight).interrupted:
                 raise KeyboardInterrupt

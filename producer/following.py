@@ -200,7 +200,7 @@ def nothing_to_do(run: Run) -> bool:
         if shard in done:
             continue
         counts = Standing()
-        clips = list(run.look_up(manifest.read_shard(run.store, run.run_id, shard)))
+        clips = list(run.look_up(manifest.read_shard(run.store, run.head, shard)))
         for found in clips:
             if found.record is None:
                 return False
@@ -213,7 +213,7 @@ def count_done(run: Run) -> Screen:
     """What there is of a run whose clips are all done, counted from their records."""
     screen = Screen(Tally(clips=run.head.clips), lambda line: None)
     for shard in range(run.head.shards):
-        for found in run.look_up(manifest.read_shard(run.store, run.run_id, shard)):
+        for found in run.look_up(manifest.read_shard(run.store, run.head, shard)):
             # By whichever run: this one did nothing.
             counts = LOST if found.record is None else standing(found.record, "")
             screen.done(found.line, found.record, counts, before=True)

@@ -1,30 +1,37 @@
 """A run as it lies in the store: its options, its clips in shards of JSON lines, how it is fed."""
 
+import contextlib
 import json
 import secrets
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from clipfleet import keys
-from clipfleet.errors import ObjectMissing, UsageError
+from clipfleet.errors import NewerVersion, ObjectMissing, UsageError
 from clipfleet.messages import RunId, Source, faults
 from clipfleet.options import Options
-from clipfleet.records import ManifestLine
+from clipfleet.records import ManifestLine, Versioned
 from clipfleet.runs import RunHead, RunState, Standing
 from clipfleet.store import Store
 from producer.ahead import READERS
 
 _WRITERS = 8
 
-Found = TypeVar("Found", bound=BaseModel)
+_JSON = "application/json"
+_CONCLUDE_TRIES = 10
+_UNFINISHED_S = 24 * 3600
+
+Found = TypeVar("Found", bound=Versioned)
 
 
 def new_run_id() -> str:
@@ -55,9 +62,11 @@ def check_free(store: Store, run_id: str, options: Options, *, anew: bool = Fals
     if anew and store.exists(keys.run_head(run_id)):
         raise UsageError(f"run {run_id} is there already; what is done again takes another name")
     try:
-        taken = Options.model_validate_json(store.get(keys.run_options(run_id)))
+        taken = Options.from_json(store.get(keys.run_options(run_id)))
     except (ObjectMissing, ValidationError):
         return
+    except NewerVersion as error:
+        raise UsageError(f"run {run_id} is there already: {error}") from None
     if taken.hash != options.hash:
         raise UsageError(f"run {run_id} is there already, with other options; choose another name")
 
@@ -81,17 +90,25 @@ def write_run(
     staged: bool = False,
     priority: int = 0,
     embedded: bool = False,
+    fleet: str = "",
+    broker: str = "",
     variants: Callable[[list[ManifestLine]], Mapping[str, Options]] = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunHead:
     """Write a run down, over an earlier one of this name; that it is active and its head last.
 
+    The list is written under an edition of its own, and is the run's once the head says so, in one
+    write over what was there as this began. Raises `UsageError` where another wrote the run
+    meanwhile: its list stands, and nothing of this one is left.
+
     `variants` gives the options that some of the clips it is told have of their own. `tick` is told
     how many clips are written. With `staged`, files of this machine are copied to scratch as they
-    are fed. Of a run without clips nothing is left.
+    are fed. `fleet` and `broker` are where it is submitted to. Of a run without clips nothing is
+    left.
     """
-    forget(store, run_id)
-    _put(store, keys.run_options(run_id), options.model_dump_json(indent=1))
+    before = _head_version(store, run_id)
+    edition = f"{int(time.time()):08x}{secrets.token_hex(4)}"
+    _claim_options(store, run_id, options)
     count = shards = 0
     local = False
     remaining = iter(clips)
@@ -99,9 +116,10 @@ def write_run(
     with ThreadPoolExecutor(_WRITERS) as pool:
         while lines := list(islice(remaining, lines_in(shards))):
             for name, variant in variants(lines).items():
-                _put(store, keys.run_variant(run_id, name), variant.model_dump_json(indent=1))
+                _put(store, keys.run_variant(run_id, name), variant.to_json())
             text = "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines)
-            writing.append(pool.submit(_put, store, keys.run_manifest(run_id, shards), text))
+            key = keys.run_manifest(run_id, edition, shards)
+            writing.append(pool.submit(_put, store, key, text))
             if len(writing) > _WRITERS:
                 writing.popleft().result()
             count, shards = count + len(lines), shards + 1
@@ -112,36 +130,94 @@ def write_run(
     head = RunHead(
         run_id=run_id,
         options_hash=options.hash,
-        edition=secrets.token_hex(4),
+        edition=edition,
         clips=count,
         shards=shards,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         retry_failed=retry_failed,
         staged_from=socket.gethostname() if staged and local else None,
     )
-    if count:
-        # Before the head, without which it would seem cancelled.
-        write_state(store, run_id, RunState(priority=priority, embedded=embedded))
-        _put(store, keys.run_head(run_id), head.model_dump_json(indent=1))
+    if not count:
+        return head
+    # Before the head, without which it would seem cancelled.
+    state = RunState(priority=priority, embedded=embedded, fleet=fleet, broker=broker)
+    write_state(store, head, state)
+    if not _put_head(store, head, before):
+        forget(store, run_id, edition)
+        raise UsageError(
+            f"run {run_id} was written by another submit meanwhile, whose list stands; "
+            "submit again to write over it, or choose another name"
+        )
+    if before is not None:
+        forget(store, run_id, before.edition)
+    _forget_unfinished(store, run_id)
     return head
 
 
-def forget(store: Store, run_id: str) -> None:
-    """Remove what there is of an earlier run of this name, but for its options and logs."""
-    store.delete(keys.active(run_id))
-    for key in (keys.run_head(run_id), keys.run_summary(run_id)):
-        store.delete(key)
-    for prefix in ("manifest/", "done/"):
-        store.delete_prefix(keys.run(run_id) + prefix)
+@dataclass(frozen=True)
+class _Before:
+    """The head that a run had as it began to be written anew; one that cannot be read has none."""
+
+    edition: str
+    version: str
+
+
+def _head_version(store: Store, run_id: str) -> _Before | None:
+    try:
+        data, version = store.get_version(keys.run_head(run_id))
+    except ObjectMissing:
+        return None
+    try:
+        return _Before(RunHead.read(data).edition, version)
+    except NewerVersion as error:
+        raise UsageError(f"run {run_id} is there already: {error}") from None
+    except ValidationError:
+        return _Before("", version)
+
+
+def _put_head(store: Store, head: RunHead, before: _Before | None) -> bool:
+    key, data = keys.run_head(head.run_id), head.to_bytes()
+    if before is None:
+        return store.put(key, data, content_type=_JSON, if_absent=True)
+    return store.put_if_match(key, data, before.version, content_type=_JSON)
+
+
+def _claim_options(store: Store, run_id: str, options: Options) -> None:
+    """Say which options the run has. Raises `UsageError` where another says otherwise."""
+    key = keys.run_options(run_id)
+    if not store.put(key, options.to_json().encode(), content_type=_JSON, if_absent=True):
+        check_free(store, run_id, options)
+        _put(store, key, options.to_json())
+
+
+def forget(store: Store, run_id: str, edition: str) -> None:
+    """Remove what there is of one edition of a run."""
+    if edition:
+        store.delete(keys.active(run_id, edition))
+        for prefix in ("manifest/", "done/"):
+            store.delete_prefix(f"{keys.run(run_id)}{prefix}{edition}/")
+
+
+def _forget_unfinished(store: Store, run_id: str) -> None:
+    """Remove lists that someone began to write over a day ago, and that are not the run's."""
+    oldest = f"{int(time.time()) - _UNFINISHED_S:08x}"
+    known = _find(store, keys.run_head(run_id), RunHead)
+    prefix = keys.run_manifests(run_id)
+    editions = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
+    for edition in editions:
+        if edition < oldest and (known is None or edition != known.edition):
+            forget(store, run_id, edition)
 
 
 def read_options(store: Store, run_id: str) -> Options:
     """The run's options. Raises `UsageError` where there is no such run, or none of ours."""
     key = keys.run_options(run_id)
     try:
-        return Options.model_validate_json(store.get(key))
+        return Options.from_json(store.get(key))
     except ObjectMissing:
         raise UsageError(f"there is no run {run_id} in {store.uri}") from None
+    except NewerVersion as error:
+        raise UsageError(f"{key}: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{key}: {faults(error, whole='')[:300]}") from None
 
@@ -149,14 +225,20 @@ def read_options(store: Store, run_id: str) -> Options:
 def read_variants(store: Store, run_id: str, lines: Iterable[ManifestLine]) -> dict[str, Options]:
     """The options of its own that each of the run's lines has, by hash; those that are there."""
     names = dict.fromkeys(line.options_hash for line in lines if line.options_hash)
-    found = {name: _find(store, keys.run_variant(run_id, name), Options) for name in names}
-    return {name: options for name, options in found.items() if options is not None}
+    found = {}
+    for name in names:
+        with contextlib.suppress(ObjectMissing, ValidationError):
+            found[name] = Options.from_json(store.get(keys.run_variant(run_id, name)))
+    return found
 
 
 def read_head(store: Store, run_id: str) -> RunHead:
     """What the run is. Raises `UsageError` where there is none, or no whole list of its clips."""
     check_run_id(run_id)
-    head = _find(store, keys.run_head(run_id), RunHead)
+    try:
+        head = _find(store, keys.run_head(run_id), RunHead)
+    except NewerVersion as error:
+        raise UsageError(f"run {run_id}: {error}") from None
     if head is None:
         read_options(store, run_id)  # says so where there is no run at all
         raise UsageError(
@@ -171,9 +253,9 @@ def is_current(store: Store, head: RunHead) -> bool:
     return found is not None and found.edition == head.edition
 
 
-def read_shard(store: Store, run_id: str, shard: int) -> list[ManifestLine]:
+def read_shard(store: Store, head: RunHead, shard: int) -> list[ManifestLine]:
     """One shard of the run's clips. Raises `UsageError` at a line that is not ours."""
-    key = keys.run_manifest(run_id, shard)
+    key = keys.run_manifest(head.run_id, head.edition, shard)
     try:
         data = store.get(key)
     except ObjectMissing:
@@ -189,10 +271,11 @@ def read_shard(store: Store, run_id: str, shard: int) -> list[ManifestLine]:
     return lines
 
 
-def read_first(store: Store, run_id: str, shard: int) -> ManifestLine | None:
+def read_first(store: Store, head: RunHead, shard: int) -> ManifestLine | None:
     """The shard's first clip; None where the shard is damaged, as `read_shard` says."""
+    key = keys.run_manifest(head.run_id, head.edition, shard)
     try:
-        first, _, _ = store.get(keys.run_manifest(run_id, shard)).partition(b"\n")
+        first, _, _ = store.get(key).partition(b"\n")
         return ManifestLine.model_validate_json(first)
     except (ObjectMissing, ValidationError):
         return None
@@ -200,24 +283,31 @@ def read_first(store: Store, run_id: str, shard: int) -> ManifestLine | None:
 
 def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
     """The run's clips, one shard in memory at a time. Raises `UsageError` at a line not ours."""
-    for shard in range(read_head(store, run_id).shards):
-        yield from read_shard(store, run_id, shard)
+    head = read_head(store, run_id)
+    for shard in range(head.shards):
+        yield from read_shard(store, head, shard)
 
 
-def read_state(store: Store, run_id: str) -> RunState | None:
-    """How the run is to be fed; None where it has come to its end, or was cancelled."""
-    return _find(store, keys.active(run_id), RunState)
+def read_state(store: Store, head: RunHead) -> RunState | None:
+    """How the run is to be fed; None where it has come to its end, or was cancelled.
+
+    Raises `UsageError` where a newer clipfleet wrote it.
+    """
+    try:
+        return _find(store, keys.active(head.run_id, head.edition), RunState)
+    except NewerVersion as error:
+        raise UsageError(f"run {head.run_id}: {error}") from None
 
 
-def write_state(store: Store, run_id: str, state: RunState) -> None:
+def write_state(store: Store, head: RunHead, state: RunState) -> None:
     """Say how the run is to be fed from now on."""
-    _put(store, keys.active(run_id), state.model_dump_json())
+    _put(store, keys.active(head.run_id, head.edition), state.model_dump_json())
 
 
 def active_runs(store: Store) -> list[str]:
-    """The runs that have not come to their end, by name."""
+    """The runs that have not come to their end, by name; some of them may be being written."""
     names = (info.key.removeprefix(keys.ACTIVE) for info in store.list(keys.ACTIVE))
-    return sorted(unquote(name.removesuffix(".json")) for name in names)
+    return sorted({unquote(name.removesuffix(".json").partition("@")[0]) for name in names})
 
 
 def read_done(store: Store, head: RunHead, shard: int) -> Standing | None:
@@ -259,42 +349,70 @@ def reopen(store: Store, head: RunHead) -> None:
         if counts.missing:
             store.delete(keys.run_done(head.run_id, head.edition, shard))
             again = True
-    if again and read_summary(store, head.run_id) is not None:
+    if again and read_summary(store, head) is not None:
         store.delete(keys.run_summary(head.run_id))
-        write_state(store, head.run_id, RunState())
+        write_state(store, head, RunState())
 
 
 def conclude(store: Store, head: RunHead, total: Standing) -> None:
-    """Say that the run is at its end, and what came of it; whoever says it twice says the same."""
-    if not is_current(store, head):
-        return
+    """Say that the run is at its end, and what came of it; whoever says it twice says the same.
+
+    Of a run that was written anew meanwhile, nothing is said.
+    """
     began = datetime.fromisoformat(head.created_at)
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
     counts = total.model_dump() | {"missing": total.missing}
-    summary = {"run": head.run_id, "options_hash": head.options_hash, "seconds": seconds, **counts}
-    if not store.exists(keys.run_summary(head.run_id)):
-        _put(store, keys.run_summary(head.run_id), json.dumps(summary, indent=1))
-    store.delete(keys.active(head.run_id))
+    summary = {"run": head.run_id, "options_hash": head.options_hash, "edition": head.edition}
+    data = json.dumps(summary | {"seconds": seconds} | counts, indent=1).encode()
+    for _ in range(_CONCLUDE_TRIES):
+        if not is_current(store, head) or _put_summary(store, head, data):
+            break
+    store.delete(keys.active(head.run_id, head.edition))
 
 
-def read_summary(store: Store, run_id: str) -> dict[str, Any] | None:
-    """What came of a run that is at its end."""
+def _put_summary(store: Store, head: RunHead, data: bytes) -> bool:
+    """Whether the run's summary is there now, over one of an earlier list."""
+    key = keys.run_summary(head.run_id)
     try:
-        found = json.loads(store.get(keys.run_summary(run_id)))
-    except (ObjectMissing, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        there, version = store.get_version(key)
+    except ObjectMissing:
+        return store.put(key, data, content_type=_JSON, if_absent=True)
+    if _summary(there).get("edition") == head.edition:
+        return True
+    return store.put_if_match(key, data, version, content_type=_JSON)
+
+
+def read_summary(store: Store, head: RunHead) -> dict[str, Any] | None:
+    """What came of a run that is at its end."""
+    found = last_summary(store, head.run_id)
+    return found if found.get("edition") == head.edition else None
+
+
+def last_summary(store: Store, run_id: str) -> dict[str, Any]:
+    """What came of a run under this name that came to its end last; empty where none did."""
+    try:
+        return _summary(store.get(keys.run_summary(run_id)))
+    except ObjectMissing:
+        return {}
+
+
+def _summary(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _put(store: Store, key: str, text: str) -> None:
-    kind = "application/x-ndjson" if key.endswith(".jsonl") else "application/json"
+    kind = "application/x-ndjson" if key.endswith(".jsonl") else _JSON
     store.put(key, text.encode(), content_type=kind)
 
 
 def _find(store: Store, key: str, kind: type[Found]) -> Found | None:
-    """The object as a `kind`; None where there is none, or none of this version."""
+    """The object as a `kind`; None where there is none, or none of ours. Raises `NewerVersion`."""
     try:
-        return kind.model_validate_json(store.get(key))
+        return kind.read(store.get(key))
     except (ObjectMissing, ValidationError):
         return None
 

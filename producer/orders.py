@@ -5,7 +5,7 @@ from rich.console import Console
 from clipfleet import feedboard, keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode, StoreError
-from clipfleet.runs import Feeding, RunState
+from clipfleet.runs import Feeding, RunHead, RunState
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from producer import manifest
@@ -14,9 +14,10 @@ from producer import manifest
 def pause(settings: Settings, run_id: str, console: Console) -> int:
     """Feed no more of the run; what is on the queues goes on."""
     store = settings.open_store(settings.store)
-    state = _state(store, run_id, console)
+    head = manifest.read_head(store, run_id)
+    state = _state(store, head, console)
     if state is not None:
-        manifest.write_state(store, run_id, state.model_copy(update={"feeding": Feeding.PAUSED}))
+        manifest.write_state(store, head, state.model_copy(update={"feeding": Feeding.PAUSED}))
         console.print(
             f"Run {run_id} is paused: nothing more is fed, and what is on the queues goes on.\n"
             f"To go on: clipfleet resume {run_id}"
@@ -28,20 +29,22 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
     """Feed the run again that was paused or cancelled."""
     store = settings.open_store(settings.store)
     head = manifest.read_head(store, run_id)
-    if store.exists(keys.run_summary(run_id)):
+    if manifest.read_summary(store, head) is not None:
         console.print(f"Run {run_id} has come to its end.")
         return ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
-    state = manifest.read_state(store, run_id)
+    state = manifest.read_state(store, head)
     if state is None:  # what was on the queues as it was cancelled is gone
         feedboard.forget(broker, head)
         state = RunState()
     broker.take_up_again(run_id)
     orders = {
+        "fleet": broker.fleet(),
+        "broker": broker.address,
         "feeding": Feeding.ACTIVE,
         "priority": state.priority if priority is None else priority,
     }
-    manifest.write_state(store, run_id, state.model_copy(update=orders))
+    manifest.write_state(store, head, state.model_copy(update=orders))
     console.print(
         f"Run {run_id} of {head.clips:,} clips goes on where a feeder serves it "
         f"(clipfleet feed --follow), or here: clipfleet feed {run_id}",
@@ -53,11 +56,12 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
 def cancel(settings: Settings, run_id: str, console: Console) -> int:
     """Feed no more of the run, and have workers drop what they get of it."""
     store = settings.open_store(settings.store)
-    if _state(store, run_id, console) is not None:
+    head = manifest.read_head(store, run_id)
+    if _state(store, head, console) is not None:
         broker = Broker(settings.broker.get_secret_value())
         broker.cancel(run_id)
         try:
-            store.delete(keys.active(run_id))
+            store.delete(keys.active(run_id, head.edition))
         except StoreError:
             broker.take_up_again(run_id)  # or feeders would feed what workers drop
             raise
@@ -69,11 +73,10 @@ def cancel(settings: Settings, run_id: str, console: Console) -> int:
     return ExitCode.OK
 
 
-def _state(store: Store, run_id: str, console: Console) -> RunState | None:
+def _state(store: Store, head: RunHead, console: Console) -> RunState | None:
     """How the run is fed; says so where it is not."""
-    manifest.read_head(store, run_id)
-    state = manifest.read_state(store, run_id)
+    state = manifest.read_state(store, head)
     if state is None:
-        ended = store.exists(keys.run_summary(run_id))
-        console.print(f"Run {run_id} {'has come to its end' if ended else 'is cancelled'}.")
+        ended = manifest.read_summary(store, head) is not None
+        console.print(f"Run {head.run_id} {'has come to its end' if ended else 'is cancelled'}.")
     return state

@@ -103,7 +103,7 @@ class Service:
                 continue
             if head.edition in self._passed_over:
                 continue
-            state = manifest.read_state(self._store, run_id)
+            state = manifest.read_state(self._store, head)
             if state is None or state.embedded:
                 continue
             if head.staged_from not in (None, socket.gethostname()):

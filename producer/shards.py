@@ -147,7 +147,7 @@ class Shards:
         return numbers[upto:] + numbers[:upto]
 
     def _begins_done(self, number: int) -> bool:
-        line = manifest.read_first(self._run.store, self._run.run_id, number)
+        line = manifest.read_first(self._run.store, self._run.head, number)
         return line is not None and self._run.look(line).record is not None
 
     def take_in(self) -> Standing:
@@ -191,7 +191,7 @@ class Shards:
 def _load(run: Run, number: int) -> list[Clip]:
     """A shard's clips, looked up. Of most records that are there only counts are kept."""
     clips, kept = [], 0
-    for found in run.look_up(manifest.read_shard(run.store, run.run_id, number)):
+    for found in run.look_up(manifest.read_shard(run.store, run.head, number)):
         counts = None
         if found.record is not None:
             counts = standing(found.record, run.run_id)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clipfleet import feedboard
-from clipfleet.broker import Broker, WorkerBeat
+from clipfleet.beats import WorkerBeat
+from clipfleet.broker import Broker
 from clipfleet.errors import BrokerError
 from clipfleet.feedboard import FeederBeat, feeders
 from clipfleet.runs import Feeding, RunHead, Standing, standing
@@ -72,9 +73,8 @@ class Reader:
 
     def read(self) -> RunStands:
         """As of now. Raises `StoreError`."""
-        run_id = self.head.run_id
         fed = self._feeders()
-        state = manifest.read_state(self._store, run_id)
+        state = manifest.read_state(self._store, self.head)
         new = manifest.done_shards(self._store, self.head) - self._done
         for shard, counts in manifest.read_all_done(self._store, self.head, new):
             self._done.add(shard)
@@ -119,7 +119,7 @@ class Reader:
             if shard in self._done:
                 continue
             known = self._known.setdefault(shard, {})
-            lines = manifest.read_shard(self._store, self.head.run_id, shard)
+            lines = manifest.read_shard(self._store, self.head, shard)
             unknown = [place for place in range(len(lines)) if place not in known]
             found = self._run.look_up(lines[place] for place in unknown)
             for place, each in zip(unknown, found, strict=True):
@@ -131,7 +131,7 @@ class Reader:
 
     def _elapsed_s(self) -> float:
         """Since the run was submitted, to its end where it has come to that."""
-        summary = manifest.read_summary(self._store, self.head.run_id)
+        summary = manifest.read_summary(self._store, self.head)
         if summary is not None:
             return float(summary.get("seconds") or 0.0)
         began = datetime.fromisoformat(self.head.created_at)

@@ -1,9 +1,9 @@
 """The Celery app with its tasks: one for each queue, and what they have in common.
 
 A task that the store fails is tried again, ever slower, with jitter; after `max_retries` times its
-clip is given up, if that much can be stored, and else it goes on. One that ended its worker
-`max_deliveries` times is recorded as an error and not tried again; from the second time on it runs
-alone, so that those who were with it are not taken for it.
+clip is given up, if that much can be stored, and else it goes on. One that `max_deliveries` workers
+died of is recorded as an error and not tried again; its last try is alone, so that those who were
+with it are not taken for it. Who dies is counted by `leases`, in the message itself.
 """
 
 import contextlib
@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.exceptions import Reject
 from celery.worker import state
+from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from clipfleet import keys
 from clipfleet.errors import (
@@ -26,6 +28,7 @@ from clipfleet.errors import (
     ExitCode,
     Interrupted,
     MessageInvalid,
+    NewerVersion,
     StoreError,
 )
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
@@ -33,12 +36,14 @@ from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
 from clipfleet.records import Failure, Plan
 from workers import transport
 from workers.context import Context
-from workers.leases import lease_step
-from workers.parts import Work, do_once, drop
+from workers.leases import Leases, deaths
+from workers.parts import Work, do_once, drop, stored_plan
+from workers.verdicts import Died, GiveBack, PutOff, give_back
 
 log = logging.getLogger("clipfleet")
 
 _alone = threading.Lock()
+_RECONNECT_S, _TURN_S = 0.5, 0.5
 
 
 class EndedItsWorker(ClipError):
@@ -62,16 +67,55 @@ class StoreGaveOut(ClipError):
         super().__init__(f"{error}; tried {tries} times and not again (setting max_retries)")
 
 
-def build_app(context: Context, queues: tuple[str, ...]) -> Celery:
+class WorkerApp(Celery):  # type: ignore[misc]
+    """Celery's app, but that a message which the broker does not take goes to no one's loss.
+
+    Celery would take the error for the task's own, and acknowledge it.
+    """
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """See Celery. Raises `GiveBack` for trouble with the broker."""
+        try:
+            return super().send_task(*args, **kwargs)
+        except (OperationalError, RedisError, OSError) as error:
+            raise GiveBack(f"the broker takes no message just now: {error}") from None
+
+
+def build_app(context: Context, queues: tuple[str, ...], leases: Leases) -> Celery:
     """The app of a worker that serves `queues`; it has their tasks and no others."""
     settings = context.settings
-    transport.install(context.refuse)
-    app = make_app(settings.broker.get_secret_value(), lease_s=settings.lease_s)
-    app.steps["consumer"].add(lease_step(context, queues))
+    transport.install(leases, refuse=context.refuse, leave=context.leave)
+    app = make_app(
+        settings.broker.get_secret_value(),
+        lease_s=settings.lease_s,
+        kind=WorkerApp,
+        backend="workers.chord:ChordCounter",
+    )
+    app.steps["consumer"].add(_connected(leases))
     for queue in queues:
         message, step = _step(context, app, queue)
         _add_task(app, context, queue, message, step)
     return app
+
+
+def _connected(leases: Leases) -> type[bootsteps.StartStopStep]:
+    """The step of an app's consumer that is begun each time that it has connected."""
+
+    class Connected(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+        last = 0.0
+
+        def start(self, consumer: Any) -> None:
+            leases.reconnected()
+            # A broker that answers errors lets itself be connected to all the same.
+            if time.monotonic() - Connected.last < _RECONNECT_S:
+                time.sleep(_RECONNECT_S)
+            Connected.last = time.monotonic()
+
+        def stop(self, consumer: Any) -> None:
+            pass
+
+    return Connected
 
 
 # What is done with a job; a clip that is given up is only recorded, with the reason.
@@ -108,7 +152,7 @@ def _prepare_step(context: Context, app: Celery) -> Step:
     from workers.prepare import prepare
 
     def step(job: ClipJob, given_up: ClipError | None) -> None:
-        if given_up:
+        if given_up and stored_plan(context, job) is None:
             name = type(given_up).__name__
             failure = Failure(step="prepare", error=name, message=str(given_up))
             plan = Plan(job=job, source=None, windows=[], errors=[failure])
@@ -140,7 +184,7 @@ def _add_task(
 ) -> None:
     def task(self: Any, payload: Any) -> str | None:
         if context.stopping.is_set():
-            _give_back("the worker is stopping")
+            give_back("the worker is stopping")
         try:
             job = message_type.read(payload)
             if context.cancelled(job):
@@ -150,16 +194,19 @@ def _add_task(
         except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
             return None
+        except NewerVersion as error:
+            context.leave(str(error))
+            raise PutOff(error) from None
         except EngineDead as error:
             _stop_worker(context, error)
-            _give_back(str(error))
+            raise Died(error) from None
         except Interrupted as error:
-            if not context.engine_dead:  # a worker that only stops is no word against the clip
-                context.broker.count_restart(self.request.id, by=-1)
-            _give_back(str(error))
+            if context.engine_dead:  # it was in flight with what the engine died of
+                raise Died(error) from None
+            give_back(error)
         except BrokerError as error:
             log.warning("%s", error, extra={"action": "broker_refused"})
-            _give_back(str(error))
+            give_back(error)
         except StoreError as error:
             wait_s = longest_wait_s(self.request.retries)
             name = type(error).__name__
@@ -170,10 +217,17 @@ def _add_task(
                 error,
                 extra={"action": "store_waiting", "retries": self.request.retries},
             )
-            raise self.retry(exc=error, countdown=wait_s * random.uniform(0.5, 1.0)) from None
+            _wait_and_retry(self, error, wait_s * random.uniform(0.5, 1.0))
 
     # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
-    app.task(task, name=queue, bind=True, shared=False, max_retries=None)
+    app.task(
+        task,
+        name=queue,
+        bind=True,
+        shared=False,
+        max_retries=None,
+        Request="workers.verdicts:Request",
+    )
 
 
 def _do(
@@ -195,10 +249,11 @@ def _do(
             raise error from None
 
 
-def _give_back(reason: str) -> NoReturn:
-    """Put the message back for another worker; this one waits, so as not to take it right again."""
-    time.sleep(1.0)
-    raise Reject(reason, requeue=True)
+def _wait_and_retry(task: Any, error: StoreError, wait_s: float) -> NoReturn:
+    try:
+        raise task.retry(exc=error, countdown=wait_s) from None
+    except Reject as refused:  # Celery would drop the message, as the broker takes no new one
+        raise GiveBack(refused.reason) from None
 
 
 def _stop_worker(context: Context, error: EngineDead) -> None:
@@ -212,24 +267,34 @@ def _stop_worker(context: Context, error: EngineDead) -> None:
 
 @contextlib.contextmanager
 def _suspicion(context: Context, request: Any) -> Iterator[EndedItsWorker | None]:
-    """The reason, where the task ended its worker too often to be tried again.
+    """The reason, where too many workers died of the task for it to be tried again.
 
-    Counts the times that a task which came back is begun again: it ends its worker, or was there
-    when another did. From the second time on one such task runs at a time in this process.
+    Its last try is alone in this process.
     """
-    if not (request.delivery_info or {}).get("redelivered"):
+    died = deaths(vars(request))
+    if died >= context.settings.max_deliveries:
+        yield EndedItsWorker(died)
+        return
+    if died + 1 < context.settings.max_deliveries or died == 0:
         yield None
         return
-    restarts = context.broker.restarts(request.id)
-    if restarts + 1 >= context.settings.max_deliveries:
-        yield EndedItsWorker(context.settings.max_deliveries)
-        return
-    with _alone if restarts else contextlib.nullcontext():
-        if context.stopping.is_set():  # the one before it ended this worker, not this one
-            raise Reject("the worker is stopping", requeue=True)
-        context.broker.count_restart(request.id)
+    with _turn(context):
         try:
             yield None
         except EngineDead as error:  # before the next one's turn, which would be counted too
             _stop_worker(context, error)
             raise
+
+
+@contextlib.contextmanager
+def _turn(context: Context) -> Iterator[None]:
+    """One's turn to be alone. Raises `GiveBack` where the worker stops before it comes."""
+    while not _alone.acquire(timeout=_TURN_S):
+        if context.stopping.is_set():
+            raise GiveBack("the worker is stopping")
+    try:
+        if context.stopping.is_set():  # the one before it ended this worker, not this one
+            raise GiveBack("the worker is stopping")
+        yield
+    finally:
+        _alone.release()

@@ -7,7 +7,7 @@ from celery import Celery
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from clipfleet import __version__, keys
-from clipfleet.errors import ObjectMissing
+from clipfleet.errors import ObjectMissing, StoreUnavailable
 from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip, window_queues
@@ -15,21 +15,23 @@ from clipfleet.records import (
     ClipRecord,
     Completion,
     Failure,
+    Kept,
     ModelRecord,
     Part,
     Plan,
     Status,
     WindowPlan,
     WindowRecord,
-    done_record,
+    find_record,
 )
+from clipfleet.store import Store
 from workers.context import Context
-from workers.parts import clear_scratch, find_part
-from workers.prepare import stored_plan
+from workers.parts import clear_scratch, find_part, stored_plan
 
 log = logging.getLogger("clipfleet")
 
 MAX_ATTEMPTS = 3
+_WRITE_TRIES = 10
 
 Parts = dict[str, Part]
 
@@ -40,14 +42,16 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     Where parts are missing (scratch that expired or was deleted), the clip is prepared again, at
     most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error. Where even the
     plan is gone, whoever follows the run finds the clip without a record and feeds it again.
+    Raises `NewerVersion` where newer workers were at it.
     """
     plan = stored_plan(context, job)
-    record = _find_record(context, job, plan)
+    kept = find_record(context.store, job.clip_uuid, to_replace=True)
+    record = kept.record if kept and _is_done(kept, job, plan) else None
     if record is None:
         if plan is None:
             log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
             return
-        record = _write_record(context, app, job, plan)
+        record = _write_record(context, app, job, plan, kept)
     if record is None:
         return
     clear_scratch(context, job)
@@ -60,31 +64,54 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     )
 
 
-def _find_record(context: Context, job: AssembleJob, plan: Plan | None) -> ClipRecord | None:
-    redone_by = job.run_id if plan is not None and plan.job.redo else None
-    return done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+def _is_done(kept: Kept, job: AssembleJob, plan: Plan | None) -> bool:
+    return kept.is_done(job.options_hash, replaces=plan.job.replaces if plan else None)
 
 
-def _write_record(context: Context, app: Celery, job: AssembleJob, plan: Plan) -> ClipRecord | None:
-    """The clip's record, written; None where the clip is prepared again instead."""
+def _write_record(
+    context: Context, app: Celery, job: AssembleJob, plan: Plan, kept: Kept | None
+) -> ClipRecord | None:
+    """The clip's record, written over the one that was `kept`.
+
+    None where the clip is prepared again instead.
+    """
     options = context.options(job)
     parts = _collect(context, job, plan, options)
     if parts is None:
         # Another delivery may have written the record meanwhile, and cleared the parts away.
-        record = _find_record(context, job, plan)
-        if record is not None:
-            return record
+        now = find_record(context.store, job.clip_uuid)
+        if now is not None and _is_done(now, job, plan):
+            return now.record
         if plan.job.attempt < MAX_ATTEMPTS:
             _prepare_again(context, app, plan.job)
             return None
         plan, parts = _given_up(plan), []
     metadata = _metadata(context, plan.job)
     if metadata is None:
-        return _find_record(context, job, plan)
+        now = find_record(context.store, job.clip_uuid)
+        return now.record if now and _is_done(now, job, plan) else None
     record = build_record(plan, parts, options=options, metadata=metadata)
-    key = keys.record(job.clip_uuid)
-    context.store.put(key, record.to_bytes(), content_type="application/json")
-    return record
+    for _ in range(_WRITE_TRIES):
+        if _put(context.store, record, kept):
+            return record
+        # Another's came between.
+        kept = find_record(context.store, job.clip_uuid, to_replace=True)
+        if kept is not None and _is_done(kept, job, plan):
+            return kept.record
+    raise StoreUnavailable(f"the record of clip {job.clip_uuid} keeps changing as it is written")
+
+
+def _put(store: Store, record: ClipRecord, kept: Kept | None) -> bool:
+    """Write a record where `kept` is what lies there; whether it still was."""
+    key, data, kind = keys.record(record.span_uuid), record.to_bytes(), "application/json"
+    if kept is not None:
+        return store.put_if_match(key, data, kept.version, content_type=kind)
+    if store.put(key, data, content_type=kind, if_absent=True):
+        return True
+    if find_record(store, record.span_uuid) is not None:
+        return False
+    store.put(key, data, content_type=kind)  # what lies there is no record
+    return True
 
 
 def _metadata(context: Context, job: ClipJob) -> dict[str, JsonValue] | None:

@@ -1,23 +1,40 @@
 """`clipfleet-worker`: one worker, pinned to one queue or more."""
 
+import functools
+import logging
 import os
+import signal
 import socket
 import sys
 import threading
+import time
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clipfleet import __version__, logs
 from clipfleet.broker import Broker
-from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from clipfleet.errors import (
+    BrokerAway,
+    ClipfleetError,
+    ExitCode,
+    StoreUnavailable,
+    UsageError,
+)
 from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings, read_settings
 from workers import supervisor
 
+if TYPE_CHECKING:
+    from workers.context import Context
+    from workers.leases import Leases
+
+log = logging.getLogger("clipfleet")
+
+LONGEST_START_WAIT_S = 10.0
 _FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in names]
 _FLAGS.append(("prepare", "verbose"))
 
@@ -128,9 +145,15 @@ def _without(arguments: list[str], flag: str) -> list[str]:
 def _check(settings: Settings, queues: tuple[str, ...]) -> int:
     host = socket.gethostname()
     beats = Broker(settings.broker.get_secret_value()).workers()
-    alive = any(b.name.endswith(f"@{host}") and set(queues) <= set(b.queues) for b in beats)
-    click.echo("alive" if alive else f"no {' '.join(queues)} worker on {host} has said it lives")
-    return ExitCode.OK if alive else ExitCode.BUG
+    ours = [b for b in beats if b.name.endswith(f"@{host}") and set(queues) <= set(b.queues)]
+    stuck = sum(beat.stuck for beat in ours)
+    said = "alive"
+    if not ours:
+        said = f"no {' '.join(queues)} worker on {host} has said it lives"
+    elif stuck:
+        said = f"the {' '.join(queues)} worker on {host} holds {stuck} messages and does nothing"
+    click.echo(said)
+    return ExitCode.OK if said == "alive" else ExitCode.BUG
 
 
 def work(
@@ -157,14 +180,15 @@ def work(
         raise UsageError(  # the URL becomes part of records, logs and messages
             "CLIPFLEET_ENGINE_URL holds credentials; set CLIPFLEET_ENGINE_API_KEY instead"
         )
-    Broker(settings.broker.get_secret_value()).check()
-    settings.open_store(settings.store).prepare()
+    _wait_for_services(settings)
 
     from celery.signals import setup_logging, worker_shutting_down
 
     from workers.app import build_app
     from workers.context import Context
+    from workers.leases import Leases
     from workers.loaded import in_flight
+    from workers.pool import ThreadPool
 
     setup_logging.connect(_keep_logging, weak=False)
     # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
@@ -174,37 +198,96 @@ def work(
         from workers.loading import load_models
 
         context.models = load_models(settings, queues, options, gpus=gpus)
-        worker_shutting_down.connect(_draining(context, settings.drain_s), weak=False)
     batch = options.caption.caption_batch_size * (CAPTION in queues)
     batch += options.enhance.model_batch_size * (ENHANCE in queues)
     # Beside those that the engine is given, some whose frames are being fetched and decoded.
     batch = in_flight(batch) + max(4, batch // 4)
-    name = f"{'-'.join(queues)}-{os.getpid()}"
-    worker = build_app(context, queues).Worker(
-        pool="threads" if on_gpu_queues else "prefork",
+    name = f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
+    leases = Leases(
+        settings.broker.get_secret_value(),
+        name=name,
+        queues=queues,
+        lease_s=settings.lease_s,
+        longest_task_s=longest_task_s(settings),
+        busy=context.busy,
+        refuse=context.refuse,
+    )
+    worker = build_app(context, queues, leases).Worker(
+        pool=ThreadPool if on_gpu_queues else "prefork",
         concurrency=concurrency or (batch if on_gpu_queues else os.cpu_count() or 1),
         queues=list(queues),
-        hostname=f"{name}@{socket.gethostname()}",
+        hostname=name,
+        time_limit=None if on_gpu_queues else longest_task_s(settings),
         without_mingle=True,
         without_gossip=True,
         without_heartbeat=True,
         quiet=True,
         loglevel="INFO",
     )
+    worker_shutting_down.connect(
+        functools.partial(_drain, context, leases, settings.drain_s), weak=False
+    )
+    leases.start()
     worker.start()
+    leases.close()
     context.close_models()
     return int(worker.exitcode or 0)
 
 
-def _draining(context: Any, drain_s: float) -> Any:
+def longest_task_s(settings: Settings) -> float:
+    """How long one message may be worked on: then its process is killed, or its worker not well.
+
+    A clip is read and decoded within `max_decode_s`, a window answered within `request_timeout_s`,
+    twice where there are two passes; to wait one's turn and for the store takes as long again.
+    """
+    return 2 * (settings.max_decode_s + settings.request_timeout_s)
+
+
+def _wait_for_services(settings: Settings) -> None:
+    """Wait for the broker and the store, which may start later than their workers.
+
+    Raises `BrokerError` or `StoreError` for what no waiting mends: a password, a right.
+    """
+    broker = Broker(settings.broker.get_secret_value())
+    store = settings.open_store(settings.store)
+    wait_s = 1.0
+    while True:
+        try:
+            broker.check()
+            store.prepare()
+        except (BrokerAway, StoreUnavailable) as error:
+            log.warning("waiting: %s", error, extra={"action": "waiting_to_start"})
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_START_WAIT_S)
+        else:
+            broker.close()
+            return
+
+
+def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> None:
     """Told to stop, a worker finishes what it holds, and after a while gives it back."""
 
-    def begin(**_: Any) -> None:
-        timer = threading.Timer(drain_s, context.interrupt)
+    import billiard
+
+    def give_back() -> None:
+        if context.models:
+            context.interrupt()
+            return
+        # Processes that decode do not listen. What they were at goes to others, and they with us.
+        log.warning("not done in time: what is held is given back", extra={"action": "drained"})
+        leases.close()
+        for process in billiard.active_children():
+            os.kill(process.pid, signal.SIGKILL)
+        os._exit(ExitCode.OK)
+
+    def begin() -> None:
+        leases.farewell()
+        timer = threading.Timer(drain_s, give_back)
         timer.daemon = True
         timer.start()
 
-    return begin
+    # Not in the signal's own frame, which may hold a lock.
+    threading.Thread(target=begin, daemon=True).start()
 
 
 def _keep_logging(**_: Any) -> None:

@@ -31,6 +31,7 @@ from clipfleet.errors import (
 )
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
+from clipfleet.runs import RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet.store.object_key import KeyRefused
@@ -54,6 +55,7 @@ class Context:
         self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
         self._options_lock = threading.Lock()
         self._cancelled: dict[str, tuple[bool, float]] = {}
+        self._left: set[str] = set()
 
     @functools.cached_property
     def store(self) -> Store:
@@ -72,11 +74,17 @@ class Context:
         )
         self.broker.refuse(queue, reason, worker=socket.gethostname())
 
+    def leave(self, reason: str) -> None:
+        """Say, once for each reason, that a message is left to newer workers."""
+        if reason not in self._left:
+            self._left.add(reason)
+            log.warning("%s", reason, extra={"action": "message_left"})
+
     def options(self, message: Message) -> Options:
         """The options of the message's run, read from the store once.
 
         Raises `MessageInvalid` where neither the run's options nor those of one of its clips have
-        the hash that it names.
+        the hash that it names, `NewerVersion` where a newer clipfleet wrote them.
         """
         wanted = (message.run_id, message.options_hash)
         with self._options_lock:
@@ -97,7 +105,7 @@ class Context:
 
     def _read_options(self, run_id: str, key: str) -> Options:
         try:
-            return Options.model_validate_json(self.store.get(key))
+            return Options.from_json(self.store.get(key))
         except ObjectMissing:
             raise MessageInvalid(
                 f"run {run_id} has no options in the store of the hash that the message names"
@@ -110,16 +118,25 @@ class Context:
     def cancelled(self, message: Message) -> bool:
         """Whether the message's run is cancelled, as of two seconds ago at most.
 
-        Raises `BrokerError`.
+        Raises `BrokerError`, `StoreError`.
         """
         now = self._clock.monotonic()
         said, until = self._cancelled.get(message.run_id, (False, 0.0))
         if now >= until:
-            said = self.broker.cancelled(message.run_id)
+            # The store decides: whoever reaches the broker can put a word there.
+            said = self.broker.cancelled(message.run_id) and not self._is_active(message.run_id)
             if len(self._cancelled) >= _OPTIONS_KEPT:
                 self._cancelled.clear()
             self._cancelled[message.run_id] = (said, now + _CANCELLED_KEPT_S)
         return said
+
+    def _is_active(self, run_id: str) -> bool:
+        """Whether the run is there and to be fed, as the store has it."""
+        try:
+            head = RunHead.read(self.store.get(keys.run_head(run_id)))
+        except (ObjectMissing, ValidationError):
+            return False
+        return self.store.exists(keys.active(run_id, head.edition))
 
     @contextmanager
     def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:

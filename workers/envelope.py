@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clipfleet.errors import MessageInvalid
-from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob, faults
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob, check_version, faults
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW
 
 # Of the body as it travels. A job takes under 4 KiB; a window's carries its chord's as well.
@@ -138,8 +138,10 @@ class _Body(BaseModel):
 def check(message: Any, queue: str) -> None:
     """Raises `MessageInvalid`, saying what is wrong, unless `message` is one of ours for `queue`.
 
-    `message` is the broker's JSON, read.
+    `message` is the broker's JSON, read. Raises `NewerVersion` where it is one of a version that
+    may hold more than we know.
     """
+    _check_version(message)
     try:
         envelope = _Envelope.model_validate(message)
         args, kwargs, embed = json.loads(base64.b64decode(envelope.body, validate=True))
@@ -151,3 +153,15 @@ def check(message: Any, queue: str) -> None:
     if envelope.headers.task != queue or envelope.properties.delivery_info.routing_key != queue:
         raise MessageInvalid(f"{envelope.headers.task} does not belong on the queue {queue}")
     _JOBS[queue].read(args[0])
+
+
+def _check_version(message: Any) -> None:
+    try:
+        body, properties = message["body"], message["properties"]
+        is_ours = len(body) <= MAX_BODY_BYTES and isinstance(message["headers"], dict)
+        if not is_ours or not isinstance(properties["delivery_tag"], str):
+            return
+        payload = json.loads(base64.b64decode(body, validate=True))[0][0]
+    except (binascii.Error, ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return  # what it is, is found below
+    check_version(payload)

@@ -6,10 +6,17 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from clipfleet import keys
-from clipfleet.errors import EngineDead, Interrupted, ObjectMissing, StoreError
+from clipfleet.errors import (
+    EngineDead,
+    Interrupted,
+    MessageInvalid,
+    NewerVersion,
+    ObjectMissing,
+    StoreError,
+)
 from clipfleet.messages import Message, WindowJob
 from clipfleet.queues import ASSEMBLE, PREPARE
-from clipfleet.records import Failure, Part, Status, done_record
+from clipfleet.records import Failure, Part, Plan, Status, done_record
 from workers.context import Context
 from workers.media.packs import Pack
 
@@ -22,12 +29,32 @@ Work = Callable[[Context, WindowJob], Part]
 
 
 def find_part(context: Context, job: Message, start: int, end: int, queue: str) -> Part | None:
-    """What `queue` wrote for the window, or None; a part that is not whole counts as none."""
+    """What `queue` wrote for the window, or None; a part that is not whole counts as none.
+
+    Raises `NewerVersion`.
+    """
     key = keys.part(job.clip_uuid, job.options_hash, start, end, queue)
     try:
-        return Part.model_validate_json(context.store.get(key))
+        return Part.read(context.store.get(key))
     except (ObjectMissing, ValidationError):
         return None
+
+
+def stored_plan(context: Context, job: Message) -> Plan | None:
+    """The clip's plan, if it is there and whole. Raises `NewerVersion`."""
+    try:
+        return Plan.read(context.store.get(keys.plan(job.clip_uuid, job.options_hash)))
+    except (ObjectMissing, ValidationError):
+        return None
+
+
+def check_window(plan: Plan, job: WindowJob) -> None:
+    """Raises `MessageInvalid` unless the plan has the window: a message may say anything."""
+    spans = {(window.start_frame, window.end_frame) for window in plan.windows}
+    if (job.start_frame, job.end_frame) not in spans:
+        raise MessageInvalid(
+            f"clip {job.clip_uuid} has no window of frames {job.start_frame} to {job.end_frame}"
+        )
 
 
 def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None:
@@ -89,17 +116,23 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
     """Do a window's step unless it is done, and store what came of it, an error as well.
 
     Nothing is stored where the clip's scratch is gone: its record is there by now, or `assemble`
-    will find the part missing and have the clip done again. Raises `StoreError`, `EngineDead` and
-    `Interrupted`, which say nothing about the clip.
+    will find the part missing and have the clip done again. Raises `StoreError`, `EngineDead`,
+    `Interrupted` and `NewerVersion`, which say nothing about the clip, and `MessageInvalid` for a
+    window that the clip's plan does not have.
     """
     found = find_part(context, job, job.start_frame, job.end_frame, queue)
     if found is not None:
         _tell(context, job, queue, found)
         _take_back_if_late(context, job, queue)  # whoever wrote it may not have come to that
         return DONE
+    plan = stored_plan(context, job)
+    if plan is None:
+        log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "scratch_gone"})
+        return DONE
+    check_window(plan, job)
     try:
         part = work(context, job)
-    except (StoreError, EngineDead, Interrupted) as error:
+    except (StoreError, EngineDead, Interrupted, NewerVersion, MessageInvalid) as error:
         if isinstance(error, ObjectMissing):
             log.warning("scratch is gone: %s", error, extra={"action": "scratch_gone"})
             return DONE

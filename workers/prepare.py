@@ -6,18 +6,16 @@ import mmap
 from typing import BinaryIO
 
 from celery import Celery
-from pydantic import ValidationError
 
 from clipfleet import keys, models
 from clipfleet.errors import (
     ClipError,
     ClipTooShort,
     ClipUnreadable,
-    ObjectMissing,
     ScratchGone,
     StoreError,
 )
-from clipfleet.messages import ClipJob, Message
+from clipfleet.messages import ClipJob
 from clipfleet.options import FrameEncoding, Options
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
@@ -27,7 +25,7 @@ from workers.context import Context
 from workers.media import limits, onepass
 from workers.media.packs import Encoding
 from workers.media.windows import MIN_FRAMES
-from workers.parts import clear_scratch
+from workers.parts import clear_scratch, stored_plan
 
 log = logging.getLogger("clipfleet")
 
@@ -37,8 +35,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
 
     A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
     """
-    redone_by = job.run_id if job.redo else None
-    done = done_record(context.store, job.clip_uuid, job.options_hash, redone_by=redone_by)
+    done = done_record(context.store, job.clip_uuid, job.options_hash, replaces=job.replaces)
     if done is not None:
         clear_scratch(context, job)
         context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
@@ -66,15 +63,6 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
         previews=options.prepare.generate_previews,
         enhance=options.enhance.enabled,
     )
-
-
-def stored_plan(context: Context, job: Message) -> Plan | None:
-    """The clip's plan, if an earlier delivery wrote it; one of another version counts as none."""
-    try:
-        data = context.store.get(keys.plan(job.clip_uuid, job.options_hash))
-        return Plan.model_validate_json(data)
-    except (ObjectMissing, ValidationError):
-        return None
 
 
 def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:

@@ -1,8 +1,4 @@
-"""kombu's Redis transport by the broker's clock, which drops what is no message of ours.
-
-Workers' own clocks may be wrong. By theirs, a worker an hour ahead took all that others held, one
-an hour behind had its own taken, and what one ahead had held when it died came back in an hour.
-"""
+"""kombu's Redis transport, which drops what is no message of ours and leaves leases to `leases`."""
 
 import json
 import time
@@ -11,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kombu import transport
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
-from clipfleet.errors import MessageInvalid
-from workers import envelope
+from clipfleet.errors import MessageInvalid, NewerVersion
+from workers import connection, envelope
+from workers.leases import End, Leases
 
 Refuse = Callable[[str, str], None]
 
@@ -22,58 +19,54 @@ Refuse = Callable[[str, str], None]
 LONGEST_WAIT_S = 60.0
 
 
-class Clock:
-    """The broker's time; between looks at it, by a clock that does not jump."""
-
-    _ahead_s = 0.0
-
-    def set(self, client: Any) -> None:
-        """Look at the broker's clock through a connection to it."""
-        seconds, microseconds = client.time()
-        self._ahead_s = seconds + microseconds / 1e6 - time.monotonic()
-
-    def now(self) -> float:
-        """In seconds since 1970."""
-        return self._ahead_s + time.monotonic()
-
-
-clock = Clock()
-
-
 class _QoS(redis.QoS):  # type: ignore[misc]
-    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """As kombu's, but that a held message which cannot be read is forgotten.
+    """What a channel has delivered, for its prefetch count alone."""
 
-        Left there, it would end every look for those whose lease ran out, at every worker.
-        """
-        try:
-            super().restore_by_tag(tag, client, leftmost)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            self._remove_from_indices(tag).execute()
-            Transport.refuse("unacked", f"a held message cannot be read: {error}")
+    restore_at_shutdown = False  # what is being worked on is given back by who works on it
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        Transport.leases.take(delivery_tag, message._raw, message.delivery_info["routing_key"])
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        Transport.leases.end(delivery_tag, End.ACK)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        Transport.leases.end(delivery_tag, End.GIVE_BACK if requeue else End.ACK)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        pass
 
 
 class _Channel(redis.Channel):  # type: ignore[misc]
     QoS = _QoS
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        with self.conn_or_acquire() as client:
-            clock.set(client)  # kombu looks for expired leases before we do
+    connection_class = connection.Connection
+    connection_class_ssl = connection.SSLConnection
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
     """See `install`."""
 
     Channel = _Channel
+    leases: Leases
 
     @staticmethod
     def refuse(queue: str, reason: str) -> None:
         """What is done with the word on a refused message."""
 
+    @staticmethod
+    def leave(reason: str) -> None:
+        """What is done with the word on a message of a newer version."""
+
     def _deliver(self, message: Any, queue: str) -> None:
         try:
             envelope.check(message, queue)
+        except NewerVersion as error:
+            Transport.leave(str(error))
+            Transport.leases.leave(message["properties"]["delivery_tag"], message, queue)
+            return
         except MessageInvalid as error:
             Transport.refuse(queue, str(error))
             return
@@ -103,14 +96,16 @@ def _read(text: str) -> Any:
         return "no JSON"
 
 
-def install(refuse: Refuse) -> None:
+def install(leases: Leases, *, refuse: Refuse, leave: Callable[[str], None]) -> None:
     """Have every connection that this process makes from now on take our messages alone.
 
-    `refuse` is told the queue and the reason of each that is dropped.
+    `refuse` is told the queue and the reason of each that is dropped, `leave` of each that is left
+    to newer workers.
     """
+    Transport.leases = leases
     Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
+    Transport.leave = staticmethod(leave)  # type: ignore[method-assign, assignment]
     redis.loads = _read
-    redis.time = clock.now  # by which leases begin and end
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
         transport._transport_cache.pop(scheme, None)

@@ -57,6 +57,24 @@ class Store(abc.ABC):
         """The object's bytes from `start`, at most `length` of them. Raises `ObjectMissing`."""
 
     @abc.abstractmethod
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        """The object's bytes, and a name for this state of it. Raises `ObjectMissing`."""
+
+    @abc.abstractmethod
+    def put_if_match(
+        self,
+        key: str,
+        data: Data,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> bool:
+        """Write the object anew. Returns False, and writes nothing, if it is no longer `version`.
+
+        `version` is what `get_version` said. Of several that write over one state, one does.
+        """
+
+    @abc.abstractmethod
     def stat(self, key: str) -> ObjectInfo:
         """The object's size. Raises `ObjectMissing`."""
 

@@ -1,7 +1,9 @@
 """A folder as the store: each object is a file under the root."""
 
 import errno
+import fcntl
 import glob
+import hashlib
 import os
 import shutil
 import stat
@@ -10,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from clipfleet.errors import (
     ObjectMissing,
@@ -24,6 +27,7 @@ from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check
 _STALE_TEMP_AGE_S = 3600
 SCRATCH_EXPIRES_S = 7 * 24 * 3600
 _PLACE_TRIES = 100
+_LOCKED_S = 30.0
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -82,6 +86,43 @@ class FolderStore(Store):
         with _named_errors(path), _missing(path), path.open("rb") as file:
             file.seek(start)
             return file.read() if length is None else file.read(length)
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        data = self.get(key)
+        return data, hashlib.sha256(data).hexdigest()
+
+    def put_if_match(
+        self,
+        key: str,
+        data: Data,
+        version: str,
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> bool:
+        with self._locked(key):
+            try:
+                if self.get_version(key)[1] != version:
+                    return False
+            except ObjectMissing:
+                return False
+            return self.put(key, data, content_type=content_type)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """Alone among those who write over what they read; the lock goes with its process."""
+        name = hashlib.sha256(key.encode()).hexdigest()[:2]  # few files, that are never removed
+        path = self._root / TEMP_FOLDER / "locks" / name
+        with _named_errors(path):
+            self._make_temp_folder()
+            path.parent.mkdir(exist_ok=True)
+            file = path.open("ab")
+        with file:
+            until = time.monotonic() + _LOCKED_S
+            while not _lock(file):
+                if time.monotonic() > until:
+                    raise StoreUnavailable(f"{path} stays locked; see what holds it, try again")
+                time.sleep(0.01)
+            yield
 
     def stat(self, key: str) -> ObjectInfo:
         path = self._path(key)
@@ -220,6 +261,14 @@ class FolderStore(Store):
     def _remove_empty_upwards(self, folder: Path) -> None:
         while folder != self._root and _remove_if_empty(folder):
             folder = folder.parent
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _joined(folder: str, name: str) -> str:

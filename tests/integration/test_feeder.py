@@ -7,6 +7,7 @@ from clipfleet.broker import Event
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
+from clipfleet.records import digest
 from clipfleet.runs import Standing
 from producer import manifest, pace
 from producer.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
@@ -194,11 +195,10 @@ def test_a_record_with_errors_that_another_run_wrote_meanwhile_is_replaced(scene
     feeder, watcher = scene.feeder()
     step_until(feeder, scene.waiting)
     scene.broker.client.delete(PREPARE)  # its message found the other's record, and was done
-    scene.store.put(
-        keys.record(line.clip_uuid), record_of(line, valid=False, run_id="other").to_bytes()
-    )
+    record = record_of(line, valid=False, run_id="other").to_bytes()
+    scene.store.put(keys.record(line.clip_uuid), record)
     step_until(feeder, scene.waiting)
-    assert scene.jobs()[0]["redo"] is True
+    assert scene.jobs()[0]["replaces"] == digest(record)
     scene.work_off()
     assert step_until(feeder, lambda: False)
     assert watcher.finished == [line.clip_uuid]

@@ -147,13 +147,13 @@ def test_a_paused_run_is_not_fed_and_what_is_in_flight_comes_to_its_end(scene: S
     scene.write(lines(20))
     feeder, watcher = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    manifest.write_state(scene.store, "r1", RunState(feeding=Feeding.PAUSED))
+    manifest.write_state(scene.store, scene.head, RunState(feeding=Feeding.PAUSED))
     step_until(feeder, lambda: feeder.held == "paused")
     scene.work_off()
     steps(feeder, for_s=1)
     assert len(watcher.finished) == 5
     assert scene.waiting() == 0
-    manifest.write_state(scene.store, "r1", RunState())
+    manifest.write_state(scene.store, scene.head, RunState())
     step_until(feeder, scene.waiting)
 
 
@@ -161,7 +161,7 @@ def test_a_cancelled_run_is_over_for_its_feeder(scene: Scene) -> None:
     scene.write(lines(20))
     feeder, _ = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    scene.store.delete(keys.active("r1"))
+    scene.store.delete(keys.active("r1", scene.head.edition))
     assert step_until(feeder, lambda: False)
     assert not feeder.at_end
 

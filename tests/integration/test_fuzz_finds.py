@@ -31,8 +31,8 @@ LINE: dict[str, Any] = {"clip_uuid": CLIP, "source": JOB.source}
 
 def run_of(store: Store, *lines: bytes) -> None:
     line = ManifestLine.model_validate(LINE)
-    manifest.write_run(store, RUN, Options(), [line])
-    store.put(keys.run_manifest(RUN, 0), b"\n".join(lines) + b"\n")
+    head = manifest.write_run(store, RUN, Options(), [line])
+    store.put(keys.run_manifest(RUN, head.edition, 0), b"\n".join(lines) + b"\n")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,9 @@ def test_a_line_that_is_not_ours_is_refused_with_its_place(
     folder_store: Store, wrong: dict[str, Any]
 ) -> None:
     run_of(folder_store, json.dumps(LINE).encode(), json.dumps(LINE | wrong).encode())
-    with pytest.raises(UsageError, match=r"^runs/r1/manifest/000000\.jsonl, line 2: ") as refusal:
+    with pytest.raises(
+        UsageError, match=r"^runs/r1/manifest/[0-9a-f]+/000000\.jsonl, line 2: "
+    ) as refusal:
         list(manifest.read_clips(folder_store, RUN))
     assert len(str(refusal.value)) < 500
 

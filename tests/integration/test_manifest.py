@@ -63,10 +63,10 @@ def test_a_name_taken_by_a_run_with_other_options_is_refused(folder_store: Store
 def test_a_run_is_active_until_it_is_concluded(folder_store: Store) -> None:
     head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1), priority=3)
     assert manifest.active_runs(folder_store) == ["r1"]
-    assert manifest.read_state(folder_store, "r1") == RunState(feeding=Feeding.ACTIVE, priority=3)
+    assert manifest.read_state(folder_store, head) == RunState(feeding=Feeding.ACTIVE, priority=3)
     manifest.conclude(folder_store, head, Standing(clips=1, done=1))
     assert manifest.active_runs(folder_store) == []
-    summary = manifest.read_summary(folder_store, "r1")
+    summary = manifest.read_summary(folder_store, head)
     assert summary is not None
     assert (summary["clips"], summary["done"], summary["missing"]) == (1, 1, 0)
 

@@ -121,7 +121,7 @@ def run_in_store(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, line: str) -> None:
-    key = keys.run_manifest("r", 0)
+    key = keys.run_manifest("r", manifest.read_head(run_in_store, "r").edition, 0)
     run_in_store.put(key, run_in_store.get(key) + LINES[line] + b"\n")
 
     with pytest.raises(UsageError) as refused:
@@ -134,11 +134,12 @@ def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, l
 
 @pytest.mark.parametrize("command", ["status", "failures"])
 def test_commands_end_at_such_a_line_with_that(cli: Cli, run_in_store: Store, command: str) -> None:
-    run_in_store.put(keys.run_manifest("r", 0), LINES["a foreign id"])
+    edition = manifest.read_head(run_in_store, "r").edition
+    run_in_store.put(keys.run_manifest("r", edition, 0), LINES["a foreign id"])
 
     said = cli.run(command, "r", CLIPFLEET_STORE=run_in_store.uri)
 
     assert said.returncode == 2
     assert re.fullmatch(
-        r"clipfleet: runs/r/manifest/000000.jsonl, line 1: clip_uuid: .*\n", said.stdout
+        r"clipfleet: runs/r/manifest/[0-9a-f]+/000000.jsonl, line 1: clip_uuid: .*\n", said.stdout
     )

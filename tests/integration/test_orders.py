@@ -79,7 +79,7 @@ def test_two_feeders_at_once_do_each_clip_once(small_fleet: SmallFleet, clips: P
     followers = [
         small_fleet.submit_in_background(clips, "--wait", "--run", "r", "--in-flight", "3")
     ]
-    wait_for("run", lambda: (small_fleet.out / "active/r.json").exists(), 60)
+    wait_for("run", lambda: list(small_fleet.out.glob("active/r@*.json")), 60)
     followers.append(small_fleet.start_command("feed", "r", "--in-flight", "3"))
     for follower in followers:
         said, _ = follower.communicate(timeout=120)
@@ -191,14 +191,15 @@ def test_a_run_whose_list_is_damaged_keeps_no_other_from_being_fed(
 ) -> None:
     small_fleet.start()
     small_fleet.submit(write_texts(tmp_path / "bad", 30), "--run", "bad", "--in-flight", "2")
-    (shard,) = small_fleet.out.glob("runs/bad/manifest/*.jsonl")
+    (shard,) = small_fleet.out.glob("runs/bad/manifest/*/*.jsonl")
     shard.write_text("garbage\n")
     small_fleet.submit(clips, "--run", "good", "--in-flight", "2")
     service = served(small_fleet)
     wait_for("end of it", lambda: status(small_fleet, "good")["state"] == "at its end", 60)
     service.send_signal(signal.SIGTERM)
     said, _ = service.communicate(timeout=20)
-    assert said.count("runs/bad/manifest/000000.jsonl, line 1: ") == 1
+    name = shard.relative_to(small_fleet.out)
+    assert said.count(f"{name}, line 1: ") == 1
     alone = small_fleet.run("feed", "bad")
     assert alone.returncode == 2
     assert "line 1" in alone.stdout

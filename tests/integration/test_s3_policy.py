@@ -37,6 +37,7 @@ from workers.parts import do_once
 from workers.prepare import prepare
 from workers.preview import preview
 
+LIST = keys.run_manifest("other", "0" * 16, 0)
 SIDES = ("worker", "producer", "reader")
 OPTIONS = Options.model_validate(
     {"caption": {"model_variant": "mini"}, "prepare": {"upload_clips": True}}
@@ -87,7 +88,7 @@ def bucket(s3_server: S3Server, broker: BrokerServer) -> Bucket:
         keys.preview(CLIP, 0, 9),
         keys.clip(CLIP),
         keys.run_options("other"),
-        keys.run_manifest("other", 0),
+        LIST,
         keys.frames(CLIP, OPTIONS.hash, 0, 9),
         "elsewhere/a",
     ):
@@ -193,8 +194,8 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
             assert reader.get(window.preview_key)
         assert reader.get(keys.clip(record.span_uuid))
         assert list(reader.list(keys.scratch(record.span_uuid, OPTIONS.hash))) == []
-    assert manifest.read_summary(reader, "r1")
-    assert manifest.read_state(reader, "r1") is None, "it has come to its end"
+    assert manifest.read_summary(reader, seen.head)
+    assert manifest.read_state(reader, seen.head) is None, "it has come to its end"
     assert planned(bucket, clip).head.clips == 2, "it can be written anew"
 
 
@@ -204,7 +205,10 @@ FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
     "a worker deletes a preview": ("worker", lambda s: s.delete(keys.preview(CLIP, 0, 9))),
     "a worker deletes a clip": ("worker", lambda s: s.delete(keys.clip(CLIP))),
     "a worker changes a run": ("worker", lambda s: s.put(keys.run_options("other"), b"x")),
-    "a worker reads a run's clips": ("worker", lambda s: s.get(keys.run_manifest("other", 0))),
+    "a worker reads a run's clips": (
+        "worker",
+        lambda s: s.get(keys.run_manifest("other", "0" * 16, 0)),
+    ),
     "a worker reads elsewhere": ("worker", lambda s: s.get("elsewhere/a")),
     "a worker writes elsewhere": ("worker", lambda s: s.put("elsewhere/b", b"x")),
     "a producer writes a record": ("producer", lambda s: s.put(keys.record(CLIP), b"x")),

@@ -198,6 +198,31 @@ def test_put_if_absent_keeps_what_is_there(store: Store) -> None:
     assert store.get("claims/a") == b"first"
 
 
+def test_what_is_put_over_what_was_read_is_refused_once_it_has_changed(store: Store) -> None:
+    store.put("head", b"first")
+    _, first = store.get_version("head")
+
+    assert store.put_if_match("head", b"second", first)
+    assert not store.put_if_match("head", b"third", first)
+    assert store.get_version("head")[0] == b"second"
+    assert not store.put_if_match("none there", b"x", first)
+    assert not store.exists("none there")
+
+
+def test_of_eight_threads_putting_over_one_state_exactly_one_wins(store: Store) -> None:
+    store.put("head", b"first")
+    _, first = store.get_version("head")
+
+    def put(number: int) -> bool:
+        return store.put_if_match("head", str(number).encode(), first)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [number for number, mine in enumerate(pool.map(put, range(8))) if mine]
+
+    assert len(won) == 1
+    assert store.get("head") == str(won[0]).encode()
+
+
 def test_put_if_absent_keeps_what_is_there_above_the_size_of_a_part(store: Store) -> None:
     assert store.put("claims/a", b"1" * 6 * MIB, if_absent=True)
     assert not store.put("claims/a", b"2" * 6 * MIB, if_absent=True)

@@ -47,7 +47,7 @@ FAULTS = {
         turns_red="tests/unit/test_packs.py",
     ),
     "leases": Fault(
-        symbol="renew",
+        symbol="Leases._renew",
         right="dict.fromkeys([*tags, *future], now)",
         wrong="dict.fromkeys(future, now)",
         turns_red="tests/faults/test_clock.py",

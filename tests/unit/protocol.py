@@ -233,12 +233,24 @@ class SteppedStore(Store):
     def put(self, key: str, data: Data, *, content_type: str = "", if_absent: bool = False) -> bool:
         _away()
         assert isinstance(data, bytes)
-        self._wrote(key, data)
+        if not (if_absent and self._inner.exists(key)):
+            self._wrote(key, data)
         return self._inner.put(key, data, content_type=content_type, if_absent=if_absent)
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         _away()
         return self._inner.get(key, start=start, length=length)
+
+    def get_version(self, key: str) -> tuple[bytes, str]:
+        _away()
+        return self._inner.get_version(key)
+
+    def put_if_match(self, key: str, data: Data, version: str, *, content_type: str = "") -> bool:
+        _away()
+        assert isinstance(data, bytes)
+        if self._inner.exists(key) and self._inner.get_version(key)[1] == version:
+            self._wrote(key, data)
+        return self._inner.put_if_match(key, data, version, content_type=content_type)
 
     def stat(self, key: str) -> ObjectInfo:
         _away()

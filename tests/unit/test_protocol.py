@@ -29,7 +29,7 @@ from clipfleet import keys
 from clipfleet.errors import ObjectMissing
 from clipfleet.messages import AssembleJob, ClipJob, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, QUEUES
-from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.records import ClipRecord, ManifestLine, find_record
 from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
 from producer import feed
@@ -79,7 +79,7 @@ class Protocol(RuleBasedStateMachine):
         }
         self._following: list[tuple[str, ManifestLine]] = []
         for name, options in OPTIONS.items():
-            self._inner.put(keys.run_options(name), options.model_dump_json().encode())
+            self._inner.put(keys.run_options(name), options.to_json().encode())
         self._begin("first")
 
     @initialize(broker=st.booleans(), store=st.booleans(), prepared=st.booleans())
@@ -93,13 +93,15 @@ class Protocol(RuleBasedStateMachine):
 
     def _begin(self, name: str, *, redo: bool = False) -> None:
         for line in LINES:
-            self._following.append((name, line.model_copy(update={"redo": redo})))
+            kept = find_record(self._inner, line.clip_uuid) if redo else None
+            replaces = kept.digest if kept else None
+            self._following.append((name, line.model_copy(update={"replaces": replaces})))
             if redo:  # as a feeder does at first
                 self._inner.delete_prefix(keys.scratch(line.clip_uuid, OPTIONS[name].hash))
             self._feed(*self._following[-1])
 
     def _feed(self, name: str, line: ManifestLine) -> None:
-        found = feed.Found(line=line, record=None, redo=line.redo)
+        found = feed.Found(line=line, record=None, replaces=line.replaces)
         self._runs[name].feed(self._app, found)
 
     def _wrote(self, key: str, data: bytes) -> None:

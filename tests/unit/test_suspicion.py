@@ -1,37 +1,24 @@
-"""Which messages that came back are taken for those that ended their worker."""
+"""Which messages are taken for those that ended their workers."""
 
 import threading
 from typing import Any, cast
 
 import pytest
-from celery.exceptions import Reject
 from celery.worker import state
 
 from clipfleet.errors import EngineDead, ExitCode
 from clipfleet.settings import read_settings
 from workers import app
 from workers.context import Context
-
-
-class Counts:
-    """A broker that has seen the task begun again once."""
-
-    def __init__(self) -> None:
-        self.begun = 1
-
-    def restarts(self, task_id: str) -> int:
-        return self.begun
-
-    def count_restart(self, task_id: str, *, by: int = 1) -> None:
-        self.begun += by
+from workers.verdicts import GiveBack
 
 
 class Held:
     """What `_suspicion` reads of a worker."""
 
-    def __init__(self, *, max_deliveries: int = 3) -> None:
-        self.broker, self.stopping = Counts(), threading.Event()
-        self.settings = read_settings(max_deliveries=max_deliveries)
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self.settings = read_settings(max_deliveries=3)
         self.engine_dead = False
 
     def interrupt(self) -> None:
@@ -39,16 +26,34 @@ class Held:
 
 
 class Request:
-    id = "task"
-    delivery_info = {"redelivered": True}  # noqa: RUF012
+    """A message that so many workers died of."""
+
+    def __init__(self, deaths: object) -> None:
+        self.deaths = deaths
+        self.delivery_info = {"redelivered": True}
 
 
-def test_one_that_waited_its_turn_while_another_ended_the_worker_is_not_counted() -> None:
+def suspicion(held: Held, deaths: object) -> Any:
+    return app._suspicion(cast(Context, held), cast(Any, Request(deaths)))
+
+
+@pytest.mark.parametrize("deaths", [0, 1, 2, -1, "3", True, None])
+def test_one_that_came_back_is_done_until_three_workers_died_of_it(deaths: object) -> None:
+    with suspicion(Held(), deaths) as given_up:
+        assert given_up is None
+
+
+def test_one_that_three_workers_died_of_is_given_up() -> None:
+    with suspicion(Held(), 3) as given_up:
+        assert str(given_up).startswith("it ended its worker 3 times")
+
+
+def test_the_last_try_is_alone_and_goes_back_where_the_worker_ends_first() -> None:
     held, raised = Held(), list[BaseException]()
 
     def begin() -> None:
         try:
-            with app._suspicion(cast(Context, held), cast(Any, Request())):
+            with suspicion(held, 2):
                 raise AssertionError("it was begun in a worker that ends")
         except BaseException as error:
             raised.append(error)
@@ -57,30 +62,20 @@ def test_one_that_waited_its_turn_while_another_ended_the_worker_is_not_counted(
         waiting = threading.Thread(target=begin)
         waiting.start()
         held.stopping.set()
-    waiting.join(5)
+        waiting.join(5)
 
-    assert [type(error) for error in raised] == [Reject]
-    assert held.broker.begun == 1
-
-
-def test_one_that_is_begun_again_is_counted() -> None:
-    held = Held()
-    with app._suspicion(cast(Context, held), cast(Any, Request())) as given_up:
-        assert given_up is None
-    assert held.broker.begun == 2
-    with app._suspicion(cast(Context, held), cast(Any, Request())) as given_up:
-        assert given_up is not None
+    assert [type(error) for error in raised] == [GiveBack]
 
 
-def test_one_whose_turn_comes_as_the_engine_dies_is_not_counted(
+def test_one_whose_turn_comes_as_the_engine_dies_is_not_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(state, "should_stop", None)
-    held, raised = Held(max_deliveries=4), list[BaseException]()
+    held, raised = Held(), list[BaseException]()
 
     def wait_for_turn() -> None:
         try:
-            with app._suspicion(cast(Context, held), cast(Any, Request())):
+            with suspicion(held, 2):
                 raise AssertionError("it was begun with a dead engine")
         except BaseException as error:
             raised.append(error)
@@ -88,7 +83,7 @@ def test_one_whose_turn_comes_as_the_engine_dies_is_not_counted(
     waiting = threading.Thread(target=wait_for_turn)
 
     def die_while_it_waits() -> None:
-        with app._suspicion(cast(Context, held), cast(Any, Request())):
+        with suspicion(held, 2):
             waiting.start()
             raise EngineDead
 
@@ -96,6 +91,5 @@ def test_one_whose_turn_comes_as_the_engine_dies_is_not_counted(
         die_while_it_waits()
     waiting.join(5)
 
-    assert [type(error) for error in raised] == [Reject]
-    assert held.broker.begun == 2
+    assert [type(error) for error in raised] == [GiveBack]
     assert state.should_stop == ExitCode.ENGINE_DEAD

@@ -29,8 +29,7 @@ from tests.support.records import CLIP, HASH, JOB, PLAN, clip_record, completed,
 from workers import envelope, transport
 from workers.context import Context
 from workers.media.packs import Encoding, Pack
-from workers.parts import find_part
-from workers.prepare import stored_plan
+from workers.parts import find_part, stored_plan
 
 ANY_MESSAGE = "any message"  # as it comes off the wire, before it is known for ours
 
@@ -100,12 +99,12 @@ def _of_runs(room: Room) -> dict[str, Reader]:
     by_producer = room.stored(where, lambda: manifest.read_options(store, run))
     looked_for = room.stored(where, lambda: manifest.check_free(store, run, room.options))
     by_worker = room.stored(where, room.options_by_worker)
-    clips = room.stored(keys.run_manifest(run, 0), room.clips)
+    whole = run_head(run, room.options)
+    clips = room.stored(keys.run_manifest(run, whole.edition, 0), room.clips)
     head = run_head(run, room.options).model_dump(mode="json")
     state = RunState().model_dump(mode="json")
     counts = standing(clip_record(), run).model_dump(mode="json")
     by_feeder = Room(Path(room.store.uri) / "fed")
-    whole = run_head(run, room.options)
     return {
         "manifest": Reader([line, {**line, "num_bytes": None}, line], clips, (UsageError,), _lines),
         "a run's head": Reader(
@@ -115,7 +114,8 @@ def _of_runs(room: Room) -> dict[str, Reader]:
             ),
         ),
         "a run's state": Reader(
-            state, room.stored(keys.active(run), lambda: manifest.read_state(store, run))
+            state,
+            room.stored(keys.active(run, whole.edition), lambda: manifest.read_state(store, whole)),
         ),
         "what came of a shard": Reader(
             counts,

@@ -21,8 +21,8 @@ from clipfleet.records import ClipRecord, Part, Plan, Status
 from clipfleet.settings import Settings
 from workers.assemble import build_record
 from workers.context import Context
-from workers.parts import read_pack
-from workers.prepare import cut_clip, stored_plan
+from workers.parts import read_pack, stored_plan
+from workers.prepare import cut_clip
 from workers.preview import preview
 
 DECODE_S = 5.0

@@ -1,0 +1,54 @@
+"""What live workers say of themselves in the broker."""
+
+import json
+from dataclasses import dataclass
+
+from clipfleet.queues import QUEUES
+
+BEATS = "clipfleet:worker:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerBeat:
+    """A live worker: its name, its queues, and how many messages it holds.
+
+    `busy`: the share of the time since its last beat in which its engine had something to do; None
+    for a worker without one. `stuck`: how many of its messages it does not get on with.
+    """
+
+    name: str
+    queues: tuple[str, ...]
+    holds: int
+    busy: float | None = None
+    stuck: int = 0
+
+    def to_json(self) -> str:
+        """As it lies in the broker, under `beat_key`."""
+        return json.dumps(
+            {
+                "queues": self.queues,
+                "holds": self.holds,
+                "busy": self.busy,
+                "stuck": self.stuck,
+            }
+        )
+
+    @classmethod
+    def read(cls, name: str, value: object) -> "WorkerBeat | None":
+        """What a worker said, or None where no worker of ours can have said it."""
+        try:
+            said = json.loads(str(value))
+            queues, holds, busy, stuck = said["queues"], said["holds"], said["busy"], 0
+            stuck = said.get("stuck", 0)  # older workers do not say
+            busy = None if busy is None else float(busy)
+            counts = type(holds) is type(stuck) is int and holds >= 0 <= stuck
+            if not counts or not set(queues) <= set(QUEUES):
+                return None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        return cls(name=name, queues=tuple(queues), holds=holds, busy=busy, stuck=stuck)
+
+
+def beat_key(name: str) -> str:
+    """Where a worker of that name says that it lives."""
+    return f"{BEATS}{name}"
