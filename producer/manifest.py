@@ -18,7 +18,7 @@ from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.messages import RunId, Source, faults
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
-from clipfleet.runs import RunHead, RunState, Standing
+from clipfleet.runs import RunHead, RunSources, RunState, Standing
 from clipfleet.store import Store
 from producer.ahead import READERS
 
@@ -81,12 +81,14 @@ def write_run(
     staged: bool = False,
     priority: int = 0,
     embedded: bool = False,
+    places: Callable[[], Iterable[str]] = tuple,
     variants: Callable[[list[ManifestLine]], Mapping[str, Options]] = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunHead:
     """Write a run down, over an earlier one of this name; that it is active and its head last.
 
-    `variants` gives the options that some of the clips it is told have of their own. `tick` is told
+    `places`, asked last, are those that clips may be copied from (`RunSources`). `variants` gives
+    the options that some of the clips it is told have of their own. `tick` is told
     how many clips are written. With `staged`, files of this machine are copied to scratch as they
     are fed. Of a run without clips nothing is left.
     """
@@ -120,6 +122,7 @@ def write_run(
         staged_from=socket.gethostname() if staged and local else None,
     )
     if count:
+        _put(store, keys.run_sources(run_id), RunSources(allowed=[*places()]).model_dump_json())
         # Before the head, without which it would seem cancelled.
         write_state(store, run_id, RunState(priority=priority, embedded=embedded))
         _put(store, keys.run_head(run_id), head.model_dump_json(indent=1))
@@ -151,6 +154,12 @@ def read_variants(store: Store, run_id: str, lines: Iterable[ManifestLine]) -> d
     names = dict.fromkeys(line.options_hash for line in lines if line.options_hash)
     found = {name: _find(store, keys.run_variant(run_id, name), Options) for name in names}
     return {name: options for name, options in found.items() if options is not None}
+
+
+def read_places(store: Store, run_id: str) -> list[str]:
+    """The places that the run's clips may be copied from."""
+    found = _find(store, keys.run_sources(run_id), RunSources)
+    return found.allowed if found is not None else []
 
 
 def read_head(store: Store, run_id: str) -> RunHead:

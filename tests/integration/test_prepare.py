@@ -15,6 +15,7 @@ from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import make_app
 from clipfleet.records import Plan
+from clipfleet.runs import RunSources
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
 from tests.support import clips
@@ -124,8 +125,11 @@ def test_a_clip_of_three_frames_is_described_though_it_has_no_windows(
 
 
 def test_a_clip_that_was_asked_for_is_copied(store: Store, clip: Path) -> None:
-    cut(store, clip, options(prepare={"upload_clips": True}))
+    store.put(keys.run_sources("r1"), RunSources(allowed=[str(clip)]).to_bytes())
 
+    plan = cut(store, clip, options(prepare={"upload_clips": True}))
+
+    assert plan.uploaded
     assert store.get(keys.clip(CLIP)) == clip.read_bytes()
 
 
