@@ -197,7 +197,13 @@ class _Search:
 
     def _table(self, name: str, file: IO[bytes], place: str) -> Table:
         rows = Rows(Addresses(place), self.variants, clip_column=self.clip_column)
-        return Table(name=name, file=file, rows=rows, problems=self.problems)
+        return Table(
+            name=name,
+            file=file,
+            rows=rows,
+            problems=self.problems,
+            memory_bytes=self.settings.manifest_memory_bytes,
+        )
 
 
 def _is_video(name: str) -> bool:
