@@ -28,6 +28,7 @@ KEYS = {
     "run": (keys.run("r1"), "runs/r1/"),
     "run's options": (keys.run_options("r1"), "runs/r1/options.json"),
     "run's manifest": (keys.run_manifest("r1", 12), "runs/r1/manifest/000012.jsonl"),
+    "run's places": (keys.run_sources("r1"), "runs/r1/sources.json"),
     "run's head": (keys.run_head("r1"), "runs/r1/run.json"),
     "options of a clip": (keys.run_variant("r1", HASH), f"runs/r1/options/{HASH}.json"),
     "shard that is done": (
