@@ -25,10 +25,11 @@ class NamedPlaces:
         return iter(self._places)
 
     def add(self, place: str) -> None:
-        """Add a URI."""
+        """Add a URI; one that is no place, such as with `..` in it, covers nothing."""
         if len(self._places) < MOST_PLACES and place not in self._places:
-            self.allowed.add(place)
-            self._places[place] = None
+            with suppress(ValueError):
+                self.allowed.add(place)
+                self._places[place] = None
 
     def add_path(self, path: str) -> None:
         """Add a file or a folder, by the path that it has with all links followed."""
@@ -38,8 +39,7 @@ class NamedPlaces:
     def add_s3(self, bucket: str, key: str, *, whole: bool) -> None:
         """Add an object or a listing; `whole`: of a manifest or a pattern, what it lies in."""
         place = fixed_start(key).rpartition("/")[0] if whole else key.rstrip("/")
-        with suppress(ValueError):  # of no bucket, as whoever lists it will say
-            self.add(f"s3://{bucket}/{place}".rstrip("/"))
+        self.add(f"s3://{bucket}/{place}".rstrip("/"))
 
 
 def note_not_uploaded(

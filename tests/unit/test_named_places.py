@@ -74,6 +74,15 @@ def test_an_argument_in_s3_names_a_place(key: str, whole: bool, place: str) -> N
     assert list(places) == [place]
 
 
+@pytest.mark.parametrize("url", ["https://host/a/../b.mp4", "s3:///a/"])
+def test_an_argument_that_is_no_place_names_none(url: str) -> None:
+    places = NamedPlaces()
+
+    places.add(url)
+
+    assert list(places) == []
+
+
 def test_a_clip_behind_a_link_is_found_and_said_not_to_be_copied(folder: Path) -> None:
     found, _, problems = find("clips")
 
