@@ -60,6 +60,10 @@ class ClipMissing(ClipError):
     """The clip is not where its job says it is."""
 
 
+class ClipArchived(ClipError):
+    """The clip lies in an archive, and must be restored before it can be read."""
+
+
 class SourceUnreadable(ClipfleetError):
     """The clip cannot be read on the machine that feeds it."""
 
@@ -120,12 +124,24 @@ class StoreDenied(StoreError):
     """The store refuses the credentials, or they do not allow this."""
 
 
+class SourceDenied(StoreDenied):
+    """The place that clips lie in refuses the credentials; clips wait until it does not."""
+
+
 class StoreFull(StoreError):
     """The store has no space left."""
 
 
 class ObjectMissing(StoreError):
     """There is no object under this key."""
+
+
+class ObjectChanged(StoreUnavailable):
+    """The object was replaced while it was read."""
+
+
+class ObjectArchived(StoreError):
+    """The object lies in an archive, and cannot be read until it is restored."""
 
 
 class ModelUnavailable(ClipfleetError):

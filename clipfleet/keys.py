@@ -59,6 +59,11 @@ def run_variant(run_id: str, options_hash: str) -> str:
     return f"{run(run_id)}options/{options_hash}.json"
 
 
+def run_sources(run_id: str, edition: str) -> str:
+    """The places that the run's clips may be copied from, by an edition of its list."""
+    return f"{run(run_id)}sources/{edition}.json"
+
+
 def run_head(run_id: str) -> str:
     """What the run is, written after its manifest."""
     return run(run_id) + "run.json"

@@ -156,6 +156,7 @@ class Plan(Versioned):
     span: SpanPlan | None = None
     windows: list[WindowPlan]
     frame_encoding: str | None = None  # raw, zstd or jpeg444
+    uploaded: bool = False  # the clip itself was copied to the store
     warnings: list[str] = []
     errors: list[Failure] = []
 

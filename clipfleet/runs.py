@@ -31,6 +31,12 @@ class RunHead(Versioned):
     staged_from: str | None = None
 
 
+class RunSources(Versioned):
+    """The places (`clipfleet.sources`) that clips of a run may be copied from to `clips/`."""
+
+    allowed: list[str]
+
+
 class Feeding(enum.StrEnum):
     """How a run that is not at its end is fed."""
 

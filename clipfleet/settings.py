@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,12 +18,18 @@ from pydantic_settings import (
 )
 
 from clipfleet.errors import UsageError
+from clipfleet.sources import AllowedSources
 from clipfleet.store import Store, open_store
 
 
 def default_cache() -> Path:
     """The user's cache folder, by the XDG rule."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfleet"
+
+
+def _check_places(places: tuple[str, ...]) -> tuple[str, ...]:
+    AllowedSources(places)
+    return places
 
 
 class Settings(BaseSettings):
@@ -76,6 +82,14 @@ class Settings(BaseSettings):
     max_decode_bytes: Annotated[int, Field(ge=2**26)] = Field(
         4 * 2**30, description="Most memory that cutting a clip may add to its process (Linux)."
     )
+    allowed_sources: Annotated[tuple[str, ...], AfterValidator(_check_places)] | None = Field(
+        None,
+        description="Places that clips may come from, as JSON: folders, s3://BUCKET[/PREFIX], "
+        "https://HOST. Any by default; --upload-clips copies only from what a command names.",
+    )
+    manifest_memory_bytes: Annotated[int, Field(ge=2**26)] = Field(
+        2**30, description="Most memory that reading a manifest in Parquet may take (Linux)."
+    )
     fetch_private: bool = Field(
         False, description="Also fetch https clips from hosts of the workers' own network."
     )
@@ -110,6 +124,11 @@ class Settings(BaseSettings):
     log_format: str | None = Field(
         None, description="json or text; text on a terminal, json elsewhere, by default."
     )
+
+    @property
+    def sources(self) -> AllowedSources | None:
+        """The places that clips may come from; None: any."""
+        return None if self.allowed_sources is None else AllowedSources(self.allowed_sources)
 
     def open_store(self, uri: str) -> Store:
         """The store at `uri`, with the S3 access that these settings give. Raises `UsageError`."""

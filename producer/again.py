@@ -31,7 +31,7 @@ def stored_run(run_id: str, flags: dict[str, Any]) -> Run:
     settings = commands.store_settings(flags)
     store = settings.open_store(settings.store)
     head = manifest.read_head(store, run_id)
-    return Run(head=head, store=store)
+    return Run(head=head, store=store, allowed=settings.sources)
 
 
 def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int:
@@ -110,9 +110,10 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         options,
         chain([first], failed),
         staged=run.stage,
+        places=lambda: manifest.read_places(run.store, run.head),
         variants=lambda lines: manifest.read_variants(run.store, run_id, lines),
     )
-    new = Run(head=head, store=run.store)
+    new = Run(head=head, store=run.store, allowed=run.allowed)
     return commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
 
 

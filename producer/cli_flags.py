@@ -56,6 +56,11 @@ def clip_flags(command: Any) -> Any:
                 "url, path, file or video, whichever is there]",
             ),
             click.option(
+                "--follow-links/--no-follow-links",
+                default=True,
+                help="Whether links in folders are followed. [default: on]",
+            ),
+            click.option(
                 "--run",
                 "run_id",
                 help="Name of the run. [default: the time and four hex digits]",

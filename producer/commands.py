@@ -188,6 +188,7 @@ def _asked(
         embedded=embedded,
         retry_failed=flags["retry_failed"],
         staged=staged,
+        follow_links=flags["follow_links"],
         priority=flags.get("priority") or 0,
     )
 

@@ -1,5 +1,6 @@
 """One clip of a run: whether the run is done with it, and how it is put on the queue."""
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
 from clipfleet.runs import RunHead
+from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet.store import Store
 from producer import manifest
 from producer.ahead import AHEAD, READERS, in_order
@@ -35,10 +37,15 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run being fed, or looked at."""
+    """A run being fed, or looked at.
+
+    Files are copied to scratch from places that are `allowed` here alone (None: any): a run's list
+    may have been written by another machine.
+    """
 
     head: RunHead
     store: Store
+    allowed: AllowedSources | None = None
 
     @property
     def run_id(self) -> str:
@@ -95,7 +102,7 @@ class Run:
         line, options_hash = found.line, self.options_hash(found.line)
         path = local_path(line) if self.stage else None
         if path is not None:
-            self.store.put(keys.source(line.clip_uuid, options_hash), _read(path))
+            self.store.put(keys.source(line.clip_uuid, options_hash), _read(path, self.allowed))
         if line.metadata:
             data = line.model_dump_json(include={"metadata"}).encode()
             self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
@@ -127,9 +134,15 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
         yield from run.records(manifest.read_shard(run.store, run.head, shard))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, allowed: AllowedSources | None) -> bytes:
+    name = os.fsencode(path).decode(errors="replace")
+    if allowed is not None and not allowed.covers_path(str(path)):
+        raise SourceUnreadable(str(not_allowed(name)))
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if allowed is not None and not allowed.covers_open_file(str(path), file.fileno()):
+                raise SourceUnreadable(str(not_allowed(name)))
+            return file.read()
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise SourceUnreadable(error.strerror or str(error)) from None
     except OSError as error:  # a disk or a network that may come back

@@ -18,7 +18,7 @@ from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import LOST, Feeding, RunState, Standing, standing
 from producer import manifest
 from producer.feed import Found, Run
-from producer.pace import Pace
+from producer.pace import LEAST, Pace
 from producer.rate import Rate
 from producer.shards import Shard, Shards
 from producer.sources import short_name
@@ -91,6 +91,7 @@ class Feeder:
         self._shards = Shards(run, self._board, look_every_s=lease_s / 2, clock=clock)
         self._state = RunState()
         self.held = ""  # why nothing is fed, if nothing is
+        self._store_wait = ""  # what the clip last heard of waits for, if it does
         self._flying: dict[str, _InFlight] = {}
         self._after: str | None = None
         self._rate = Rate(clock)
@@ -107,6 +108,14 @@ class Feeder:
     def in_flight(self) -> int:
         """How many clips are on the queues."""
         return len(self._flying)
+
+    @property
+    def _limit(self) -> int:
+        """Clips in flight at most: few while a store makes them wait, which may be for long.
+
+        Not none: a clip may wait alone, and it takes others to find that out.
+        """
+        return min(self._pace.limit, LEAST) if self._store_wait else self._pace.limit
 
     @property
     def at_end(self) -> bool:
@@ -188,7 +197,8 @@ class Feeder:
         """Feed as many clips as may be in flight."""
         if self._pace.due():
             waiting, held = self._broker.traffic()
-            self._pace.adapt(waiting=waiting, held=held, met=self._met)
+            met = self._met and not self._store_wait
+            self._pace.adapt(waiting=waiting, held=held, met=met)
         if self.held:
             self._met = False
             return
@@ -198,7 +208,7 @@ class Feeder:
             for shard in list(self._shards.open.values()):
                 while (
                     shard.waiting
-                    and len(self._flying) < self._pace.limit
+                    and len(self._flying) < self._limit
                     and self._clock.monotonic() < until
                 ):
                     place, found = shard.waiting[0]
@@ -289,8 +299,10 @@ class Feeder:
             return
         clip.heard_at = self._clock.monotonic()
         if event.status == "waiting":
-            self.say_once(event.message)
+            self._store_wait = f"waiting: {event.message}"
+            self.say_once(self._store_wait)
             return
+        self._store_wait = ""
         self._watcher.heard(event)
         if event.step == "assemble":
             self._finish(clip, self._run.look(clip.found.line))
@@ -367,7 +379,7 @@ class Feeder:
                 feeder=self._board.feeder,
                 priority=self._state.priority,
                 hungry=self._state.feeding is Feeding.ACTIVE and self._shards.hungry,
-                held=self.held,
+                held=self.held or self._store_wait,
                 in_flight=len(self._flying),
                 most_in_flight=self._pace.limit,
                 open={n: shard.standing for n, shard in self._shards.open.items()},

@@ -50,12 +50,14 @@ class Fleet:
         retry_failed: bool = False,
         priority: int = 0,
         stage: bool | None = None,
+        follow_links: bool = True,
     ) -> "FleetRun":
         """Write a run down and put its first clips on the queues.
 
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
         `https://` URLs. `shard` (i, n) takes part i of n, from 1; `shuffle` is a seed. `stage`
         copies files of this machine to scratch for workers, by default where the store is S3.
+        Without `follow_links`, links in folders are passed over.
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
         staged = self.settings.store.startswith("s3://") if stage is None else stage
@@ -69,6 +71,7 @@ class Fleet:
             retry_failed=retry_failed,
             staged=staged,
             priority=priority,
+            follow_links=follow_links,
         )
         Broker(self.settings.broker.get_secret_value()).take_up_again(asked.run_id)
         planned = write_down(asked, self.settings, options or Options(), _QUIET)
@@ -105,7 +108,7 @@ class FleetRun:
         self.problems: list[str] = []
         self._settings = fleet.settings
         self._store = fleet.settings.open_store(fleet.settings.store)
-        self._run = Run(head=head, store=self._store)
+        self._run = Run(head=head, store=self._store, allowed=self._settings.sources)
 
     @property
     def run_id(self) -> str:

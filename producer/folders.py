@@ -11,11 +11,17 @@ ANYTHING = Glob("**")
 
 
 def walk(
-    folder: Path, problems: Problems, *, wanted: Callable[[str], bool], glob: Glob = ANYTHING
+    folder: Path,
+    problems: Problems,
+    *,
+    wanted: Callable[[str], bool],
+    glob: Glob = ANYTHING,
+    follow_links: bool = True,
 ) -> Iterator[str]:
     """The paths of files whose names are `wanted`, and whose paths below `folder` fit `glob`.
 
-    Folders that cannot be read are passed over, with a problem each.
+    Folders that cannot be read are passed over, with a problem each; links, without one, unless
+    they are followed.
     """
 
     def note(error: OSError) -> None:
@@ -23,7 +29,7 @@ def walk(
 
     top = str(folder)
     seen: set[str] = set()
-    for root, folders, files in os.walk(top, followlinks=True, onerror=note):
+    for root, folders, files in os.walk(top, followlinks=follow_links, onerror=note):
         real = os.path.realpath(root)
         if real in seen:
             folders.clear()
@@ -37,5 +43,7 @@ def walk(
         for name in sorted(files):
             if wanted(name) and not name.startswith(".") and glob.matches(start + name):
                 path = os.path.join(root, name)  # noqa: PTH118 - a folder may hold millions
+                if not follow_links and os.path.islink(path):  # noqa: PTH114
+                    continue
                 if os.path.isfile(path):  # noqa: PTH113
                     yield path

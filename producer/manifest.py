@@ -21,7 +21,7 @@ from clipfleet.errors import NewerVersion, ObjectMissing, UsageError
 from clipfleet.messages import RunId, Source, faults
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine, Versioned
-from clipfleet.runs import RunHead, RunState, Standing
+from clipfleet.runs import RunHead, RunSources, RunState, Standing
 from clipfleet.store import Store
 from producer.ahead import READERS
 
@@ -92,6 +92,7 @@ def write_run(
     embedded: bool = False,
     fleet: str = "",
     broker: str = "",
+    places: Callable[[], Iterable[str]] = tuple,
     variants: Callable[[list[ManifestLine]], Mapping[str, Options]] = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunHead:
@@ -101,7 +102,8 @@ def write_run(
     write over what was there as this began. Raises `UsageError` where another wrote the run
     meanwhile: its list stands, and nothing of this one is left.
 
-    `variants` gives the options that some of the clips it is told have of their own. `tick` is told
+    `places`, asked last, are those that clips may be copied from (`RunSources`). `variants` gives
+    the options that some of the clips it is told have of their own. `tick` is told
     how many clips are written. With `staged`, files of this machine are copied to scratch as they
     are fed. `fleet` and `broker` are where it is submitted to. Of a run without clips nothing is
     left.
@@ -139,6 +141,8 @@ def write_run(
     )
     if not count:
         return head
+    sources = RunSources(allowed=[*places()])
+    _put(store, keys.run_sources(run_id, edition), sources.model_dump_json())
     # Before the head, without which it would seem cancelled.
     state = RunState(priority=priority, embedded=embedded, fleet=fleet, broker=broker)
     write_state(store, head, state)
@@ -194,6 +198,7 @@ def forget(store: Store, run_id: str, edition: str) -> None:
     """Remove what there is of one edition of a run."""
     if edition:
         store.delete(keys.active(run_id, edition))
+        store.delete(keys.run_sources(run_id, edition))
         for prefix in ("manifest/", "done/"):
             store.delete_prefix(f"{keys.run(run_id)}{prefix}{edition}/")
 
@@ -230,6 +235,12 @@ def read_variants(store: Store, run_id: str, lines: Iterable[ManifestLine]) -> d
         with contextlib.suppress(ObjectMissing, ValidationError):
             found[name] = Options.from_json(store.get(keys.run_variant(run_id, name)))
     return found
+
+
+def read_places(store: Store, head: RunHead) -> list[str]:
+    """The places that the run's clips may be copied from."""
+    found = _find(store, keys.run_sources(head.run_id, head.edition), RunSources)
+    return found.allowed if found is not None else []
 
 
 def read_head(store: Store, run_id: str) -> RunHead:

@@ -1,7 +1,7 @@
 """What a command is about to do: the clips that it names, written down as a run."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from rich.console import Console
@@ -11,9 +11,11 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.settings import Settings
+from clipfleet.sources import AllowedSources
 from clipfleet.store import Store
 from producer import manifest
 from producer.feed import Run
+from producer.named import NamedPlaces, note_not_uploaded
 from producer.problems import Problems
 from producer.sampling import sample
 from producer.sources import find_clips, printable
@@ -38,6 +40,8 @@ class Asked:
     staged: bool = False
     priority: int = 0
     embedded: bool = False
+    follow_links: bool = True
+    named: NamedPlaces = field(default_factory=NamedPlaces)
 
     def clips(
         self, settings: Settings, variants: Variants, problems: Problems
@@ -49,9 +53,14 @@ class Asked:
             variants=variants,
             problems=problems,
             clip_column=self.clip_column,
+            named=self.named,
+            follow_links=self.follow_links,
         )
         once = unique(found, shuffle=self.shuffle)
-        return sample(once, limit=self.limit, shard=self.shard)
+        clips = sample(once, limit=self.limit, shard=self.shard)
+        if not variants.base.prepare.upload_clips:
+            return clips
+        return note_not_uploaded(clips, settings.sources or self.named.allowed, problems)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +71,12 @@ class Planned:
     options: Options
     store: Store
     problems: Problems
+    allowed: AllowedSources | None
 
     @property
     def run(self) -> Run:
         """The run, for feeding."""
-        return Run(head=self.head, store=self.store)
+        return Run(head=self.head, store=self.store, allowed=self.allowed)
 
 
 def write_down(asked: Asked, settings: Settings, options: Options, console: Console) -> Planned:
@@ -94,6 +104,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
             priority=asked.priority,
             embedded=asked.embedded,
             variants=variants.new,
+            places=lambda: settings.allowed_sources or asked.named,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
     say_problems(problems, console)
@@ -101,7 +112,9 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
     console.print(
         f"{head.clips:,} {plural} → {store.uri}, run {run_id}", soft_wrap=True, markup=False
     )
-    return Planned(head=head, options=options, store=store, problems=problems)
+    return Planned(
+        head=head, options=options, store=store, problems=problems, allowed=settings.sources
+    )
 
 
 def say_problems(problems: Problems, console: Console) -> None:

@@ -128,7 +128,7 @@ class Service:
         feeder = Feeder(
             self._app,
             self._broker,
-            Run(head=head, store=self._store),
+            Run(head=head, store=self._store, allowed=self._settings.sources),
             _Log(head.run_id),
             lease_s=self._settings.lease_s,
             pace=Pace(self._in_flight or DEFAULT_MOST, clock=self._clock),

@@ -3,20 +3,28 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from clipfleet import keys
-from clipfleet.errors import ClipfleetError, StoreDenied, StoreUnavailable, UsageError
+from clipfleet.errors import (
+    ClipfleetError,
+    ObjectArchived,
+    StoreDenied,
+    StoreUnavailable,
+    UsageError,
+)
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
+from clipfleet.store.download import PIECE_BYTES, download
 from producer.addresses import Addresses, ClipRefused, checked_length
-from producer.folders import walk
+from producer.folders import ANYTHING, walk
 from producer.globs import Glob, fixed_start, is_glob, split_root
+from producer.named import NamedPlaces
 from producer.problems import Problems
 from producer.rows import Rows
 from producer.spool import SpoolFull
@@ -32,7 +40,7 @@ VIDEO_SUFFIXES = frozenset(
     )
 )
 
-_RANGE_BYTES = 16 * 2**20
+_RANGE_BYTES = PIECE_BYTES
 
 
 def find_clips(
@@ -43,6 +51,8 @@ def find_clips(
     problems: Problems,
     clip_column: str | None = None,
     stdin: IO[bytes] | None = None,
+    named: NamedPlaces | None = None,
+    follow_links: bool = True,
 ) -> Iterator[ManifestLine]:
     """The clips that the arguments name, as they are found; one that is named twice comes twice.
 
@@ -50,10 +60,21 @@ def find_clips(
     an S3 object; an S3 listing, where it ends in a slash or names a bucket alone; an https:// URL;
     a manifest, by its name (`tables.is_table`); or "-", a list on `stdin` (the process's, if None).
     Sizes are known of files and of what was listed or asked for in S3, not of what a manifest names
-    elsewhere. Each argument that names none, or cannot be read, is a problem, and so is each such
-    row. Raises `StoreUnavailable`, `StoreDenied` and `SpoolFull`: the rest would be no whole.
+    elsewhere. `named` is told of the places that the arguments name. Without `follow_links`, links
+    in folders are passed over. Each argument that names none, or cannot be read, is a problem, and
+    so is each such row. Raises `StoreUnavailable`, `StoreDenied` and `SpoolFull`: the rest would be
+    no whole.
     """
-    search = _Search(settings, variants, problems, clip_column, stdin, Addresses(os.curdir))
+    search = _Search(
+        settings,
+        variants,
+        problems,
+        clip_column,
+        stdin,
+        Addresses(os.curdir),
+        NamedPlaces() if named is None else named,
+        follow_links,
+    )
     for argument in arguments:
         before, names_any = len(problems), False
         try:
@@ -84,16 +105,20 @@ class _Search:
     clip_column: str | None
     stdin: IO[bytes] | None
     here: Addresses
+    named: NamedPlaces
+    follow_links: bool
 
     def expand(self, argument: str) -> Iterator[ManifestLine]:
         """What one argument names. Raises `ClipfleetError`, `OSError`."""
         if argument == "-":
+            self.named.add_path(os.curdir)
             table = self._table("standard input", self.stdin or sys.stdin.buffer, os.curdir)
             return table.listed()
         if argument.startswith("s3://"):
             return self._s3(argument)
         if argument.lower().startswith(("http://", "https://", "file:")):
             source, size = self.here.find(argument)
+            self.named.add(source)
             return iter([_line(source, size)])
         return self._path(os.path.expanduser(argument), argument)  # noqa: PTH111 - Path's raises
 
@@ -101,16 +126,27 @@ class _Search:
         if "\0" in path:
             raise ClipRefused(f"{argument}: there is no such file or folder")
         if Path(path).is_dir():
-            yield from self._files(walk(Path(path), self.problems, wanted=_is_video))
+            self.named.add_path(path)
+            yield from self._files(self._walk(path, wanted=_is_video))
         elif Path(path).is_file():
+            # What a manifest names beside it was named with it; what it names elsewhere was not.
+            self.named.add_path(os.path.split(path)[0] if is_table(path) else path)
             yield from self._file(path)
         elif Path(path).exists():
             raise ClipRefused(f"{argument}: neither a file nor a folder")
         elif is_glob(path):
             root, glob = split_root(path)
-            yield from self._files(walk(Path(root), self.problems, wanted=_is_listed, glob=glob))
+            self.named.add_path(root)
+            yield from self._files(self._walk(root, wanted=_is_listed, glob=glob))
         else:
             raise ClipRefused(f"{argument}: there is no such file or folder")
+
+    def _walk(
+        self, folder: str, *, wanted: Callable[[str], bool], glob: Glob = ANYTHING
+    ) -> Iterator[str]:
+        return walk(
+            Path(folder), self.problems, wanted=wanted, glob=glob, follow_links=self.follow_links
+        )
 
     def _files(self, paths: Iterable[str]) -> Iterator[ManifestLine]:
         for path in paths:
@@ -130,6 +166,7 @@ class _Search:
 
     def _s3(self, url: str) -> Iterator[ManifestLine]:
         bucket, _, key = url.removeprefix("s3://").partition("/")
+        self.named.add_s3(bucket, key, whole=is_table(key) or is_glob(key))
         store = self.settings.open_store(f"s3://{bucket}")
         listed: Iterator[ObjectInfo]
         if not key or key.endswith("/"):
@@ -150,21 +187,23 @@ class _Search:
                     yield from self._s3_table(store, uri, item)
                 else:
                     yield _line(checked_length(uri), item.size_bytes)
-            except UsageError as error:
+            except (UsageError, ObjectArchived) as error:
                 self.problems.add(str(error))
 
     def _s3_table(self, store: Store, uri: str, item: ObjectInfo) -> Iterator[ManifestLine]:
         with tempfile.TemporaryFile() as file:
-            for start in range(0, item.size_bytes, _RANGE_BYTES):
-                file.write(store.get(item.key, start=start, length=_RANGE_BYTES))
-            if file.tell() != item.size_bytes:
-                raise ClipRefused(f"{uri}: it was changed while it was read")
-            file.seek(0)
+            download(store, item.key, file, piece_bytes=_RANGE_BYTES)
             yield from self._table(uri, file, uri.rpartition("/")[0]).clips()
 
     def _table(self, name: str, file: IO[bytes], place: str) -> Table:
         rows = Rows(Addresses(place), self.variants, clip_column=self.clip_column)
-        return Table(name=name, file=file, rows=rows, problems=self.problems)
+        return Table(
+            name=name,
+            file=file,
+            rows=rows,
+            problems=self.problems,
+            memory_bytes=self.settings.manifest_memory_bytes,
+        )
 
 
 def _is_video(name: str) -> bool:

@@ -26,15 +26,19 @@ def is_table(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A manifest being read. `name` is for problems; `file` is open, at its start."""
+    """A manifest being read. `name` is for problems; `file` is open, at its start.
+
+    `memory_bytes` is what reading one in Parquet may take.
+    """
 
     name: str
     file: IO[bytes]
     rows: Rows
     problems: Problems
+    memory_bytes: int = 2**30
 
     def clips(self) -> Iterator[ManifestLine]:
-        """The clips that it names, a row in memory at a time (of Parquet, a batch).
+        """The clips that it names, a row in memory at a time.
 
         A row that is wrong is a problem that names it, and the rest goes on. Raises `UsageError`
         where the whole cannot be read, or names no clips by its columns.
@@ -64,7 +68,9 @@ class Table:
     def _read(self) -> Iterator[Row]:
         name = self.name.lower()
         if name.endswith(PARQUET_SUFFIX):
-            return parquet_rows(self.file, self.rows.check_columns, self._fault)
+            return parquet_rows(
+                self.file, self.rows.check_columns, self._fault, memory_bytes=self.memory_bytes
+            )
         packed = name.endswith(".gz")
         file = io.BufferedReader(gzip.GzipFile(fileobj=self.file)) if packed else self.file
         kind = name.removesuffix(".gz").rpartition(".")[2]

@@ -54,11 +54,18 @@ def json_object(number: int, line: bytes, fault: Fault) -> dict[str, Any] | None
 def csv_rows(
     file: IO[bytes], delimiter: str, check_columns: Callable[[list[str]], None], fault: Fault
 ) -> Iterator[Row]:
-    number = 0
+    number = pending_bytes = 0
 
     def texts() -> Iterator[str]:
-        nonlocal number
+        nonlocal number, pending_bytes
         for number, line in whole_lines(file, fault):
+            # A row goes on over lines where a quote is open at the end of each, and for ever.
+            pending_bytes += len(line)
+            if pending_bytes > MAX_LINE_BYTES:
+                raise ClipRefused(
+                    f"a row that goes on to line {number} is longer than "
+                    f"{MAX_LINE_BYTES // 1024} KiB; is a quote left open?"
+                )
             if b"\0" in line:
                 fault(number, "it holds a NUL character")
                 continue
@@ -74,6 +81,7 @@ def csv_rows(
         raise ClipRefused(f"its first line is no CSV ({error})") from None
     check_columns(names)
     while True:
+        pending_bytes = 0
         try:
             cells = next(reader)
         except StopIteration:

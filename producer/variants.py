@@ -59,7 +59,7 @@ class Variants:
     """
 
     def __init__(self, base: Options) -> None:
-        self._base, self._base_hash = base, base.hash
+        self.base, self._base_hash = base, base.hash
         self._known: _Recent[tuple[str | None, str | None]] = _Recent()  # (hash, what is wrong)
         self._given: _Recent[bool] = _Recent()
         self._stack = ExitStack()
@@ -121,8 +121,8 @@ class Variants:
         self, prompt: str | None, options: Mapping[str, JsonValue] | str | None
     ) -> str | None:
         named = _parsed(options) if isinstance(options, str) else options
-        made = _merged(self._base, _read(prompt, named or {}))
-        _check_shared(self._base, made)
+        made = _merged(self.base, _read(prompt, named or {}))
+        _check_shared(self.base, made)
         name = made.hash
         if name == self._base_hash:
             return None

@@ -192,7 +192,7 @@ def build_record(
         width_source=source.width if source else None,
         height_source=source.height if source else None,
         framerate_source=source.framerate if source else None,
-        clip_location=keys.clip(job.clip_uuid) if options.prepare.upload_clips else job.source,
+        clip_location=keys.clip(job.clip_uuid) if plan.uploaded else job.source,
         width=source.width if source else None,
         height=source.height if source else None,
         framerate=source.framerate if source else None,

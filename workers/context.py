@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -21,27 +21,27 @@ from clipfleet.broker import Broker, Event
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import (
     ClipMissing,
-    ClipTooLarge,
     MessageInvalid,
     ObjectMissing,
     ScratchGone,
-    StoreDenied,
     StoreFull,
     StoreUnavailable,
 )
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
-from clipfleet.runs import RunHead
+from clipfleet.runs import RunHead, RunSources
 from clipfleet.settings import Settings
+from clipfleet.sources import AllowedSources, check_allowed, not_allowed
 from clipfleet.store import Store
-from clipfleet.store.object_key import KeyRefused
+from clipfleet.store.download import PIECE_BYTES, download
+from workers.buckets import Buckets, check_size
 from workers.loaded import LoadedModel
 
 log = logging.getLogger("clipfleet")
 
 _OPTIONS_KEPT = 64
 _CANCELLED_KEPT_S = 2.0
-_FETCH_BYTES = 16 << 20
+_FETCH_BYTES = PIECE_BYTES
 
 
 class Context:
@@ -56,6 +56,7 @@ class Context:
         self._options_lock = threading.Lock()
         self._cancelled: dict[str, tuple[bool, float]] = {}
         self._left: set[str] = set()
+        self._buckets = Buckets(settings)
 
     @functools.cached_property
     def store(self) -> Store:
@@ -133,46 +134,69 @@ class Context:
     def _is_active(self, run_id: str) -> bool:
         """Whether the run is there and to be fed, as the store has it."""
         try:
-            head = RunHead.read(self.store.get(keys.run_head(run_id)))
+            edition = self._head(run_id).edition
         except (ObjectMissing, ValidationError):
             return False
-        return self.store.exists(keys.active(run_id, head.edition))
+        return self.store.exists(keys.active(run_id, edition))
+
+    def _head(self, run_id: str) -> RunHead:
+        return RunHead.read(self.store.get(keys.run_head(run_id)))
+
+    def may_upload(self, job: ClipJob, file: BinaryIO) -> bool:
+        """Whether the clip that was opened lies where its run may copy clips from.
+
+        Of a staged one, its source is what the producer read. Raises `StoreError`.
+        """
+        try:
+            edition = self._head(job.run_id).edition
+            key = keys.run_sources(job.run_id, edition)
+            found = RunSources.read(self.store.get(key))
+            allowed = AllowedSources(found.allowed)
+        except (ObjectMissing, ValueError):
+            return False
+        if job.staged or urlsplit(job.source).scheme != "file":
+            return allowed.covers(job.source)
+        return allowed.covers_open_file(os.fspath(_path_of(job.source)), file.fileno())
 
     @contextmanager
     def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
         """The clip as a file on this machine, fetched first where it lies in a store.
 
-        Raises `ClipMissing`, `ClipTooLarge` or a `StoreError`.
+        Raises `ClipError` or a `StoreError`.
         """
         limit = self.settings.max_clip_bytes
         scheme = urlsplit(job.source).scheme
-        if job.staged:
-            store, key = self.store, keys.source(job.clip_uuid, job.options_hash)
-        elif scheme == "s3":
-            bucket, _, key = job.source.removeprefix("s3://").partition("/")
-            store = self.settings.open_store(f"s3://{bucket}")
-        elif scheme == "file":
-            path = os.fsdecode(unquote_to_bytes(urlsplit(job.source).path))  # may not be UTF-8
-            with _open_file(Path(path), limit) as file:
+        if not job.staged and scheme == "file":
+            with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
                 yield file
             return
-        elif scheme == "https":
-            with _temporary_file() as file:
-                _download(job.source, file, self.settings)
-                yield file
-            return
-        else:
-            raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
+        if not job.staged:
+            check_allowed(job.source, self.settings.sources)
         with _temporary_file() as file:
-            try:
-                _fetch(store, key, file, limit)
-            except ObjectMissing:
-                if job.staged:
-                    raise ScratchGone(f"the bytes of clip {job.clip_uuid} are gone") from None
-                raise ClipMissing(f"the clip is not there: {job.source}") from None
-            except (StoreDenied, KeyRefused) as error:
-                raise ClipMissing(f"the clip may not be read: {job.source} ({error})") from None
+            if job.staged:
+                self._fetch_staged(job, file)
+            elif scheme == "s3":
+                with _disk_errors():
+                    self._buckets.fetch(job.source, file, limit=limit, piece_bytes=_FETCH_BYTES)
+            elif scheme == "https":
+                _download(job.source, file, self.settings)
+            else:
+                raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
             yield file
+
+    def _fetch_staged(self, job: ClipJob, file: BinaryIO) -> None:
+        key, limit = keys.source(job.clip_uuid, job.options_hash), self.settings.max_clip_bytes
+        try:
+            with _disk_errors():
+                download(
+                    self.store,
+                    key,
+                    file,
+                    check=lambda info: check_size(info.size_bytes, limit),
+                    piece_bytes=_FETCH_BYTES,
+                )
+        except ObjectMissing:
+            raise ScratchGone(f"the bytes of clip {job.clip_uuid} are gone") from None
 
     def interrupt(self) -> None:
         """Have every task that waits for an engine give its message back, and every new one."""
@@ -195,34 +219,29 @@ class Context:
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
 
 
+def _path_of(source: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))  # may not be UTF-8
+
+
 def _download(url: str, file: BinaryIO, settings: Settings) -> None:
     """Copy a clip from the web to a file, a piece at a time."""
     from workers.fetch import read_https
 
     total = 0
-    pieces = read_https(url, private=settings.fetch_private, within_s=settings.max_decode_s)
+    pieces = read_https(
+        url,
+        private=settings.fetch_private,
+        within_s=settings.max_decode_s,
+        allowed=settings.sources,
+    )
     with closing(pieces):
         for piece in pieces:
             total += len(piece)
-            _check_size(total, settings.max_clip_bytes)
+            check_size(total, settings.max_clip_bytes)
             with _disk_errors():
                 file.write(piece)
     with _disk_errors():
         file.seek(0)
-
-
-def _fetch(store: Store, key: str, file: BinaryIO, limit: int) -> None:
-    """Copy an object to a file, a piece at a time."""
-    size_bytes = store.stat(key).size_bytes
-    _check_size(size_bytes, limit)
-    for start in range(0, size_bytes, _FETCH_BYTES):
-        piece = store.get(key, start=start, length=_FETCH_BYTES)
-        if len(piece) != min(_FETCH_BYTES, size_bytes - start):
-            raise StoreUnavailable(f"{key} changed while it was read")
-        with _disk_errors():
-            file.write(piece)
-            file.flush()
-    file.seek(0)
 
 
 @contextmanager
@@ -247,25 +266,25 @@ def _disk_errors() -> Iterator[None]:
         raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
 
 
-def _open_file(path: Path, limit: int) -> BinaryIO:
+def _open_file(path: Path, limit: int, allowed: AllowedSources | None) -> BinaryIO:
+    """The file, held to what is allowed before it is looked at, and again once it is open."""
     name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
+    if allowed is not None and not allowed.covers_path(os.fspath(path)):
+        raise not_allowed(name)
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
             raise ClipMissing(f"the clip is not a file: {name}")
-        _check_size(found.st_size, limit)
-        return path.open("rb")
+        check_size(found.st_size, limit)
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            if allowed is not None and not allowed.covers_open_file(os.fspath(path), file.fileno()):
+                raise not_allowed(name)
+            stack.pop_all()
+            return file
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise ClipMissing(f"the clip cannot be read: {name} ({error.strerror})") from None
     except OSError as error:  # a disk or a network that may come back
         raise StoreUnavailable(f"{name} cannot be read just now ({error.strerror})") from None
-
-
-def _check_size(size_bytes: int, limit: int) -> None:
-    if size_bytes > limit:
-        raise ClipTooLarge(
-            f"the clip has {size_bytes:,} bytes, over the limit of {limit:,} "
-            "(setting max_clip_bytes, CLIPFLEET_MAX_CLIP_BYTES)"
-        )

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipMissing, StoreUnavailable
+from clipfleet.sources import AllowedSources, check_allowed
 
 PIECE_BYTES = 1 << 20
 MAX_REDIRECTS = 5
@@ -26,15 +27,22 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 def read_https(
-    url: str, *, private: bool, within_s: float, clock: Clock = SYSTEM
+    url: str,
+    *,
+    private: bool,
+    within_s: float,
+    allowed: AllowedSources | None = None,
+    clock: Clock = SYSTEM,
 ) -> Generator[bytes]:
     """The clip's bytes, a piece at a time.
 
-    With `private`, hosts of this network may be asked as well. Raises `ClipMissing` for what there
-    is not or may not be had, `StoreUnavailable` for what may come back.
+    With `private`, hosts of this network may be asked as well. It may lead on only to what is
+    `allowed` (None: anything). Raises `ClipError` for what there is not or may not be had,
+    `StoreUnavailable` for what may come back.
     """
     deadline = clock.monotonic() + within_s
     for _ in range(MAX_REDIRECTS + 1):
+        check_allowed(url, allowed)
         answer = _ask(url, private=private)
         try:
             if answer.status not in _REDIRECTS:

@@ -73,10 +73,11 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
             num_bytes = file.seek(0, io.SEEK_END)
             if not num_bytes:
                 raise ClipUnreadable("the file is empty (0 bytes)")
-            if options.prepare.upload_clips:
-                _upload(context, job, file)
             encoding = pack_encoding(context.store, options.prepare.frame_encoding)
             clip = _write_packs(context, job, file, options, encoding)
+            # After it was decoded: what is no video may be anything, and nobody's business.
+            wanted = options.prepare.upload_clips and bool(clip.windows)
+            uploaded = wanted and _upload(context, job, file)
     except (StoreError, ScratchGone):
         raise
     except Exception as refused:
@@ -97,14 +98,33 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
         span=clip.span,
         windows=clip.windows,
         frame_encoding=encoding,
-        warnings=[*clip.warnings, *_preview_warnings(clip.source, options)],
+        uploaded=uploaded,
+        warnings=[
+            *clip.warnings,
+            *_preview_warnings(clip.source, options),
+            *([_not_uploaded(job)] if wanted and not uploaded else []),
+        ],
         errors=[] if clip.windows else [_too_short(clip)],
     )
 
 
-def _upload(context: Context, job: ClipJob, file: BinaryIO) -> None:
+def _upload(context: Context, job: ClipJob, file: BinaryIO) -> bool:
+    """Copy the clip to the store, if it lies where its run may copy from; whether it does."""
+    if not context.may_upload(job, file):
+        log.warning(
+            "clip %s: %s", job.clip_uuid, _not_uploaded(job), extra={"action": "clip_not_uploaded"}
+        )
+        return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
         context.store.put(keys.clip(job.clip_uuid), data, content_type="video/mp4")
+    return True
+
+
+def _not_uploaded(job: ClipJob) -> str:
+    return (
+        f"not copied to clips/: {job.source} lies outside of the places that its run may copy "
+        "from; submit it with these in the setting allowed_sources"
+    )
 
 
 def pack_encoding(store: Store, asked: FrameEncoding) -> Encoding:

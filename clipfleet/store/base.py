@@ -16,10 +16,16 @@ Data = bytes | memoryview | tuple[bytes | memoryview, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectInfo:
-    """One object of a store: its key relative to the store's root, and its size in bytes."""
+    """One object of a store: its key relative to the store's root, and its size in bytes.
+
+    `etag` is another whenever the object is replaced; None where the server gives none. Then
+    `modified` (ISO 8601) is what there is to tell by.
+    """
 
     key: str
     size_bytes: int
+    etag: str | None = None
+    modified: str | None = None
 
 
 class Store(abc.ABC):
@@ -53,8 +59,18 @@ class Store(abc.ABC):
         """Write one object. Returns False, and writes nothing, if `if_absent` and it exists."""
 
     @abc.abstractmethod
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
-        """The object's bytes from `start`, at most `length` of them. Raises `ObjectMissing`."""
+    def get(
+        self,
+        key: str,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        if_match: str | None = None,
+    ) -> bytes:
+        """The object's bytes from `start`, at most `length` of them.
+
+        Raises `ObjectMissing`, and `ObjectChanged` where its etag is not `if_match` (None: any).
+        """
 
     @abc.abstractmethod
     def get_version(self, key: str) -> tuple[bytes, str]:
@@ -76,7 +92,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def stat(self, key: str) -> ObjectInfo:
-        """The object's size. Raises `ObjectMissing`."""
+        """The object's size and etag. Raises `ObjectMissing`."""
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under `key`."""

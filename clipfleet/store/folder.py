@@ -2,36 +2,37 @@
 
 import errno
 import fcntl
-import glob
 import hashlib
 import os
-import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from clipfleet.errors import (
+    ObjectChanged,
     ObjectMissing,
     StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
 )
+from clipfleet.keys import SCRATCH
+from clipfleet.store import tree
 from clipfleet.store.base import PROBE, Data, ObjectInfo, Store
 from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
 SCRATCH_EXPIRES_S = 7 * 24 * 3600
 _PLACE_TRIES = 100
-_LOCKED_S = 30.0
+_LOCKED_S, _LOCKS = 30.0, "locks"
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NAME_TAKEN = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
+_NAME_TAKEN = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -39,19 +40,19 @@ class FolderStore(Store):
     """Objects are files under `root`, which `prepare` makes.
 
     Works on a shared file system too, as long as it has hard links (put-if-absent is `link`).
-    A key and a longer key below it (`a` and `a/b`) cannot both be objects here.
+    A key and a longer key below it (`a` and `a/b`) cannot both be objects here. Links below the
+    root are followed nowhere: they are no objects, and no folders of any (`tree`).
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
-        self._temp_folder = self._root / TEMP_FOLDER
         self.uri = str(self._root)
 
     def prepare(self) -> None:
         with _named_errors(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
-            self._temp_folder.mkdir(exist_ok=True)
-            self._clear_stale_temps()
+            with tree.opened(self.uri, [TEMP_FOLDER], make=True) as temps:
+                _clear_stale_temps(temps)
             self._expire_scratch()
         self.put(PROBE, b"")
         self.delete_prefix(PROBE)
@@ -65,25 +66,41 @@ class FolderStore(Store):
         if_absent: bool = False,
     ) -> bool:
         path = self._path(key)
-        temp = self._temp_folder / f"{os.getpid()}-{uuid.uuid4().hex}"
+        temp = f"{os.getpid()}-{uuid.uuid4().hex}"
         with _named_errors(path):
-            if if_absent and path.is_file():
+            if if_absent and self._is_there(key):
                 return False
-            self._make_temp_folder()
-            try:
-                with temp.open("xb") as file:
-                    file.writelines(data if isinstance(data, tuple) else (data,))
-                    file.flush()
-                    os.fsync(file.fileno())
-                return self._place(temp, path, if_absent=if_absent)
-            finally:
-                temp.unlink(missing_ok=True)
+            with self._temp_folder() as temps:
+                try:
+                    with open(temp, "xb", opener=_within(temps)) as file:
+                        file.writelines(data if isinstance(data, tuple) else (data,))
+                        file.flush()
+                        os.fsync(file.fileno())
+                    return self._place(temps, temp, key, if_absent=if_absent)
+                finally:
+                    with suppress(FileNotFoundError):
+                        os.unlink(temp, dir_fd=temps)
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+    def get(
+        self,
+        key: str,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        if_match: str | None = None,
+    ) -> bytes:
         if start < 0 or (length is not None and length < 0):
             raise ValueError(f"start {start} and length {length} must not be negative")
         path = self._path(key)
-        with _named_errors(path), _missing(path), path.open("rb") as file:
+        folders, name = _split(key)
+        with (
+            _named_errors(path),
+            _missing(path),
+            tree.opened(self.uri, folders) as at,
+            open(tree.open_file(at, name), "rb") as file,  # noqa: PTH123
+        ):
+            if if_match is not None and _etag(os.fstat(file.fileno())) != if_match:
+                raise ObjectChanged(f"{path}: it was replaced while it was read")
             file.seek(start)
             return file.read() if length is None else file.read(length)
 
@@ -111,12 +128,12 @@ class FolderStore(Store):
     def _locked(self, key: str) -> Iterator[None]:
         """Alone among those who write over what they read; the lock goes with its process."""
         name = hashlib.sha256(key.encode()).hexdigest()[:2]  # few files, that are never removed
-        path = self._root / TEMP_FOLDER / "locks" / name
-        with _named_errors(path):
-            self._make_temp_folder()
-            path.parent.mkdir(exist_ok=True)
-            file = path.open("ab")
-        with file:
+        path = self._root / TEMP_FOLDER / _LOCKS / name
+        with (
+            _named_errors(path),
+            tree.opened(self.uri, [TEMP_FOLDER, _LOCKS], make=True) as at,
+            open(name, "ab", opener=_within(at)) as file,
+        ):
             until = time.monotonic() + _LOCKED_S
             while not _lock(file):
                 if time.monotonic() > until:
@@ -126,38 +143,39 @@ class FolderStore(Store):
 
     def stat(self, key: str) -> ObjectInfo:
         path = self._path(key)
-        with _named_errors(path), _missing(path):
-            status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError
-        return ObjectInfo(key=key, size_bytes=status.st_size)
+        folders, name = _split(key)
+        with _named_errors(path), _missing(path), tree.opened(self.uri, folders) as at:
+            return _info(key, tree.stat_file(at, name))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
-        folder, _, name_start = prefix.rpartition("/")
-        with _named_errors(self._root / folder):
+        folders, name_start = _split(prefix)
+        with _named_errors(self._root.joinpath(*folders)):
             if not self._root.is_dir():
                 raise ObjectMissing(_root_missing(self._root))
-            yield from self._walk(folder, name_start)
+            with suppress(*_NOT_THERE), tree.opened(self.uri, folders) as at:
+                yield from _walk(at, folders, name_start)
 
     def delete(self, key: str) -> None:
-        path = self._path(key)
-        with _named_errors(path):
-            try:
-                path.unlink()
-            except _NOT_THERE:
-                return
+        folders, name = _split(key)
+        with (
+            _named_errors(self._path(key)),
+            suppress(*_NOT_THERE),
+            tree.opened(self.uri, folders) as at,
+        ):
+            os.unlink(name, dir_fd=at)
 
     def delete_prefix(self, prefix: str) -> int:
         """Remove every object whose key starts with `prefix`, and the folders that this empties."""
         check_prefix(prefix)
-        folder, _, name_start = prefix.rpartition("/")
+        folders, name_start = _split(prefix)
         removed = 0
-        with _named_errors(self._root / folder):
-            # Some file systems skip entries when a folder changes while it is read.
-            while found := self._remove(folder, name_start):
-                removed += found
-            self._remove_empty_upwards(self._root / folder)
+        with _named_errors(self._root.joinpath(*folders)), suppress(*_NOT_THERE):
+            with tree.opened(self.uri, folders) as at:
+                # Some file systems skip entries when a folder changes while it is read.
+                while found := tree.remove(at, name_start, but="" if folders else TEMP_FOLDER):
+                    removed += found
+            self._remove_empty_upwards(folders)
         return removed
 
     def presigned_get(self, key: str, *, expires_s: int = 3600) -> str:
@@ -167,100 +185,63 @@ class FolderStore(Store):
         check_key(key)
         return self._root / key
 
-    def _make_temp_folder(self) -> None:
-        # The root itself is not made: where it is missing, a disk may not be mounted.
+    def _is_there(self, key: str) -> bool:
+        folders, name = _split(key)
         try:
-            self._temp_folder.mkdir(exist_ok=True)
-        except FileNotFoundError as error:
-            raise ObjectMissing(_root_missing(self._root)) from error
+            with tree.opened(self.uri, folders) as at:
+                tree.stat_file(at, name)
+        except _NOT_THERE:
+            return False
+        return True
 
-    def _clear_stale_temps(self) -> None:
-        """Remove what writers that died left behind. A live one touches its file all the time."""
-        oldest = time.time() - _STALE_TEMP_AGE_S
-        with os.scandir(self._temp_folder) as entries:
-            for entry in entries:
-                try:
-                    if entry.stat().st_mtime < oldest:
-                        Path(entry).unlink()
-                except FileNotFoundError:
-                    continue
+    @contextmanager
+    def _temp_folder(self) -> Iterator[int]:
+        with ExitStack() as stack:
+            # The root itself is not made: where it is missing, a disk may not be mounted.
+            try:
+                temps = stack.enter_context(tree.opened(self.uri, [TEMP_FOLDER], make=True))
+            except FileNotFoundError as error:
+                raise ObjectMissing(_root_missing(self._root)) from error
+            yield temps
 
     def _expire_scratch(self) -> None:
         """Remove clips' scratch that nothing was written to for days, as S3's lifecycle does."""
         oldest = time.time() - SCRATCH_EXPIRES_S
-        # Not Path.glob, which fails where another empties the folder meanwhile.
-        for folder in glob.iglob(f"{glob.escape(str(self._root))}/scratch/*/*"):  # noqa: PTH207
-            try:
-                if Path(folder).stat().st_mtime < oldest:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except FileNotFoundError:
-                continue
+        with suppress(*_NOT_THERE), tree.opened(self.uri, [SCRATCH.rstrip("/")]) as scratch:
+            for clip in tree.entries(scratch):
+                with tree.below(scratch, clip.name) as folders:
+                    for folder in tree.entries(folders) if folders is not None else ():
+                        with suppress(FileNotFoundError):
+                            if folder.stat(follow_symlinks=False).st_mtime < oldest:
+                                assert folders is not None
+                                tree.remove(folders, folder.name)
 
-    def _place(self, temp: Path, path: Path, *, if_absent: bool) -> bool:
+    def _place(self, temps: int, temp: str, key: str, *, if_absent: bool) -> bool:
         """Give the finished file its name, again if `delete_prefix` takes the folder away."""
+        folders, name = _split(key)
+        sync = _outlives_power(key)
         for _ in range(_PLACE_TRIES):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                with tree.opened(self.uri, folders, make=True, sync=sync) as at:
+                    if if_absent:
+                        if not _link(temp, temps, name, at):
+                            return False
+                    else:
+                        os.replace(temp, name, src_dir_fd=temps, dst_dir_fd=at)
+                    if sync:
+                        tree.sync_folder(at)
+                    return True
             except FileNotFoundError:
                 continue
-            except FileExistsError:
-                if path.parent.is_file():
-                    raise
-                continue
-            try:
-                if if_absent:
-                    path.hardlink_to(temp)
-                else:
-                    temp.replace(path)
-            except FileNotFoundError:
-                continue
-            except FileExistsError:
-                if path.is_dir():
-                    raise
-                return False
-            return True
         raise StoreUnavailable(
-            f"{path}: its folder keeps vanishing; see what removes it, try again"
+            f"{self._root / key}: its folder keeps vanishing; see what removes it, try again"
         )
 
-    def _walk(self, folder: str, name_start: str = "") -> Iterator[ObjectInfo]:
-        for entry in self._entries(folder, name_start):
-            key = _joined(folder, entry.name)
-            try:
-                if entry.is_dir():
-                    yield from self._walk(key)
-                elif entry.is_file():
-                    yield ObjectInfo(key=key, size_bytes=entry.stat().st_size)
-            except FileNotFoundError:  # deleted since the folder was read
-                continue
-
-    def _remove(self, folder: str, name_start: str = "") -> int:
-        removed = 0
-        for entry in self._entries(folder, name_start):
-            if entry.is_dir():
-                removed += self._remove(_joined(folder, entry.name))
-                _remove_if_empty(Path(entry))
-                continue
-            try:
-                Path(entry).unlink()
-            except FileNotFoundError:
-                continue
-            removed += 1
-        return removed
-
-    def _entries(self, folder: str, name_start: str) -> "Iterator[os.DirEntry[str]]":
-        try:
-            scan = os.scandir(self._root / folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        with scan:
-            for entry in scan:
-                if entry.name.startswith(name_start) and (folder or entry.name != TEMP_FOLDER):
-                    yield entry
-
-    def _remove_empty_upwards(self, folder: Path) -> None:
-        while folder != self._root and _remove_if_empty(folder):
-            folder = folder.parent
+    def _remove_empty_upwards(self, folders: Sequence[str]) -> None:
+        for depth in reversed(range(len(folders))):
+            with tree.opened(self.uri, [*folders[:depth]]) as at:
+                if not tree.remove_if_empty(at, folders[depth]):
+                    return
 
 
 def _lock(file: BinaryIO) -> bool:
@@ -271,19 +252,72 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+def _outlives_power(key: str) -> bool:
+    """Whether the object's name must be on disk before it counts as written.
+
+    Without, a loss of power may take back a record or a run's head that others already saw; of
+    what lies in scratch, a clip that misses it is done again. A folder's sync costs as much as a
+    file's, and most of what is written is scratch.
+    """
+    return not key.startswith(SCRATCH)
 
 
-def _remove_if_empty(folder: Path) -> bool:
-    """Whether the folder is gone now."""
+def _link(temp: str, temps: int, name: str, at: int) -> bool:
+    """Link the finished file unless there is one of that name; whether it was."""
     try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:  # not empty, or another's to keep: an empty folder does no harm
-        return False
+        os.link(temp, name, src_dir_fd=temps, dst_dir_fd=at, follow_symlinks=False)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=at, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            raise
+        if stat.S_ISREG(found.st_mode):
+            return False
+        os.unlink(name, dir_fd=at)  # a link or a pipe is no object, and in the way of one
+        return _link(temp, temps, name, at)
     return True
+
+
+def _clear_stale_temps(temps: int) -> None:
+    """Remove what writers that died left behind. A live one touches its file all the time."""
+    oldest = time.time() - _STALE_TEMP_AGE_S
+    for entry in tree.entries(temps):
+        if entry.name == _LOCKS:
+            continue
+        with suppress(FileNotFoundError):
+            if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                os.unlink(entry.name, dir_fd=temps)
+
+
+def _walk(at: int, folders: Sequence[str], name_start: str = "") -> Iterator[ObjectInfo]:
+    for entry in tree.entries(at):
+        if not entry.name.startswith(name_start) or (not folders and entry.name == TEMP_FOLDER):
+            continue
+        with suppress(FileNotFoundError):  # deleted since the folder was read
+            if entry.is_dir(follow_symlinks=False):
+                with tree.below(at, entry.name) as folder:
+                    if folder is not None:
+                        yield from _walk(folder, [*folders, entry.name])
+            elif entry.is_file(follow_symlinks=False):
+                key = "/".join((*folders, entry.name))
+                yield _info(key, entry.stat(follow_symlinks=False))
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key=key, size_bytes=found.st_size, etag=_etag(found))
+
+
+def _etag(found: os.stat_result) -> str:
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _split(key: str) -> tuple[list[str], str]:
+    """(the folders of a key or a prefix, what its name is or starts with)."""
+    *folders, name = key.split("/")
+    return folders, name
+
+
+def _within(at: int) -> Callable[[str, int], int]:
+    return lambda name, flags: os.open(name, flags, 0o666, dir_fd=at)
 
 
 def _root_missing(root: Path) -> str:
@@ -314,7 +348,8 @@ def _named_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _NAME_TAKEN:
             raise StoreError(
-                f"{path}: a file is where a folder must be, or the other way round; move it away"
+                f"{path}: a file is where a folder must be, or the other way round (links below "
+                "the root are not followed); move it away"
             ) from error
         if error.errno == errno.ENAMETOOLONG:
             raise KeyRefused(f"{path}: longer than the file system takes; shorten it") from error

@@ -22,6 +22,8 @@ from minio.sse import Sse
 from urllib3.exceptions import HTTPError, MaxRetryError
 
 from clipfleet.errors import (
+    ObjectArchived,
+    ObjectChanged,
     ObjectMissing,
     StoreDenied,
     StoreError,
@@ -50,6 +52,7 @@ _XML_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 _MISSING = {"NoSuchKey", "NoSuchBucket", "ResourceNotFound"}
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_EXPIRED = {"ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
 _BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout"}
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
 _BUCKET_IS_THERE = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists", "OperationAborted"}
@@ -139,24 +142,33 @@ class S3Store(Store):
             self._put(name, content, content_type)
         return True
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+    def get(
+        self,
+        key: str,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        if_match: str | None = None,
+    ) -> bytes:
         if start < 0 or (length is not None and length < 0):
             raise ValueError(f"start {start} and length {length} must not be negative")
         name = self._name(key)
         if length == 0:  # to minio, 0 means everything
             self.stat(key)
             return b""
-        return self._whole(name, key, start, length or 0)[0]
+        return self._whole(name, key, start, length or 0, if_match)[0]
 
     def get_version(self, key: str) -> tuple[bytes, str]:
-        return self._whole(self._name(key), key, 0, 0)
+        return self._whole(self._name(key), key, 0, 0, None)
 
-    def _whole(self, name: str, key: str, start: int, length: int) -> tuple[bytes, str]:
+    def _whole(
+        self, name: str, key: str, start: int, length: int, if_match: str | None
+    ) -> tuple[bytes, str]:
         """The bytes asked for, and the object's ETag."""
         with self._named_errors("read", key):
             for tries_left in reversed(range(_READ_TRIES)):
                 try:
-                    return self._read(name, start, length)
+                    return self._read(name, start, length, if_match)
                 except MaxRetryError:
                     raise
                 except HTTPError:  # broke off half-way, where urllib3 does not try again
@@ -181,8 +193,20 @@ class S3Store(Store):
     def stat(self, key: str) -> ObjectInfo:
         name = self._name(key)
         with self._named_errors("look at", key):
-            found = self._client.stat_object(self._bucket, name)
-        return ObjectInfo(key=key, size_bytes=found.size or 0)
+            try:
+                found = self._client.stat_object(self._bucket, name)
+            except S3Error as error:
+                if error.response.status not in (400, 403):
+                    raise
+                self._read(name, 0, 1, None)  # an answer to HEAD has no body that says why
+                raise
+        modified = found.last_modified
+        return ObjectInfo(
+            key=key,
+            size_bytes=found.size or 0,
+            etag=found.etag or None,  # Ceph gives none for some that were written in parts
+            modified=modified.isoformat() if modified else None,
+        )
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
@@ -291,10 +315,18 @@ class S3Store(Store):
             return None
         return metadata.get(_PUT_TOKEN) if metadata else None
 
-    def _read(self, name: str, start: int, length: int) -> tuple[bytes, str]:
+    def _read(self, name: str, start: int, length: int, if_match: str | None) -> tuple[bytes, str]:
+        # The client adds to the headers that it is given.
+        headers: dict[str, Any] | None = {"If-Match": f'"{if_match}"'} if if_match else None
         try:
-            response = self._client.get_object(self._bucket, name, offset=start, length=length)
+            response = self._client.get_object(
+                self._bucket, name, offset=start, length=length, request_headers=headers
+            )
         except S3Error as error:
+            if error.code == "PreconditionFailed":
+                raise ObjectChanged(
+                    f"{self._where()}: {name} was replaced while it was read"
+                ) from error
             if error.code != "InvalidRange":
                 raise
             return b"", ""  # the object ends before `start`
@@ -395,6 +427,10 @@ class S3Store(Store):
             return StoreFull(f"{message}; free some space, or raise the quota")
         if code == "RequestTimeTooSkewed":
             return StoreDenied(f"{message}; set this machine's clock")
+        if code in _EXPIRED:
+            return StoreDenied(f"{message}; the credentials expired: {_SET_KEYS}")
+        if code == "InvalidObjectState":
+            return ObjectArchived(f"{message}; it is archived: restore it, then try again")
         if code in _WRONG_REGION:
             return StoreError(f"{message}; set CLIPFLEET_S3_REGION to the bucket's region")
         if code in _DENIED or status in (401, 403):

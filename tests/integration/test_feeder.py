@@ -5,6 +5,7 @@ import pytest
 from clipfleet import keys
 from clipfleet.broker import Event
 from clipfleet.errors import BrokerError, StoreError
+from clipfleet.feedboard import feeders
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
@@ -223,3 +224,61 @@ def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> N
     manifest.conclude(scene.store, scene.head, Standing(clips=1, done=1))
     manifest.reopen(scene.store, scene.head)
     assert manifest.active_runs(scene.store) == []
+
+
+def wait_for_the_store(scene: Scene, clips: list[str], run_id: str = "r1") -> None:
+    """Say of these clips what a worker says that is refused by their bucket."""
+    for clip in clips:
+        event = Event(
+            step="prepare",
+            clip_uuid=clip,
+            status="waiting",
+            message="s3://raw: ExpiredToken",
+            error="SourceDenied",
+        )
+        scene.broker.emit(run_id, event)
+
+
+def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Scene) -> None:
+    scene.write(lines(1000))
+    feeder, watcher = scene.feeder(in_flight=500)
+    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+
+    wait_for_the_store(scene, [line.clip_uuid for line in lines(pace.FIRST)])
+    for _ in range(10):
+        feeder.step(wait_s=0.05)
+        scene.clock.sleep(pace.STEP_S)
+
+    assert feeder.in_flight == pace.FIRST
+    assert watcher.said == ["waiting: s3://raw: ExpiredToken"]
+    (beat,) = feeders(scene.broker)
+    assert beat.held == "waiting: s3://raw: ExpiredToken"
+
+
+def test_a_run_goes_on_once_a_clip_need_not_wait(scene: Scene) -> None:
+    scene.write(lines(300))
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+    wait_for_the_store(scene, [lines(1)[0].clip_uuid])
+    feeder.step(wait_s=0.05)
+
+    while not feeder.step(wait_s=0.05):
+        scene.clock.sleep(pace.STEP_S)
+        scene.work_off()
+
+    assert feeder.total.done == 300
+
+
+def test_while_clips_wait_a_few_are_fed_all_the_same(scene: Scene) -> None:
+    """Whether one is refused alone shows only as another is read."""
+    scene.write(lines(300))
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+    wait_for_the_store(scene, [lines(1)[0].clip_uuid])
+    feeder.step(wait_s=0.05)
+
+    scene.work_off(telling=False)
+
+    step_until(feeder, lambda: scene.waiting() == pace.LEAST)
+    steps(feeder, for_s=1)
+    assert scene.waiting() == pace.LEAST

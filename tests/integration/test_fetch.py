@@ -12,6 +12,7 @@ import pytest
 from clipfleet.errors import ClipMissing, ClipTooLarge, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.settings import read_settings
+from clipfleet.sources import SourceNotAllowed
 from tests.support.records import CLIP, HASH
 from workers import fetch
 from workers.context import Context
@@ -145,6 +146,23 @@ def test_a_clip_beyond_the_limit_is_left_off(read: Read) -> None:
 def test_a_clip_that_is_sent_too_slowly_is_left_off(read: Read) -> None:
     with pytest.raises(ClipMissing, match="too slowly"):
         read("/clip.mp4", max_decode_s=1e-9)
+
+
+def test_an_address_leads_to_what_the_worker_allows(
+    read: Read, server: tuple[str, Path, list[str]]
+) -> None:
+    assert read("/far/2", allowed_sources=[server[0]]) == CLIP_BYTES
+
+
+def test_an_address_does_not_lead_out_of_what_the_worker_allows(
+    read: Read, server: tuple[str, Path, list[str]]
+) -> None:
+    path = f"/to?{server[0]}/clip.mp4"
+
+    with pytest.raises(SourceNotAllowed, match=r"clip\.mp4 \(setting allowed_sources"):
+        read(path, allowed_sources=[f"{server[0]}/to"])
+
+    assert server[2] == [path]
 
 
 def test_a_host_of_the_own_network_is_not_asked(

@@ -71,6 +71,21 @@ def test_a_run_is_active_until_it_is_concluded(folder_store: Store) -> None:
     assert (summary["clips"], summary["done"], summary["missing"]) == (1, 1, 0)
 
 
+def test_the_places_that_a_run_names_are_asked_for_once_its_clips_are_known(
+    folder_store: Store,
+) -> None:
+    places: list[str] = []
+
+    def clips() -> Iterable[ManifestLine]:
+        for line in lines(3):
+            places.append(f"s3://bucket/{line.source}")
+            yield line
+
+    head = manifest.write_run(folder_store, "r1", OPTIONS, clips(), places=lambda: places)
+
+    assert manifest.read_places(folder_store, head) == [f"s3://bucket/{n}" for n in range(3)]
+
+
 def test_options_of_single_clips_lie_beside_the_runs(folder_store: Store, tmp_path: Path) -> None:
     own = Options.model_validate({"caption": {"prompt_text": "What is it?"}})
     line = lines(1)[0].model_copy(update={"options_hash": own.hash})

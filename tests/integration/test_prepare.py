@@ -18,6 +18,7 @@ from clipfleet.records import Plan
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
 from tests.support import clips
+from tests.support.records import put_places
 from workers import context as contexts
 from workers.context import Context
 from workers.media.packs import Pack
@@ -124,8 +125,11 @@ def test_a_clip_of_three_frames_is_described_though_it_has_no_windows(
 
 
 def test_a_clip_that_was_asked_for_is_copied(store: Store, clip: Path) -> None:
-    cut(store, clip, options(prepare={"upload_clips": True}))
+    put_places(store, str(clip))
 
+    plan = cut(store, clip, options(prepare={"upload_clips": True}))
+
+    assert plan.uploaded
     assert store.get(keys.clip(CLIP)) == clip.read_bytes()
 
 

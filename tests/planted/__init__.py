@@ -88,6 +88,30 @@ FAULTS = {
         wrong="False and",
         turns_red="tests/faults/test_forged.py",
     ),
+    "links": Fault(
+        symbol="_folder",
+        right="os.open(name, _FOLDER, dir_fd=at)",
+        wrong="os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)",
+        turns_red="tests/integration/test_folder_links.py",
+    ),
+    "copied clips": Fault(
+        symbol="Context.may_upload",
+        right="return allowed.covers_open_file(",
+        wrong="return True or allowed.covers_open_file(",
+        turns_red="tests/integration/test_upload.py",
+    ),
+    "refused clips": Fault(
+        symbol="Buckets.fetch",
+        right="raise SourceDenied(str(error))",
+        wrong="raise ClipMissing(str(error))",
+        turns_red="tests/integration/test_refused_sources.py",
+    ),
+    "replaced clips": Fault(
+        symbol="_copy",
+        right="if_match=info.etag",
+        wrong="if_match=None",
+        turns_red="tests/integration/test_refused_sources.py",
+    ),
     "limits": Fault(
         symbol="Guard.frame_size",
         right="if width * height > self.limits.frame_pixels:",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from clipfleet import keys
 from clipfleet.messages import ClipJob
 from clipfleet.options import Options
 from clipfleet.records import (
@@ -16,11 +17,13 @@ from clipfleet.records import (
     WindowPlan,
     Written,
 )
-from clipfleet.runs import RunHead
+from clipfleet.runs import RunHead, RunSources
+from clipfleet.store import Store
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 HASH = "0123456789abcdef"
 OTHER_HASH = "fedcba9876543210"
+EDITION = "0" * 8
 
 JOB = ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, source="file:///clips/a.mp4")
 SOURCE = SourceInfo(
@@ -154,9 +157,15 @@ def run_head(run_id: str, options: Options, *, clips: int = 1, **more: Any) -> R
     return RunHead(
         run_id=run_id,
         options_hash=options.hash,
-        edition="0" * 8,
+        edition=EDITION,
         clips=clips,
         shards=1,
         created_at="2026-01-01T00:00:00+00:00",
         **more,
     )
+
+
+def put_places(store: Store, *places: str) -> None:
+    """Have the run `r1` in the store name these places, that its clips may be copied from."""
+    store.put(keys.run_head("r1"), run_head("r1", Options()).to_bytes())
+    store.put(keys.run_sources("r1", EDITION), RunSources(allowed=[*places]).to_bytes())

@@ -237,9 +237,9 @@ class SteppedStore(Store):
             self._wrote(key, data)
         return self._inner.put(key, data, content_type=content_type, if_absent=if_absent)
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+    def get(self, key: str, **given: Any) -> bytes:
         _away()
-        return self._inner.get(key, start=start, length=length)
+        return self._inner.get(key, **given)
 
     def get_version(self, key: str) -> tuple[bytes, str]:
         _away()

@@ -30,10 +30,9 @@ def done(start: int, end: int, *, caption: str = "A car.") -> Parts:
     }
 
 
-def record(*parts: Parts, plan: Plan = PLAN, upload_clips: bool = False) -> ClipRecord:
+def record(*parts: Parts, plan: Plan = PLAN) -> ClipRecord:
     """The record of the clip with these parts of its windows."""
-    options = Options.model_validate({"prepare": {"upload_clips": upload_clips}})
-    return build_record(plan, list(parts), options=options)
+    return build_record(plan, list(parts), options=Options())
 
 
 BOTH = (done(0, 255), done(256, 399, caption="A bus."))
@@ -93,7 +92,9 @@ def test_a_clip_that_was_not_uploaded_is_located_at_its_source() -> None:
 
 
 def test_a_clip_that_was_uploaded_is_located_in_the_output() -> None:
-    assert record(*BOTH, upload_clips=True).clip_location == f"clips/{CLIP}.mp4"
+    uploaded = PLAN.model_copy(update={"uploaded": True})
+
+    assert record(*BOTH, plan=uploaded).clip_location == f"clips/{CLIP}.mp4"
 
 
 def test_a_window_carries_its_texts_and_how_they_came_about() -> None:

@@ -31,6 +31,7 @@ KEYS = {
         keys.run_manifest("r1", "0a1b2c3d", 12),
         "runs/r1/manifest/0a1b2c3d/000012.jsonl",
     ),
+    "run's places": (keys.run_sources("r1", "0a1b2c3d"), "runs/r1/sources/0a1b2c3d.json"),
     "run's head": (keys.run_head("r1"), "runs/r1/run.json"),
     "options of a clip": (keys.run_variant("r1", HASH), f"runs/r1/options/{HASH}.json"),
     "shard that is done": (

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -32,12 +33,24 @@ class Read:
     """A manifest read: its clips, what was wrong, and the options that clips have of their own."""
 
     def __init__(
-        self, name: str, data: bytes, *, place: str = "/", clip_column: str | None = None
+        self,
+        name: str,
+        data: bytes,
+        *,
+        place: str = "/",
+        clip_column: str | None = None,
+        memory_bytes: int = 2**30,
     ) -> None:
         problems = Problems()
         with Variants(Options()) as variants:
             rows = Rows(Addresses(place), variants, clip_column=clip_column)
-            table = Table(name=name, file=io.BytesIO(data), rows=rows, problems=problems)
+            table = Table(
+                name=name,
+                file=io.BytesIO(data),
+                rows=rows,
+                problems=problems,
+                memory_bytes=memory_bytes,
+            )
             self.clips: list[ManifestLine] = list(table.clips())
             self.options = variants.new(self.clips)
         self.problems = list(problems)
@@ -478,6 +491,66 @@ def test_parquet_that_is_cut_off_is_refused() -> None:
 
     with pytest.raises(UsageError, match=r"m.parquet: it cannot be read as Parquet"):
         Read("m.parquet", data[: len(data) // 2])
+
+
+def bomb(*, rows: int, mib: int) -> bytes:
+    """A Parquet file of some KiB, one cell of which unpacks to so much."""
+    note = pyarrow.array(["x" * (mib << 20), *["y"] * (rows - 1)], pyarrow.large_string())
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(
+        pyarrow.table({"clip": [CLIP] * rows, "note": note}),
+        file,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+    )
+    return file.getvalue()
+
+
+def test_parquet_whose_rows_are_said_to_be_beyond_any_is_refused_unread() -> None:
+    with pytest.raises(UsageError, match=r"m\.parquet: its rows take 16 MiB each, over the limit"):
+        Read("m.parquet", bomb(rows=2, mib=32))
+
+
+def test_parquet_that_unpacks_to_more_than_its_reader_may_take_is_refused() -> None:
+    data = bomb(rows=200, mib=128)
+    assert len(data) < 100_000
+
+    with pytest.raises(UsageError, match=r"m\.parquet: .*64 MiB.*manifest_memory_bytes"):
+        Read("m.parquet", data, memory_bytes=2**26)
+
+
+def test_a_long_row_of_parquet_is_a_problem_of_its_own() -> None:
+    found = Read("m.parquet", bomb(rows=200, mib=2))
+
+    assert len(found.clips) == 199
+    assert found.problems == ["m.parquet, row 1: it is longer than 1024 KiB"]
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def test_the_reader_of_parquet_ends_with_whoever_wants_no_more_rows() -> None:
+    data = parquet(clip=[f"s3://bucket/{n}.mp4" for n in range(50_000)])
+    before = children()
+    with Variants(Options()) as variants:
+        rows = Rows(Addresses("."), variants)
+        file = io.BytesIO(data)
+        table = Table(name="m.parquet", file=file, rows=rows, problems=Problems())
+        clips = table.clips()
+        next(clips)
+        during = children()
+        clips.close()  # type: ignore[attr-defined]
+
+    assert (len(during - before), children() - before) == (1, set())
+
+
+def test_a_row_of_csv_that_never_ends_is_refused() -> None:
+    endless = b'clip\n"x\n' + b'","x\n' * 300_000
+
+    with pytest.raises(UsageError, match=r"m\.csv: a row .* longer than 1024 KiB; is a quote"):
+        Read("m.csv", endless)
 
 
 def test_without_pyarrow_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
