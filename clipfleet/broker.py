@@ -4,8 +4,10 @@ Events are a capped Redis stream per run, a hint for whoever watches: losing one
 at the store, never a clip. The store says what is true.
 """
 
+import base64
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -25,6 +27,10 @@ EVENTS_KEPT = 2000
 REFUSALS_KEPT = 1000
 _REFUSALS = "clipfleet:refused"
 _FLEET = "clipfleet:fleet"
+_PIECE = 1000
+# Of a held message, which is JSON within JSON, quotes are escaped.
+_BODY = re.compile(r'"body\\?": ?\\?"([A-Za-z0-9+/=]*)')
+_CLIP = re.compile(rb'"clip_uuid": ?"([0-9a-f-]{36})"')
 EVENTS_EXPIRE_S = 24 * 3600
 CANCELLED_S = 7 * 24 * 3600  # no message of the run is left by then
 
@@ -65,6 +71,7 @@ class Broker:
     """A connection to the broker for everything but tasks. Safe between threads, not forks."""
 
     def __init__(self, url: str) -> None:
+        self._fleet = ""
         try:
             self.address = redact(url)
             self.client = redis.Redis.from_url(
@@ -154,6 +161,11 @@ class Broker:
             for i, entry in entries
         ]
 
+    def mend_queues(self) -> None:
+        """Remove what lies where queues are to be and is none. Without a broker, nothing."""
+        with contextlib.suppress(redis.RedisError):
+            remove_wrong_types(self.client, all_keys=False)
+
     def backlog(self) -> dict[str, int]:
         """Messages waiting in each queue, those that workers hold left out."""
         with self.errors(), self.client.pipeline(transaction=False) as pipe:
@@ -169,6 +181,25 @@ class Broker:
             pipe.hlen("unacked")  # kombu's hash of messages that workers hold
             *waiting, held = pipe.execute()
         return sum(waiting), held
+
+    def clips_at_hand(self, *, most: int) -> set[str] | None:
+        """The clips that some message is of, waiting or held; None where messages are too many.
+
+        Read in pieces: what moves meanwhile may be missed. Raises `BrokerError`.
+        """
+        if self.messages() > most:
+            return None
+        clips = set()
+        with self.errors():
+            for queue in QUEUES:
+                for start in range(0, 2 * most, _PIECE):
+                    piece: Any = self.client.lrange(queue, start, start + _PIECE - 1)
+                    clips |= {_clip_of(message) for message in piece}
+                    if len(piece) < _PIECE:
+                        break
+            for _, held in self.client.hscan_iter("unacked", count=_PIECE):
+                clips.add(_clip_of(held))
+        return clips
 
     def messages(self) -> int:
         """All messages, waiting or held by a worker. Raises `BrokerError`."""
@@ -201,8 +232,10 @@ class Broker:
         Raises `BrokerError`.
         """
         with self.errors():
-            self.client.set(_FLEET, secrets.token_hex(8), nx=True)
-            return str(self.client.get(_FLEET))[:64]
+            # A broker that forgot its name is told it again by who remembers.
+            self.client.set(_FLEET, self._fleet or secrets.token_hex(8), nx=True)
+            self._fleet = str(self.client.get(_FLEET))[:64]
+        return self._fleet
 
     def cancel(self, run_id: str) -> None:
         """Have workers drop what they get of the run. Raises `BrokerError`."""
@@ -224,17 +257,30 @@ class Broker:
         self.client.close()
 
 
-def remove_wrong_types(client: redis.Redis) -> None:
+def remove_wrong_types(client: redis.Redis, *, all_keys: bool = True) -> None:
     """Remove what lies under our keys and is of another kind than we write.
 
-    Every look at it would fail, at everyone, until somebody did. Raises `redis.RedisError`.
+    Every look at it would fail, at everyone, until somebody did. Not of `all_keys`, only of those
+    that messages lie under. Raises `redis.RedisError`.
     """
     for kind, patterns in _KINDS.items():
         for pattern in patterns:
             magic = pattern.endswith("*")
+            if magic and not all_keys:
+                continue
             for key in client.scan_iter(pattern, count=1000) if magic else [pattern]:
                 if client.type(key) not in (kind, "none"):
                     client.delete(key)
+
+
+def _clip_of(message: object) -> str:
+    """The clip that a message is of, as it lies on a queue or among the held; "" for none."""
+    body = _BODY.search(str(message))
+    try:
+        found = _CLIP.search(base64.b64decode(body[1]) if body else b"")
+    except ValueError:
+        return ""
+    return found[1].decode() if found else ""
 
 
 def _read_event(entry: Any) -> Event:

@@ -53,8 +53,10 @@ class FeedBoard:
             client, key = self._broker.client, self._claim_key(shard)
             new = client.set(key, self.feeder, nx=True, px=self._lease_ms)
             if not new and client.get(key) != self.feeder:
+                if client.pttl(key) == -1:  # no feeder claims for ever
+                    client.pexpire(key, self._lease_ms)
                 return None
-            return int(str(client.hget(_fed_key(self._head), str(shard)) or 0))
+            return _count(client.hget(_fed_key(self._head), str(shard)))
 
     def renew(self, shards: Iterable[int]) -> None:
         """Keep the claims on shards; one that ran out is taken again unless another has it."""
@@ -106,6 +108,12 @@ def _fed_key(head: RunHead) -> str:
     return f"clipfleet:fed:{head.run_id}:{head.edition}"
 
 
+def _count(value: object) -> int:
+    """A count that someone wrote, or 0: all is then fed again."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+
+
 def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
     """The feeders that live, of one run or of all. Raises `BrokerError`."""
     found = []
@@ -123,7 +131,8 @@ def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
 def begun(broker: Broker, head: RunHead) -> set[int]:
     """The shards of which clips are fed, and that are not done. Raises `BrokerError`."""
     with broker.errors():
-        return {int(str(shard)) for shard in broker.client.hkeys(_fed_key(head))}
+        found = (_count(shard) for shard in broker.client.hkeys(_fed_key(head)))
+        return {shard for shard in found if shard < head.shards}
 
 
 def forget(broker: Broker, head: RunHead) -> None:

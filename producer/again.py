@@ -20,6 +20,7 @@ from clipfleet.settings import read_settings
 from producer import commands, manifest
 from producer.feed import Run, manifest_records
 from producer.following import nothing_to_do
+from producer.orders import check_fleet
 from producer.sources import local_path, printable, short_name
 
 _console = Console(highlight=False)
@@ -103,13 +104,16 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     if first is None:
         _console.print("There is nothing to do again.")
         return ExitCode.OK
-    Broker(settings.broker.get_secret_value()).take_up_again(again)
+    broker = Broker(settings.broker.get_secret_value())
+    broker.take_up_again(again)
     head = manifest.write_run(
         run.store,
         again,
         options,
         chain([first], failed),
         staged=run.stage,
+        fleet=broker.fleet(),
+        broker=broker.address,
         places=lambda: manifest.read_places(run.store, run.head),
         variants=lambda lines: manifest.read_variants(run.store, run_id, lines),
     )
@@ -144,6 +148,8 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
     if _is_over(run):
         return ExitCode.OK
     _check_reach(run)
+    broker = Broker(settings.broker.get_secret_value())
+    check_fleet(broker, run_id, manifest.read_state(run.store, run.head))
     return commands.see_through(run, options, settings, in_flight=flags["in_flight"])
 
 
@@ -185,6 +191,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     if _is_over(run):
         return ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
+    check_fleet(broker, run_id, manifest.read_state(run.store, run.head))
     held = broker.messages()
     if held:
         _console.print(

@@ -4,6 +4,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,9 @@ def submit(
     asked = _asked(arguments, flags, staged=_stages(settings, stage))
     if flags["dry_run"]:
         return dry_run(asked, settings, options, console)
-    Broker(settings.broker.get_secret_value()).take_up_again(asked.run_id)
+    broker = Broker(settings.broker.get_secret_value())
+    broker.take_up_again(asked.run_id)
+    asked = replace(asked, fleet=broker.fleet(), broker=broker.address)
     planned = write_down(asked, settings, options, console)
     _say_caveats(options)
     code = send(planned.run, options, settings, in_flight=flags["in_flight"], wait=wait)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from clipfleet.broker import Broker, Event
 from clipfleet.clock import SYSTEM, Clock
-from clipfleet.errors import SourceUnreadable, StoreError
+from clipfleet.errors import BrokerError, SourceUnreadable, StoreError, UsageError
 from clipfleet.feedboard import FeedBoard, FeederBeat, feeders
-from clipfleet.queues import PREPARE
-from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.queues import ASSEMBLE, PREPARE
+from clipfleet.records import ClipRecord, ManifestLine, Status
 from clipfleet.runs import LOST, Feeding, RunState, Standing, standing
 from producer import manifest
 from producer.feed import Found, Run
@@ -26,11 +26,13 @@ from producer.sources import short_name
 if TYPE_CHECKING:
     from celery import Celery
 
-# On a shared fleet others' messages keep the broker busy: a clip silent for so long, with nothing
-# left to prepare, is fed again all the same; later still where others always leave something there.
-# If its message was only slow, the second finds the first one's record.
+# Where messages are too many to look through, a clip silent for so long, with nothing left to
+# prepare, is fed again all the same; later still where others always leave something there. If its
+# message was only slow, the second finds the first one's record.
 SILENT_S = 900.0
 SILENT_BESIDE_OTHERS_S = 4 * SILENT_S
+# What is there is looked through for the silent clips' messages, where it is no more than this.
+SCANNED_MESSAGES = 20_000
 MAX_FEEDS = 5
 _SAID_KEPT = 1000
 ORDERS_S = BEAT_S = 2.0
@@ -63,6 +65,7 @@ class _InFlight:
     heard_at: float
     looked_at: float
     feeds: int = 1
+    missed: int = 0  # looks in a row that found no message of it
 
 
 class Feeder:
@@ -182,10 +185,22 @@ class Feeder:
             self.held = "paused"
         else:
             others = (f for f in feeders(self._broker) if f.run_id != self._run.run_id)
-            first = next((f for f in others if f.hungry and f.priority > state.priority), None)
+            first = next((f for f in others if self._goes_first(f)), None)
             if first is not None:
                 self.held = f"run {first.run_id} goes first"
         return True
+
+    def _goes_first(self, other: FeederBeat) -> bool:
+        """Whether another run is to be fed before this one, as the store has it."""
+        if not other.hungry or other.priority <= self._state.priority:
+            return False
+        try:
+            head = manifest.read_head(self._run.store, other.run_id)
+            state = manifest.read_state(self._run.store, head)
+        except UsageError:
+            return False
+        fed = state is not None and state.feeding is Feeding.ACTIVE
+        return fed and state is not None and state.priority > self._state.priority
 
     def _look_at_others(self) -> None:
         """Take in what was done before this feeder began, and now and then what others did."""
@@ -243,6 +258,9 @@ class Feeder:
         """Put the clip on the queue; False, and it is given up, where it cannot be read here."""
         try:
             self._run.feed(self._app, clip.found)
+        except BrokerError:
+            self._broker.mend_queues()
+            raise
         except SourceUnreadable as error:
             line = clip.found.line
             self._watcher.say(f"{short_name(line.source)}: it cannot be read ({error})")
@@ -304,7 +322,10 @@ class Feeder:
             return
         self._store_wait = ""
         self._watcher.heard(event)
-        if event.step == "assemble":
+        if event.step == ASSEMBLE and event.status == Status.CANCELLED:
+            # Dropped for a cancellation that was taken back since: this feeder knows of none.
+            self._feed_again(clip, counted=False)
+        elif event.step == "assemble":
             self._finish(clip, self._run.look(clip.found.line))
 
     def _finish_those_done(self, clips: list[_InFlight]) -> None:
@@ -340,19 +361,34 @@ class Feeder:
     def _look_at_silent(self) -> None:
         """Look clips up that nothing was heard of, and feed those that are lost again."""
         now, silent_s = self._clock.monotonic(), 2 * self._lease_s
-        due = [c for c in self._flying.values() if now - max(c.heard_at, c.looked_at) >= silent_s]
+        due = [c for c in self._flying.values() if self._is_silent(c, now, silent_s)]
         if not due:
             return
-        idle = self._broker.messages() == 0  # before the look: what was done by then is found
+        # Before the look at records: what was done by then is found.
+        at_hand = self._broker.clips_at_hand(most=SCANNED_MESSAGES)
         self._finish_those_done(due)
         if self.held:
             return
-        if not idle:
+        if at_hand is None:
             silent_s = SILENT_BESIDE_OTHERS_S if self._broker.backlog()[PREPARE] else SILENT_S
         for clip in due:
-            lost = now - clip.heard_at >= silent_s
-            if lost and clip.found.line.clip_uuid in self._flying:
-                self._feed_again(clip, counted=idle)
+            name = clip.found.line.clip_uuid
+            if name not in self._flying:
+                continue
+            if at_hand is None:
+                lost = now - clip.heard_at >= silent_s
+            else:
+                clip.missed = 0 if name in at_hand else clip.missed + 1
+                # A message that moved as it was looked for is seen the next time.
+                lost = clip.missed > bool(at_hand)
+            if lost:
+                clip.missed = 0
+                self._feed_again(clip, counted=at_hand is not None)
+
+    def _is_silent(self, clip: _InFlight, now: float, silent_s: float) -> bool:
+        """Whether it is time to look; sooner where the last look found no message of it."""
+        looked_s = 0.0 if clip.missed else silent_s
+        return now - clip.heard_at >= silent_s and now - clip.looked_at >= looked_s
 
     def _feed_again(self, clip: _InFlight, *, counted: bool) -> None:
         if clip.feeds < MAX_FEEDS:

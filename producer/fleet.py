@@ -61,6 +61,7 @@ class Fleet:
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
         staged = self.settings.store.startswith("s3://") if stage is None else stage
+        broker = Broker(self.settings.broker.get_secret_value())
         asked = Asked(
             names=map(str, clips),
             limit=limit,
@@ -72,8 +73,10 @@ class Fleet:
             staged=staged,
             priority=priority,
             follow_links=follow_links,
+            fleet=broker.fleet(),
+            broker=broker.address,
         )
-        Broker(self.settings.broker.get_secret_value()).take_up_again(asked.run_id)
+        broker.take_up_again(asked.run_id)
         planned = write_down(asked, self.settings, options or Options(), _QUIET)
         fill(planned.run, self.settings, _QUIET, in_flight=None)
         run = FleetRun(self, planned.head)

@@ -4,11 +4,27 @@ from rich.console import Console
 
 from clipfleet import feedboard, keys
 from clipfleet.broker import Broker
-from clipfleet.errors import ExitCode, StoreError
+from clipfleet.errors import ExitCode, StoreError, UsageError
 from clipfleet.runs import Feeding, RunHead, RunState
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from producer import manifest
+
+
+def left_to(run_id: str, state: RunState) -> str:
+    """Why a run of another fleet is not fed here, and what to do where it is to be."""
+    return (
+        f"run {run_id} was submitted to another fleet, whose broker is {state.broker}; "
+        f"to have this one feed it: clipfleet resume {run_id}"
+    )
+
+
+def check_fleet(broker: Broker, run_id: str, state: RunState | None) -> None:
+    """Raises `UsageError` where the run was submitted to another broker."""
+    if state is None or not state.fleet:
+        return
+    if state.fleet != broker.fleet() and state.broker != broker.address:
+        raise UsageError(left_to(run_id, state))
 
 
 def pause(settings: Settings, run_id: str, console: Console) -> int:

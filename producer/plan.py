@@ -27,7 +27,8 @@ from producer.variants import Variants
 class Asked:
     """What a run is asked to be: which clips, which part of them, under which name, how soon.
 
-    `shard` (i, n) is part i of n, counted from 1; `shuffle` a seed.
+    `shard` (i, n) is part i of n, counted from 1; `shuffle` a seed. `fleet` and `broker` say whom
+    it is submitted to.
     """
 
     names: Iterable[str]
@@ -40,6 +41,8 @@ class Asked:
     staged: bool = False
     priority: int = 0
     embedded: bool = False
+    fleet: str = ""
+    broker: str = ""
     follow_links: bool = True
     named: NamedPlaces = field(default_factory=NamedPlaces)
 
@@ -103,6 +106,8 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
             staged=asked.staged,
             priority=asked.priority,
             embedded=asked.embedded,
+            fleet=asked.fleet,
+            broker=asked.broker,
             variants=variants.new,
             places=lambda: settings.allowed_sources or asked.named,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),

@@ -11,12 +11,13 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
 from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunHead, Standing
+from clipfleet.runs import RunHead, RunState, Standing
 from clipfleet.settings import Settings
 from producer import manifest
 from producer.feed import Run
 from producer.feeder import Feeder
 from producer.following import patiently
+from producer.orders import left_to
 from producer.pace import DEFAULT_MOST, Pace
 
 log = logging.getLogger("clipfleet")
@@ -61,6 +62,7 @@ class Service:
         self._store = settings.open_store(settings.store)
         self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
         self._fed: dict[str, _Fed] = {}
+        self._fleets: set[str] = set()
         self._passed_over: set[str] = set()  # editions of runs that cannot be fed from here
         self._said: set[str] = set()
         self._looked_at = 0.0
@@ -106,6 +108,9 @@ class Service:
             state = manifest.read_state(self._store, head)
             if state is None or state.embedded:
                 continue
+            if not self._is_ours(state):
+                self._pass_over(head, left_to(run_id, state))
+                continue
             if head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
                     head,
@@ -114,6 +119,13 @@ class Service:
                 )
                 continue
             self._begin(head)
+
+    def _is_ours(self, state: RunState) -> bool:
+        """Whether the run was submitted to this broker, by any name that it has had."""
+        self._fleets.add(self._broker.fleet())
+        return (
+            not state.fleet or state.fleet in self._fleets or state.broker == self._broker.address
+        )
 
     def _pass_over(self, head: RunHead, reason: str) -> None:
         self._passed_over.add(head.edition)

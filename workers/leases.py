@@ -159,6 +159,7 @@ class Leases:
 
     def reconnected(self) -> None:
         """Celery forgot what it had not begun: give it back."""
+        self._tried(functools.partial(remove_wrong_types, all_keys=False))
         self._give_back(lambda held: not held.started)
 
     # The worker's life.

@@ -17,9 +17,10 @@ from clipfleet.errors import ExitCode
 from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
-from clipfleet.records import Part, Status
+from clipfleet.records import Part, Status, WindowPlan
 from clipfleet.store import open_store
 from tests.support.broker import BrokerServer
+from tests.support.records import PLAN, window_plan
 from workers.media.packs import Pack
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini"))
@@ -40,6 +41,7 @@ class CaptionFleet:
         self._store.put(keys.run_options("r"), OPTIONS.model_dump_json().encode())
         self._app = make_app(broker.url, lease_s=LEASE_S)
         self._url = broker.url
+        self._windows: list[WindowPlan] = []
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def start(self, *, drain_s: float = 60.0) -> "subprocess.Popen[bytes]":
@@ -59,6 +61,10 @@ class CaptionFleet:
         return worker
 
     def send(self, *ways: int) -> None:
+        spans = [(way, 1000 + number) for number, way in enumerate(ways)]
+        self._windows += [window_plan(*span) for span in spans]
+        plan = PLAN.model_copy(update={"windows": self._windows})
+        self._store.put(keys.plan(CLIP, OPTIONS.hash), plan.to_bytes())
         for number, way in enumerate(ways):
             job = WindowJob(
                 run_id="r",

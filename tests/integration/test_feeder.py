@@ -1,18 +1,32 @@
 """Feeding a run: only a record in the store ends a clip, whatever broker and other feeders say."""
 
+import contextlib
+import json
+
 import pytest
 
 from clipfleet import keys
 from clipfleet.broker import Event
 from clipfleet.errors import BrokerError, StoreError
-from clipfleet.feedboard import feeders
+from clipfleet.feedboard import FeederBeat, feeders
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
 from clipfleet.runs import Standing
+from producer import feeder as feeder_module
 from producer import manifest, pace
 from producer.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
-from tests.support.feeding import OPTIONS, Scene, lines, record_of, step_until, steps
+from tests.support.feeding import (
+    LEASE_S,
+    OPTIONS,
+    Scene,
+    job_in,
+    lines,
+    record_of,
+    step_until,
+    steps,
+)
+from tests.support.waiting import wait_for
 
 
 def most_waiting(scene: Scene, feeder: Feeder) -> int:
@@ -88,7 +102,10 @@ def test_a_clip_whose_message_was_lost_is_fed_again(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "beside", [0, 1], ids=["with nothing left to prepare", "beside a busy run"]
 )
-def test_on_a_shared_fleet_a_lost_clip_is_fed_again(scene: Scene, beside: int) -> None:
+def test_among_more_messages_than_can_be_looked_through_a_lost_clip_is_fed_again_late(
+    scene: Scene, beside: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeder_module, "SCANNED_MESSAGES", 1)
     scene.write(lines(1))
     scene.write(lines(2, of="b"), "other")
     feeder, _ = scene.feeder()
@@ -107,6 +124,110 @@ def test_on_a_shared_fleet_a_lost_clip_is_fed_again(scene: Scene, beside: int) -
         assert scene.waiting() == 2, "it may be behind the other run's"
         scene.clock.sleep(SILENT_BESIDE_OTHERS_S)
     step_until(feeder, lambda: scene.waiting() > 2 * beside)
+
+
+def test_on_a_shared_fleet_a_clip_without_a_message_anywhere_is_fed_again_soon(
+    scene: Scene,
+) -> None:
+    scene.write(lines(3))
+    scene.write(lines(2, of="b"), "other")
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 3)
+    taken = str(scene.broker.client.lpop(PREPARE))
+    held = str(scene.broker.client.lpop(PREPARE))
+    scene.broker.client.hset("unacked", "tag", json.dumps([json.loads(held), "", PREPARE]))
+    other, _ = scene.feeder("other")
+    step_until(other, lambda: scene.waiting() == 3)
+
+    scene.clock.sleep(2 * LEASE_S)
+    steps(feeder, for_s=2 * LEASE_S)
+
+    fed = [job["clip_uuid"] for job in scene.jobs()]
+    assert len(fed) == 4
+    assert fed[0] == job_in(taken)["clip_uuid"]
+
+
+def test_a_clip_dropped_for_a_cancellation_that_was_taken_back_is_fed_again_at_once(
+    scene: Scene,
+) -> None:
+    scene.write(lines(1))
+    feeder, _ = scene.feeder()
+    step_until(feeder, scene.waiting)
+    (job,) = scene.jobs()
+    scene.broker.client.delete(PREPARE)
+    dropped = Event(step="assemble", clip_uuid=job["clip_uuid"], status="cancelled")
+    scene.broker.emit("r1", dropped)
+    step_until(feeder, scene.waiting, within_s=2)
+    assert scene.jobs() == [job]
+
+
+FORGED = {
+    "no JSON": {"e": "not json"},
+    "no field": {"x": "1"},
+    "no object": {"e": "[1]"},
+    "nested too deep": {"e": "[" * 100_000},
+    "of the wrong type": {"e": '{"step": 1, "clip_uuid": [], "status": {}}'},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_an_event_that_is_none_of_ours_is_passed_over(scene: Scene, forged: str) -> None:
+    scene.write(lines(1))
+    feeder, watcher = scene.feeder()
+    step_until(feeder, scene.waiting)
+    scene.broker.client.xadd("clipfleet:events:r1", FORGED[forged])  # type: ignore[arg-type]
+    scene.work_off()
+    assert step_until(feeder, lambda: False)
+    assert len(watcher.finished) == 1
+
+
+@pytest.mark.parametrize("count", ["abc", "-5", "9" * 30, "", "1e3"])
+def test_a_count_of_fed_clips_that_is_none_costs_time_and_no_clip(scene: Scene, count: str) -> None:
+    head = scene.write(lines(2))
+    scene.broker.client.hset(f"clipfleet:fed:r1:{head.edition}", "0", count)
+    scene.broker.client.hset(f"clipfleet:fed:r1:{head.edition}", "x", "1")
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+
+
+@pytest.mark.parametrize("key", ["clipfleet:events:r1", "clipfleet:fed:r1:{}", PREPARE])
+def test_a_key_of_another_kind_is_removed_and_the_run_goes_on(scene: Scene, key: str) -> None:
+    head = scene.write(lines(2))
+    scene.broker.client.set(key.format(head.edition), "text")
+    feeder, _ = scene.feeder()
+
+    def patient() -> bool:
+        with contextlib.suppress(BrokerError):
+            feeder.step(wait_s=0.05)
+        return scene.broker.client.type(PREPARE) == "list"
+
+    wait_for("feeding", patient, 20)
+    assert scene.waiting() == 2
+
+
+def test_a_claim_that_no_feeder_renews_ends_though_it_was_made_for_ever(scene: Scene) -> None:
+    head = scene.write(lines(2))
+    scene.broker.client.set(f"clipfleet:claim:r1:{head.edition}:0", "nobody")
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+
+
+def test_a_feeder_that_only_says_that_it_goes_first_keeps_nobody_waiting(scene: Scene) -> None:
+    scene.write(lines(2))
+    forged = FeederBeat(
+        run_id="zz",
+        feeder="evil",
+        priority=1000,
+        hungry=True,
+        in_flight=0,
+        most_in_flight=1,
+        open={},
+        clips_per_s=0,
+        windows_per_s=0,
+    )
+    scene.broker.client.set("clipfleet:feeder:zz:evil", forged.model_dump_json())
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
 
 
 def test_a_broker_that_is_away_raises_and_the_next_step_goes_on(scene: Scene) -> None:
