@@ -40,6 +40,11 @@ class Deadline:
         self._at += seconds
 
 
+def take(lock: "threading.Lock | threading.Semaphore", deadline: Deadline) -> bool:
+    """Take a lock, or a place of a semaphore, if there is one by then; returns whether."""
+    return lock.acquire(timeout=min(max(0.0, deadline.left_s()), threading.TIMEOUT_MAX))
+
+
 def within(seconds: float, work: Callable[[], T]) -> T:
     """What `work` gives, or raises; raises `TimeoutError` where that takes longer.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clipfleet import keys
 from clipfleet.errors import SourceUnreadable, StoreUnavailable
+from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record
@@ -122,10 +123,17 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
         yield from run.records(manifest.read_shard(run.store, run.run_id, shard))
 
 
+_UNREADABLE = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    NotAFile,
+)
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        with open_file(path) as file:
+            return file.read()
+    except _UNREADABLE as error:
         raise SourceUnreadable(error.strerror or str(error)) from None
     except OSError as error:  # a disk or a network that may come back
         raise StoreUnavailable(f"{path} cannot be read just now ({error.strerror})") from None

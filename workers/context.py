@@ -4,7 +4,6 @@ import functools
 import logging
 import os
 import socket
-import stat
 import tempfile
 import threading
 from collections import OrderedDict
@@ -29,6 +28,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
 from clipfleet.settings import Settings
@@ -233,17 +233,21 @@ def _disk_errors() -> Iterator[None]:
 def _open_file(path: Path, limit: int) -> BinaryIO:
     name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise ClipMissing(f"the clip is not a file: {name}")
-        _check_size(found.st_size, limit)
-        return path.open("rb")
+        file = open_file(path)
+    except NotAFile:
+        raise ClipMissing(f"the clip is not a file: {name}") from None
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise ClipMissing(f"the clip cannot be read: {name} ({error.strerror})") from None
     except OSError as error:  # a disk or a network that may come back
         raise StoreUnavailable(f"{name} cannot be read just now ({error.strerror})") from None
+    try:
+        _check_size(os.fstat(file.fileno()).st_size, limit)
+    except ClipTooLarge:
+        file.close()
+        raise
+    return file
 
 
 def _check_size(size_bytes: int, limit: int) -> None:

@@ -18,6 +18,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from clipfleet.files import NotAFile, open_file
 from clipfleet.store.base import PROBE, Data, ObjectInfo, Store
 from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
 
@@ -28,7 +29,7 @@ _PLACE_TRIES = 100
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NAME_TAKEN = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR}
-_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, NotAFile)
 
 
 class FolderStore(Store):
@@ -79,7 +80,7 @@ class FolderStore(Store):
         if start < 0 or (length is not None and length < 0):
             raise ValueError(f"start {start} and length {length} must not be negative")
         path = self._path(key)
-        with _named_errors(path), _missing(path), path.open("rb") as file:
+        with _named_errors(path), _missing(path), open_file(path) as file:
             file.seek(start)
             return file.read() if length is None else file.read(length)
 
@@ -87,8 +88,8 @@ class FolderStore(Store):
         path = self._path(key)
         with _named_errors(path), _missing(path):
             status = path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError
+            if not stat.S_ISREG(status.st_mode):
+                raise NotAFile(path)
         return ObjectInfo(key=key, size_bytes=status.st_size)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
