@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         900.0,
         description="Seconds after which a window that the model does not answer is taken back.",
     )
+    load_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        7200.0,
+        description="Seconds that loading a model may take, its download included, before its "
+        "worker ends, to be started again.",
+    )
     drain_s: Annotated[float, Field(ge=0)] = Field(
         60.0, description="Seconds that a GPU worker told to stop goes on with what it holds."
     )

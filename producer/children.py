@@ -11,6 +11,7 @@ from types import FrameType
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WORKER_SAYS = "clipfleet-worker: "
+KILLED_S = 10.0  # a process that the kernel itself waits for does not even end by being killed
 
 
 class Child:
@@ -32,20 +33,16 @@ class Child:
 
     def start(self) -> int:
         """Start it; returns its process group."""
-        with self.log.open("a") as log:
+        with self.log.open("a") as log, _to_read(self._stdin_text or "") as stdin:
             self.process = subprocess.Popen(
                 self._command,
                 env=self._env,
-                stdin=subprocess.PIPE if self._stdin_text is not None else subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 text=True,
             )
-        if self._stdin_text is not None:
-            assert self.process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), self.process.stdin as stdin:
-                stdin.write(self._stdin_text)
         return self.process.pid
 
     def exit_code(self) -> int | None:
@@ -57,6 +54,12 @@ class Child:
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+
+    def wait(self, within_s: float) -> None:
+        """Let it end, for so many seconds at most."""
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(max(0.0, within_s))
 
     def last_words(self) -> str:
         """The worker's own error in its log, or else the last line that says something."""
@@ -74,13 +77,31 @@ def terminate(children: list[Child], *, within_s: float) -> None:
         child.process.terminate()
     deadline = time.monotonic() + within_s
     for child in alive:
-        assert child.process is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(max(0.0, deadline - time.monotonic()))
+        child.wait(deadline - time.monotonic())
     for child in children:
         child.kill_group()
-        if child.process is not None:
-            child.process.wait()
+    deadline = time.monotonic() + KILLED_S
+    for child in children:
+        child.wait(deadline - time.monotonic())
+
+
+@contextlib.contextmanager
+def _to_read(text: str) -> Iterator[int]:
+    """The reading end of a pipe that holds `text`, all there before anyone reads.
+
+    So a child that does not read holds nobody up. A new pipe takes 4,096 bytes at once, everywhere.
+    """
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        try:
+            written = os.write(writing, text.encode())
+        finally:
+            os.close(writing)
+        assert written == len(text.encode()), "more than a new pipe holds"
+        yield reading
+    finally:
+        os.close(reading)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO
 
 from clipfleet.broker import Broker
 from clipfleet.errors import FINAL, BrokerError, ClipfleetError, ExitCode, WorkersFailing
@@ -23,11 +22,12 @@ from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
 from clipfleet.settings import CLIP_LIMITS, Settings
-from producer.children import Child, signals_deferred, signals_ignored, terminate
+from producer.children import KILLED_S, Child, signals_deferred, signals_ignored, terminate
 
 LEASE_S = 10.0
 MAX_DEATHS = 3
 STOP_S = 10.0
+WARDEN_S = 10.0  # it tries for 5 to remove what others may still be writing to
 # Where two engines share a GPU, each takes this part of its memory.
 SHARED_GPU = 0.45
 
@@ -40,7 +40,7 @@ class Stack:
     ) -> None:
         self._log_dir, self._options, self._gpus = log_dir, options, gpus
         self._children: list[Child] = []
-        self._warden: subprocess.Popen[str] | None = None
+        self._warden: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._password = secrets.token_urlsafe(24)
         self._port = _free_port()
@@ -67,9 +67,11 @@ class Stack:
             self._warden = subprocess.Popen(
                 [sys.executable, "-I", str(Path(__file__).with_name("warden.py"))],
                 stdin=subprocess.PIPE,
-                text=True,
+                bufsize=0,
                 start_new_session=True,
             )
+            assert self._warden.stdin is not None
+            os.set_blocking(self._warden.stdin.fileno(), False)
             folder = self._folder = Path(tempfile.mkdtemp(prefix="clipfleet-"))
             self._tell_warden(f"folder {folder}")
         broker = self._broker(folder)
@@ -82,11 +84,11 @@ class Stack:
             self._run_child(worker)
 
     def _tell_warden(self, line: str) -> None:
-        pipe: IO[str] | None = self._warden.stdin if self._warden else None
-        if pipe is not None:
+        if self._warden is not None and self._warden.stdin is not None:
+            # Not written at all where the warden has stopped reading, long since: it is no more
+            # waited for than one that is gone.
             with contextlib.suppress(BrokenPipeError):
-                pipe.write(line + "\n")
-                pipe.flush()
+                self._warden.stdin.write(f"{line}\n".encode())
 
     def _run_child(self, child: Child) -> None:
         with signals_deferred():
@@ -206,11 +208,20 @@ class Stack:
                 self._forget(child)
             self._children = []
             if self._warden is not None and self._warden.stdin is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    self._warden.stdin.close()
-                self._warden.wait()
+                self._warden.stdin.close()
+                self._end_warden(self._warden)
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _end_warden(warden: "subprocess.Popen[bytes]") -> None:
+        """It ends by itself, once it has tidied up; one that hangs has nothing left to do."""
+        try:
+            warden.wait(WARDEN_S)
+        except subprocess.TimeoutExpired:
+            warden.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                warden.wait(KILLED_S)
 
 
 class _ChildRefused(ClipfleetError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clipfleet import keys
 from clipfleet.errors import SourceUnreadable, StoreUnavailable
+from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
@@ -134,16 +135,22 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
         yield from run.records(manifest.read_shard(run.store, run.head, shard))
 
 
+_UNREADABLE = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    NotAFile,
+)
+
+
 def _read(path: Path, allowed: AllowedSources | None) -> bytes:
     name = os.fsencode(path).decode(errors="replace")
     if allowed is not None and not allowed.covers_path(str(path)):
         raise SourceUnreadable(str(not_allowed(name)))
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if allowed is not None and not allowed.covers_open_file(str(path), file.fileno()):
                 raise SourceUnreadable(str(not_allowed(name)))
             return file.read()
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except _UNREADABLE as error:
         raise SourceUnreadable(error.strerror or str(error)) from None
     except OSError as error:  # a disk or a network that may come back
         raise StoreUnavailable(f"{path} cannot be read just now ({error.strerror})") from None

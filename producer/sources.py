@@ -17,6 +17,7 @@ from clipfleet.errors import (
     StoreUnavailable,
     UsageError,
 )
+from clipfleet.files import open_file
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
@@ -161,7 +162,7 @@ class _Search:
         if not is_table(path):
             yield _line(*self.here.file(path))
             return
-        with Path(path).open("rb") as file:
+        with open_file(Path(path)) as file:
             yield from self._table(path, file, str(Path(path).parent)).clips()
 
     def _s3(self, url: str) -> Iterator[ManifestLine]:

@@ -4,7 +4,6 @@ import functools
 import logging
 import os
 import socket
-import stat
 import tempfile
 import threading
 from collections import OrderedDict
@@ -27,6 +26,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
+from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
 from clipfleet.runs import RunHead, RunSources
@@ -272,16 +272,15 @@ def _open_file(path: Path, limit: int, allowed: AllowedSources | None) -> Binary
     if allowed is not None and not allowed.covers_path(os.fspath(path)):
         raise not_allowed(name)
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise ClipMissing(f"the clip is not a file: {name}")
-        check_size(found.st_size, limit)
         with ExitStack() as stack:
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(open_file(path))
+            check_size(os.fstat(file.fileno()).st_size, limit)
             if allowed is not None and not allowed.covers_open_file(os.fspath(path), file.fileno()):
                 raise not_allowed(name)
             stack.pop_all()
             return file
+    except NotAFile:
+        raise ClipMissing(f"the clip is not a file: {name}") from None
     except FileNotFoundError:
         raise ClipMissing(f"the clip is not there: {name}") from None
     except (PermissionError, IsADirectoryError, NotADirectoryError) as error:

@@ -2,28 +2,31 @@
 
 An address in a manifest must not make a worker ask machines of its own network. So the name is
 resolved here, every address of it checked, and the connection made to the address that was checked.
+Redirects, names, connections, headers and bodies share one deadline.
 """
 
 import ipaddress
+import re
 import socket
-import ssl
 from collections.abc import Generator
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-import certifi
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from clipfleet.clock import SYSTEM, Clock
+from clipfleet.clock import SYSTEM, Clock, Deadline
+from clipfleet.connections import HttpsPool, OutOfTime, deadline, left_s, resolve, tls_context
 from clipfleet.errors import ClipMissing, StoreUnavailable
 from clipfleet.sources import AllowedSources, check_allowed
+from workers.public_addresses import is_public as _is_public
 
 PIECE_BYTES = 1 << 20
 MAX_REDIRECTS = 5
+RESOLVE_S = 10.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _GONE = {401, 403, 404, 410, 451}
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _REDIRECTS = {301, 302, 303, 307, 308}
+_NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*", re.ASCII)
 
 
 def read_https(
@@ -34,57 +37,86 @@ def read_https(
     allowed: AllowedSources | None = None,
     clock: Clock = SYSTEM,
 ) -> Generator[bytes]:
-    """The clip's bytes, a piece at a time.
+    """The clip's bytes, a piece at a time, all of them within `within_s` seconds.
 
     With `private`, hosts of this network may be asked as well. It may lead on only to what is
-    `allowed` (None: anything). Raises `ClipError` for what there is not or may not be had,
-    `StoreUnavailable` for what may come back.
+    `allowed` (None: anything). Raises `ClipError` for what there is not, may not be had or is sent
+    too slowly, `StoreUnavailable` for what may come back.
     """
-    deadline = clock.monotonic() + within_s
-    for _ in range(MAX_REDIRECTS + 1):
-        check_allowed(url, allowed)
-        answer = _ask(url, private=private)
-        try:
-            if answer.status not in _REDIRECTS:
-                _check_status(url, answer.status)
-                yield from _pieces(url, answer, deadline, clock)
-                return
-            url = urljoin(url, answer.headers.get("Location", ""))
-        except HTTPError as error:
-            raise StoreUnavailable(f"{url} broke off ({type(error).__name__})") from None
-        finally:
-            answer.close()
+    shared = Deadline(within_s, clock)
+    try:
+        for _ in range(MAX_REDIRECTS + 1):
+            check_allowed(url, allowed)
+            answer = _ask(url, shared, private=private)
+            try:
+                if answer.status not in _REDIRECTS:
+                    _check_status(url, answer.status)
+                    yield from _pieces(url, answer)
+                    return
+                url = _led_to(url, answer)
+            except OutOfTime:
+                raise
+            except HTTPError as error:
+                raise StoreUnavailable(f"{url} broke off ({type(error).__name__})") from None
+            finally:
+                answer.close()
+    except OutOfTime:
+        raise ClipMissing(f"the clip is sent too slowly: {url} (setting max_decode_s)") from None
     raise ClipMissing(f"the clip is behind more than {MAX_REDIRECTS} redirects: {url}")
 
 
-def _ask(url: str, *, private: bool) -> urllib3.BaseHTTPResponse:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
-        raise ClipMissing(f"the clip is not to be had by https alone: {url}")
-    host, port = parts.hostname, parts.port or 443
-    pool = urllib3.HTTPSConnectionPool(
-        _address(host, port, private=private),
+def _ask(url: str, shared: Deadline, *, private: bool) -> urllib3.BaseHTTPResponse:
+    parts, host, port = _parts(url)
+    pool = HttpsPool(
+        _address(host, port, private=private, within_s=left_s(shared, RESOLVE_S)),
         port,
         server_hostname=host,
         assert_hostname=host,
-        ssl_context=_context(),
+        ssl_context=tls_context(),
         timeout=_TIMEOUT,
         retries=False,
     )
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "clipfleet"}
     try:
-        return pool.request("GET", target, headers=headers, preload_content=False, redirect=False)
+        with deadline(shared):
+            return pool.request(
+                "GET", target, headers=headers, preload_content=False, redirect=False
+            )
+    except OutOfTime:
+        raise
     except HTTPError as error:
         raise StoreUnavailable(f"{url} cannot be reached ({type(error).__name__})") from None
 
 
-def _address(host: str, port: int, *, private: bool) -> str:
-    """One of the host's addresses, all of which may be asked."""
+def _led_to(url: str, answer: urllib3.BaseHTTPResponse) -> str:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return urljoin(url, answer.headers.get("Location", ""))
+    except ValueError:
+        raise ClipMissing(f"the clip is behind a redirect to nowhere: {url}") from None
+
+
+def _parts(url: str) -> tuple[SplitResult, str, int]:
+    """The URL's parts, its host and its port. Raises `ClipMissing`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # such as port 99999, or half an IPv6 address
+        raise ClipMissing(f"the clip has no address that can be asked: {url}") from None
+    if parts.scheme != "https" or not host:
+        raise ClipMissing(f"the clip is not to be had by https alone: {url}")
+    return parts, host, port or 443
+
+
+def _address(host: str, port: int, *, private: bool, within_s: float = RESOLVE_S) -> str:
+    """One of the host's addresses, all of which may be asked."""
+    _check_spelling(host)
+    try:
+        found = resolve(host, port, within_s=within_s)
     except socket.gaierror as error:
         raise StoreUnavailable(f"the name {host} cannot be resolved ({error.strerror})") from None
+    except TimeoutError:
+        raise StoreUnavailable(f"the name {host} is not resolved in time") from None
     except UnicodeError:
         raise ClipMissing(f"{host} is no host's name") from None
     addresses = [str(each[4][0]) for each in found]
@@ -97,18 +129,18 @@ def _address(host: str, port: int, *, private: bool) -> str:
     return addresses[0]
 
 
-def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):  # which may lead on to an IPv4 address within
-        within = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
-        found = found.ipv4_mapped or found.sixtofour or within or found
-    return found.is_global and not found.is_multicast
+def _check_spelling(host: str) -> None:
+    """Raises `ClipMissing` for an IPv4 address in any but the usual form.
 
-
-def _context() -> ssl.SSLContext:
-    context = ssl.create_default_context()  # knows SSL_CERT_FILE; slim images have no more
-    context.load_verify_locations(certifi.where())
-    return context
+    Resolvers take 127.1, 0x7f.1 and 2130706433 for 127.0.0.1, and full-width digits for others; no
+    name of the internet ends in a number.
+    """
+    try:
+        written = host if ":" in host else host.encode("idna").decode()
+        if _NUMBER.fullmatch(written.rstrip(".").rpartition(".")[2]):
+            ipaddress.IPv4Address(host)
+    except ValueError:  # which UnicodeError is, too
+        raise ClipMissing(f"{host} is no host's name; write an address as 192.0.2.1") from None
 
 
 def _check_status(url: str, status: int) -> None:
@@ -121,15 +153,10 @@ def _check_status(url: str, status: int) -> None:
     raise ClipMissing(f"the clip cannot be read: {url} (status {status})")
 
 
-def _pieces(
-    url: str, answer: urllib3.BaseHTTPResponse, deadline: float, clock: Clock
-) -> Generator[bytes]:
-    """What it sends. One that is sent too slowly ends here."""
-    declared = answer.headers.get("Content-Length", "")
-    left = int(declared) if declared.isascii() and declared.isdecimal() else None
+def _pieces(url: str, answer: urllib3.BaseHTTPResponse) -> Generator[bytes]:
+    """What it sends."""
+    left = answer.length_remaining
     for piece in answer.stream(PIECE_BYTES, decode_content=False):
-        if clock.monotonic() > deadline:
-            raise ClipMissing(f"the clip is sent too slowly: {url} (setting max_decode_s)")
         left = None if left is None else left - len(piece)
         yield piece
     if left:

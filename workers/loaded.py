@@ -5,8 +5,8 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 
-from clipfleet.clock import SYSTEM, Clock
-from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
+from clipfleet.clock import SYSTEM, Clock, Deadline, take
+from clipfleet.errors import EngineDead, EngineFailed, Interrupted, RequestTimedOut
 from workers.engines.base import Answer, Engine, Prompt
 
 log = logging.getLogger("clipfleet")
@@ -22,7 +22,11 @@ def in_flight(batch_size: int) -> int:
 
 
 class Slots:
-    """How many prompts of each queue may be in an engine at once."""
+    """How many prompts of each queue may be in an engine at once.
+
+    Whoever would wait longer than `within_s` seconds for one is `Interrupted`: the message goes to
+    a worker that has time for it.
+    """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self._sizes = dict(sizes)
@@ -30,19 +34,31 @@ class Slots:
         self._one_at_a_time = threading.Lock()
 
     @contextlib.contextmanager
-    def one(self, queue: str) -> Iterator[None]:
+    def one(self, queue: str, *, within_s: float) -> Iterator[None]:
         """A slot among others."""
-        with self._free[queue]:
+        with _taken(self._free[queue], Deadline(within_s)):
             yield
 
     @contextlib.contextmanager
-    def all(self) -> Iterator[None]:
+    def all(self, *, within_s: float) -> Iterator[None]:
         """Every slot: whoever holds them is alone."""
-        with self._one_at_a_time, contextlib.ExitStack() as held:
+        deadline = Deadline(within_s)
+        with contextlib.ExitStack() as held:
+            held.enter_context(_taken(self._one_at_a_time, deadline))
             for queue, size in self._sizes.items():
                 for _ in range(size):
-                    held.enter_context(self._free[queue])
+                    held.enter_context(_taken(self._free[queue], deadline))
             yield
+
+
+@contextlib.contextmanager
+def _taken(one: "threading.Lock | threading.Semaphore", deadline: Deadline) -> Iterator[None]:
+    if not take(one, deadline):
+        raise Interrupted("the engine had no room for the window in time")
+    try:
+        yield
+    finally:
+        one.release()
 
 
 class Busy:
@@ -110,10 +126,11 @@ class LoadedModel:
         """Answer the prompt, a second time alone where the engine fails on it.
 
         So a window takes none of its neighbours with it. Raises what `Engine.generate` raises;
-        `EngineDead` also where the engine answered nobody while this prompt waited.
+        `EngineDead` also where the engine answered nobody while this prompt waited, `Interrupted`
+        also where it could not even be asked in time.
         """
         try:
-            with self._slots.one(queue):
+            with self._slots.one(queue, within_s=self._timeout_s):
                 return self._ask(prompt)
         except EngineFailed as error:
             log.warning(
@@ -122,7 +139,7 @@ class LoadedModel:
                 error,
                 extra={"action": "request_retried"},
             )
-        with self._slots.all():
+        with self._slots.all(within_s=self._timeout_s):
             return self._ask(prompt)
 
     def _ask(self, prompt: Prompt) -> Answer:

@@ -1,10 +1,15 @@
 """Loads the models that a GPU worker serves, one engine where one will do."""
 
+import contextlib
 import logging
+import multiprocessing
+import os
+import threading
 import time
+from collections.abc import Iterator
 
 from clipfleet import models
-from clipfleet.errors import UsageError
+from clipfleet.errors import ExitCode, UsageError
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.settings import Settings
@@ -21,7 +26,7 @@ def load_models(
     """The model of each queue, over `gpus` GPUs. `caption` and `enhance` together share one engine.
 
     Raises `UsageError` where they ask for different models, `ModelUnavailable` where one cannot
-    be loaded.
+    be loaded. Ends the process where that takes longer than `load_timeout_s`.
     """
     caption = options.caption
     sizes = {
@@ -46,16 +51,17 @@ def load_models(
     started = time.monotonic()
     log.info("loading %s", variant, extra={"action": "model_loading"})
     model = models.find(variant)
-    engine, revision = _engine(
-        settings,
-        model,
-        model_dir=model_dir,
-        fp8=fp8,
-        gpus=gpus,
-        batch_size=sum(sizes.values()),
-        windows=slots.get(CAPTION, 0),
-        disable_mmcache=caption.disable_mmcache and CAPTION in queues,
-    )
+    with _time_limit(settings.load_timeout_s, variant):
+        engine, revision = _engine(
+            settings,
+            model,
+            model_dir=model_dir,
+            fp8=fp8,
+            gpus=gpus,
+            batch_size=sum(sizes.values()),
+            windows=slots.get(CAPTION, 0),
+            disable_mmcache=caption.disable_mmcache and CAPTION in queues,
+        )
     seconds = round(time.monotonic() - started, 1)
     log.info(
         "loaded %s in %s s",
@@ -73,6 +79,35 @@ def load_models(
         timeout_s=settings.request_timeout_s,
     )
     return dict.fromkeys(queues, loaded)
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float, variant: str) -> Iterator[None]:
+    """Ends this process after so long: a download, a lock or a GPU's driver may hang for ever, and
+    none of them can be called off. Whoever keeps workers starts another."""
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _give_up, (seconds, variant))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _give_up(seconds: float, variant: str) -> None:
+    log.critical(
+        "%s is not loaded after %g s (setting load_timeout_s); this worker ends",
+        variant,
+        seconds,
+        extra={"action": "model_load_timed_out", "seconds": seconds},
+    )
+    for child in multiprocessing.active_children():  # an engine's, which would keep the GPU
+        child.kill()
+    _exit(ExitCode.ENGINE_DEAD)
+
+
+def _exit(code: int) -> None:
+    os._exit(code)
 
 
 def _engine(

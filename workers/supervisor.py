@@ -19,6 +19,8 @@ log = logging.getLogger("clipfleet")
 
 SUPERVISED = "CLIPFLEET_SUPERVISED"
 LONGEST_WAIT_S = 60.0
+NVIDIA_SMI_S = 20.0
+KILLED_S = 10.0  # a process that the kernel itself waits for does not even end by being killed
 # A worker that lived this long was well; its next death counts as its first.
 WELL_S = 600.0
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +47,15 @@ def _all_gpus() -> list[str]:
         return [name for name in visible.split(",") if name.strip()]
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=NVIDIA_SMI_S
+        )
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"nvidia-smi -L does not end within {NVIDIA_SMI_S:g} s: see what the GPU's driver "
+            "does, or name the GPUs (--gpus 0,1)"
+        ) from None
     lines = listed.stdout.splitlines()
     return [str(number) for number, _ in enumerate(x for x in lines if x.startswith("GPU "))]
 
@@ -114,7 +124,18 @@ class _Worker:
                 self._process.wait(max(0.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait()
+                self._wait_killed(self._process)
+
+    def _wait_killed(self, process: "subprocess.Popen[bytes]") -> None:
+        try:
+            process.wait(KILLED_S)
+        except subprocess.TimeoutExpired:
+            log.error(
+                "worker %d on GPU %s is killed and does not end: see what its GPU's driver does",
+                process.pid,
+                self.gpus,
+                extra={"action": "worker_stuck", "gpu": self.gpus},
+            )
 
 
 def supervise(

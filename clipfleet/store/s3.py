@@ -2,7 +2,6 @@
 
 import io
 import logging
-import ssl
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-import certifi
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
@@ -21,6 +19,7 @@ from minio.helpers import MAX_PART_SIZE, check_bucket_name, md5sum_hash
 from minio.sse import Sse
 from urllib3.exceptions import HTTPError, MaxRetryError
 
+from clipfleet.connections import OutOfTime, Pools, tls_context
 from clipfleet.errors import (
     ObjectArchived,
     ObjectChanged,
@@ -41,6 +40,9 @@ SCRATCH_DAYS = 7
 
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 60
+# A request with all its tries, and one second more for so many bytes of its body.
+_REQUEST_S = 120.0
+_SLOWEST_BYTES_PER_S = 256 * 1024
 _POOL_CONNECTIONS = 32
 _RETRIES = 4  # with the backoff below: after 0, 0.6, 1.2 and 2.4 s
 _BACKOFF_FACTOR_S = 0.3
@@ -68,7 +70,8 @@ class S3Store(Store):
     """Objects lie in a bucket under a prefix. `uri` is `s3://bucket/prefix`, or `s3://bucket`.
 
     `endpoint` is a URL such as `http://127.0.0.1:9000`; Amazon's when None. `region` None asks the
-    server. A request that meets a server error or no server is tried again for about 5 s.
+    server. A request that meets a server error or no server is tried again for about 5 s; one that
+    a server draws out is broken off after two minutes, and one more for every 15 MiB of its body.
     """
 
     def __init__(
@@ -169,7 +172,7 @@ class S3Store(Store):
             for tries_left in reversed(range(_READ_TRIES)):
                 try:
                     return self._read(name, start, length, if_match)
-                except MaxRetryError:
+                except (MaxRetryError, OutOfTime):
                     raise
                 except HTTPError:  # broke off half-way, where urllib3 does not try again
                     if not tries_left:
@@ -440,7 +443,11 @@ class S3Store(Store):
         return StoreError(f"{message}; {_SET_ENDPOINT}")
 
     def _unreachable(self, doing: str, error: Exception) -> StoreUnavailable:
-        cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+        cause: object = error
+        if isinstance(error, MaxRetryError) and error.reason:
+            cause = error.reason
+        if isinstance(error, OutOfTime):
+            cause = "its answer takes longer than such a request may"
         return StoreUnavailable(f"{self._where()}: cannot {doing}: {_line(cause)}; {_SET_ENDPOINT}")
 
 
@@ -488,15 +495,13 @@ def _endpoint(url: str) -> tuple[str, bool]:
 
 
 def _http_client(*, secure: bool) -> urllib3.PoolManager:
-    context = None
-    if secure:
-        context = ssl.create_default_context()  # knows SSL_CERT_FILE; slim images have no more
-        context.load_verify_locations(certifi.where())
-    return urllib3.PoolManager(
+    return Pools(
+        request_s=_REQUEST_S,
+        bytes_per_s=_SLOWEST_BYTES_PER_S,
         timeout=urllib3.Timeout(connect=_CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S),
         maxsize=_POOL_CONNECTIONS,
         block=True,
-        ssl_context=context,
+        ssl_context=tls_context() if secure else None,
         retries=urllib3.Retry(
             total=_RETRIES,
             backoff_factor=_BACKOFF_FACTOR_S,

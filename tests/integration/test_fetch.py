@@ -1,9 +1,11 @@
 """Clips by https: what is fetched, and who is not even asked."""
 
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from clipfleet.errors import ClipMissing, ClipTooLarge, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.settings import read_settings
 from clipfleet.sources import SourceNotAllowed
+from tests.support.drip import EVERY_S, DrippingServer
 from tests.support.records import CLIP, HASH
 from workers import fetch
 from workers.context import Context
@@ -21,7 +24,9 @@ CLIP_BYTES = b"a clip " * 500_000
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """/clip.mp4; /far/N, N redirects before it; /to?URL; /status/N; /short, which breaks off."""
+    """/clip.mp4; /far/N, N redirects before it; /to?URL; /status/N; /short, which breaks off;
+    /drip/WHAT, a byte at a time of its headers, its body, its chunks, or one redirect after another
+    that each come slowly."""
 
     asked: list[str]
 
@@ -32,8 +37,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._redirect("/clip.mp4" if rest == "1" else f"/far/{int(rest) - 1}")
         elif self.path.startswith("/to?"):
             self._redirect(self.path[4:])
+        elif kind == "nowhere":
+            self._redirect("https://[::1/half-an-address")
         elif kind == "status":
             self.send_error(int(rest))
+        elif kind == "drip":
+            self._drip(rest)
         else:
             self.send_response(200)
             self.send_header("Content-Length", str(len(CLIP_BYTES)))
@@ -45,6 +54,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Location", where)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _drip(self, what: str) -> None:
+        if what == "redirects":
+            time.sleep(0.15)
+            return self._redirect("/drip/redirects")
+        more = {"headers": "X-Long: ", "body": f"Content-Length: {2**20}\r\n\r\n"}
+        self.wfile.write(f"HTTP/1.1 200 OK\r\n{more[what]}".encode())
+        until = time.monotonic() + 10
+        while time.monotonic() < until:  # or until the other end closes
+            self.wfile.write(b"a")
+            time.sleep(EVERY_S)
+        return None
 
     def log_message(self, *_: object) -> None: ...
 
@@ -129,6 +150,9 @@ def test_a_query_in_an_address_is_asked_for(
         ("/to?file:///etc/passwd", ClipMissing, "by https alone"),
         ("https://localhost:1/a.mp4", StoreUnavailable, "cannot be reached"),
         ("https://no-such-host.invalid/a.mp4", StoreUnavailable, "cannot be resolved"),
+        ("https://localhost:99999/a.mp4", ClipMissing, "no address that can be asked"),
+        ("/to?https://localhost:99999/a.mp4", ClipMissing, "no address that can be asked"),
+        ("/nowhere", ClipMissing, "redirect to nowhere"),
     ],
 )
 def test_what_cannot_be_had_is_named(
@@ -165,6 +189,42 @@ def test_an_address_does_not_lead_out_of_what_the_worker_allows(
     assert server[2] == [path]
 
 
+@pytest.mark.parametrize("what", ["headers", "body", "redirects"])
+def test_a_server_that_draws_its_answer_out_is_left_by_the_deadline(read: Read, what: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ClipMissing, match=r"too slowly.*max_decode_s"):
+        read(f"/drip/{what}", max_decode_s=0.4)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("what", ["nothing", "a TLS handshake"])
+def test_a_server_that_draws_its_handshake_out_is_left_by_the_deadline(
+    read: Read, what: str
+) -> None:
+    began = time.monotonic()
+    with DrippingServer(what) as drip, pytest.raises(StoreUnavailable, match="cannot be reached"):
+        read(f"https://localhost:{drip.port}/a.mp4", max_decode_s=0.4)
+    assert time.monotonic() - began < 3
+
+
+def test_a_name_that_is_looked_up_without_end_is_given_up(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(10) and [])
+    with pytest.raises(StoreUnavailable, match="not resolved in time"):
+        read("/clip.mp4", max_decode_s=0.1)
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    "host", ["0x7f.1", "2130706433", "127.1", "017700000001", "0", "①②⑦.⓪.⓪.①", "１２７.0.0.1"]
+)
+def test_an_address_in_an_odd_form_is_no_hosts_name(read: Read, host: str) -> None:
+    with pytest.raises(ClipMissing, match="no host's name"):
+        read(f"https://{host}/a.mp4", private=True)
+
+
 def test_a_host_of_the_own_network_is_not_asked(
     read: Read, server: tuple[str, Path, list[str]]
 ) -> None:
@@ -178,7 +238,7 @@ def test_a_public_host_may_not_lead_to_one_of_the_own_network(
 ) -> None:
     real = fetch._address
 
-    def once(host: str, port: int, *, private: bool) -> str:
+    def once(host: str, port: int, *, private: bool, within_s: float) -> str:
         monkeypatch.setattr(fetch, "_address", real)
         return "127.0.0.1"
 
@@ -194,26 +254,3 @@ def test_a_certificate_of_another_is_not_believed(
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(StoreUnavailable, match=r"cannot be reached \(SSLError"):
         read("/clip.mp4")
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("127.0.0.1", False),
-        ("10.1.2.3", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("::1", False),
-        ("fe80::1%eth0", False),
-        ("::ffff:10.0.0.1", False),
-        ("2002:a00:1::", False),
-        ("64:ff9b::a00:1", False),
-        ("64:ff9b::808:808", True),
-    ],
-)
-def test_only_addresses_of_the_public_internet_are_public(address: str, public: bool) -> None:
-    assert fetch._is_public(address) is public

@@ -117,6 +117,46 @@ def test_a_worker_that_would_always_end_the_same_way_ends_the_others(
     assert all(gone(pid) for pid in found.pids("2,3"))
 
 
+class _Unkillable:
+    """A process that the kernel waits for, and that therefore does not end."""
+
+    pid = 1
+
+    def __init__(self) -> None:
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.waits.append(timeout)
+        assert timeout is not None, "it would be waited for without end"
+        raise subprocess.TimeoutExpired("worker", timeout)
+
+    def kill(self) -> None: ...
+
+
+def test_a_worker_that_does_not_even_end_by_being_killed_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = supervisor._Worker(["worker"], ["0"])
+    process = _Unkillable()
+    worker._process = process  # type: ignore[assignment]
+    worker.wait(time.monotonic())
+
+    assert len(process.waits) == 2
+    assert "killed and does not end: see what its GPU's driver does" in caplog.text
+
+
+def test_an_nvidia_smi_that_hangs_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(supervisor, "NVIDIA_SMI_S", 0.2, raising=False)
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 5\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UsageError, match=r"nvidia-smi -L does not end within .*--gpus 0,1"):
+        supervisor.choose_gpus("all", per_engine=1)
+
+
 def test_gpus_are_shared_out_evenly_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
 

@@ -1,12 +1,13 @@
 """A loaded model as tasks use it."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clipfleet.errors import EngineDead, EngineFailed, RequestTimedOut
+from clipfleet.errors import EngineDead, EngineFailed, ExitCode, Interrupted, RequestTimedOut
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.settings import read_settings
 from workers import loading
@@ -32,10 +33,12 @@ class Scripted(Engine):
     def close(self) -> None: ...
 
 
-def loaded(answer: Callable[[str], Answer], sizes: dict[str, int] | None = None) -> LoadedModel:
+def loaded(
+    answer: Callable[[str], Answer], sizes: dict[str, int] | None = None, *, timeout_s: float = 10
+) -> LoadedModel:
     slots = Slots(sizes or {"caption": 4})
     about = {"variant": "mini", "fp8": False, "repository": "mini", "revision": "0"}
-    return LoadedModel(Scripted(answer), slots, timeout_s=1, **about)  # type: ignore[arg-type]
+    return LoadedModel(Scripted(answer), slots, timeout_s=timeout_s, **about)  # type: ignore[arg-type]
 
 
 def prompt(text: str) -> Prompt:
@@ -132,3 +135,83 @@ def test_an_engine_that_answers_nobody_is_dead() -> None:
 
     with pytest.raises(EngineDead, match="nor to any other request meanwhile"):
         loaded(answer).generate("caption", prompt("a"))
+
+
+def test_a_prompt_that_gets_no_slot_in_time_is_given_back() -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(text: str) -> Answer:
+        asked.set()
+        ended.wait(10)
+        return ANSWER
+
+    model = loaded(answer, {"caption": 1, "enhance": 1}, timeout_s=0.1)
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(model.generate, "caption", prompt("hangs"))
+        assert asked.wait(10)
+        waits = pool.submit(model.generate, "caption", prompt("waits"))
+        try:
+            assert isinstance(waits.exception(timeout=5), Interrupted)
+        finally:
+            ended.set()
+        assert held.result(timeout=5) is ANSWER
+    assert model.generate("enhance", prompt("after")) is ANSWER
+
+
+def test_a_prompt_that_is_to_be_tried_again_alone_does_not_wait_for_ever() -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def answer(text: str) -> Answer:
+        if text == "fails":
+            raise EngineFailed("no")
+        asked.set()
+        ended.wait(10)
+        return ANSWER
+
+    model = loaded(answer, {"caption": 2}, timeout_s=0.1)
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(model.generate, "caption", prompt("hangs"))
+        assert asked.wait(10)
+        for _ in range(2):  # whatever it had taken by then is there for the next
+            fails = pool.submit(model.generate, "caption", prompt("fails"))
+            try:
+                assert isinstance(fails.exception(timeout=5), Interrupted)
+            except TimeoutError:
+                ended.set()
+                raise
+        ended.set()
+        assert held.result(timeout=5) is ANSWER
+
+
+def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = threading.Event()
+    codes: list[int] = []
+
+    def end(code: int) -> None:
+        codes.append(code)
+        ended.set()
+
+    def load(*_: object, **__: object) -> tuple[Engine, str]:
+        assert ended.wait(5)
+        return Scripted(lambda _: ANSWER), "0"
+
+    monkeypatch.setattr(loading, "_exit", end, raising=False)
+    monkeypatch.setattr(loading, "_engine", load)
+    settings = read_settings(load_timeout_s=0.05)
+    loading.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
+
+    assert codes == [ExitCode.ENGINE_DEAD]
+    assert "is not loaded after 0.05 s (setting load_timeout_s)" in caplog.text
+
+
+def test_a_model_that_is_loaded_in_time_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(loading, "_exit", codes.append, raising=False)
+    monkeypatch.setattr(loading, "_engine", lambda *_, **__: (Scripted(lambda _: ANSWER), "0"))
+    settings = read_settings(load_timeout_s=0.05)
+    loading.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
+    time.sleep(0.1)
+
+    assert codes == []

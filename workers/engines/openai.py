@@ -7,18 +7,16 @@ about their times.
 
 import base64
 import io
-import threading
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from clipfleet.clock import SYSTEM, Clock
+from clipfleet.clock import SYSTEM, Clock, Deadline
 from clipfleet.errors import (
     ClipfleetError,
     EngineDead,
     EngineFailed,
-    Interrupted,
     ModelUnavailable,
     RequestRefused,
     RequestTimedOut,
@@ -28,8 +26,10 @@ from clipfleet.errors import (
 from clipfleet.models import Model
 from workers.engines.base import Answer, Engine, Prompt, Video
 from workers.engines.chat import frame_times, processor_arguments, system_prompt
+from workers.engines.loop import Loop
 
 PATIENCE_S = 300.0
+LIST_S = 30.0
 TRY_S = 120.0
 TRIES = 4  # of the client's own, with back-off, for a server that is away or asks for patience
 
@@ -55,9 +55,12 @@ class OpenAIEngine(Engine):
         import openai
 
         self._model, self._clock = model, clock
-        self._interrupted = threading.Event()
-        self._client = openai.OpenAI(base_url=url, api_key=api_key or "none", max_retries=TRIES)
-        served = self._served_models(url, self._clock.monotonic() + patience_s)
+        # The client's own time-outs begin anew with every byte and every try; the loop's do not.
+        self._loop = Loop()
+        self._client = openai.AsyncOpenAI(
+            base_url=url, api_key=api_key or "none", max_retries=TRIES
+        )
+        served = self._served_models(url, Deadline(patience_s, clock))
         wanted = model.repository or model.name
         if wanted not in served:
             raise ModelUnavailable(
@@ -84,38 +87,40 @@ class OpenAIEngine(Engine):
         except ClipfleetError as error:
             raise ModelUnavailable(f"the server at {url} does not answer: {error}") from error
 
-    def _served_models(self, url: str, deadline: float) -> list[str]:
+    def _served_models(self, url: str, deadline: Deadline) -> list[str]:
         import openai
 
         while True:
             try:
-                return [found.id for found in self._client.models.list()]
-            except openai.OpenAIError as error:
-                away = isinstance(error, (openai.APIConnectionError, openai.InternalServerError))
-                if not away or self._clock.monotonic() > deadline:
-                    said = f"the server at {url} does not answer: {error}"
+                return self._loop.run(self._listed(), timeout_s=LIST_S)
+            except (openai.OpenAIError, TimeoutError) as error:
+                away = (openai.APIConnectionError, openai.InternalServerError, TimeoutError)
+                if not isinstance(error, away) or deadline.left_s() <= 0:
+                    why = str(error) or f"not within {LIST_S:g} s"
+                    said = f"the server at {url} does not answer: {why}"
                     raise ModelUnavailable(said) from error
             self._clock.sleep(2.0)
+
+    async def _listed(self) -> list[str]:
+        return [found.id async for found in self._client.models.list()]
 
     def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """See `Engine.generate`."""
         import openai
 
-        messages = self._messages(prompt)
-        if self._interrupted.is_set():  # a request that began later would be waited for
-            raise Interrupted
+        request = self._client.chat.completions.create(
+            model=self._served,
+            messages=self._messages(prompt),
+            max_tokens=prompt.max_output_tokens,
+            temperature=0.0,
+            seed=0,
+            stop=list(self._model.stop) or None,
+            extra_body=self._extra(prompt.video),
+            timeout=timeout_s,
+        )
         try:
-            done = self._client.chat.completions.create(
-                model=self._served,
-                messages=messages,
-                max_tokens=prompt.max_output_tokens,
-                temperature=0.0,
-                seed=0,
-                stop=list(self._model.stop) or None,
-                extra_body=self._extra(prompt.video),
-                timeout=timeout_s,
-            )
-        except openai.APITimeoutError as error:
+            done = self._loop.run(request, timeout_s=timeout_s)
+        except (TimeoutError, openai.APITimeoutError) as error:
             raise RequestTimedOut(
                 f"{self._model.name} gave no answer within {timeout_s:g} s"
             ) from error
@@ -125,9 +130,7 @@ class OpenAIEngine(Engine):
             raise RequestRefused(f"the server does not take this: {error}") from error
         except openai.InternalServerError as error:
             raise EngineFailed(f"the server failed: {error}") from error
-        except (openai.OpenAIError, RuntimeError) as error:  # RuntimeError: a closed client
-            if self._interrupted.is_set():
-                raise Interrupted from error
+        except openai.OpenAIError as error:
             raise EngineDead(f"the server is gone: {error}") from error
         choice = done.choices[0]
         return Answer(
@@ -164,12 +167,11 @@ class OpenAIEngine(Engine):
 
     def interrupt(self) -> None:
         """See `Engine.interrupt`: what waits for an answer stops waiting."""
-        self._interrupted.set()
-        self._client.close()
+        self._loop.interrupt()
 
     def close(self) -> None:
         """Let the connections go; the server is not ours."""
-        self._client.close()
+        self._loop.close(self._client.close())
 
 
 def _png(frame: Any) -> str:

@@ -5,10 +5,11 @@ For laptops, for platforms without vLLM, and to hold the other engines against.
 
 import contextlib
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from clipfleet.clock import Deadline, take
 from clipfleet.errors import (
     EngineDead,
     EngineFailed,
@@ -21,6 +22,8 @@ from clipfleet.models import QWEN2_5_VL_FAMILY, Model
 from workers.engines.base import Answer, Engine, Prompt
 from workers.engines.chat import Chat
 from workers.engines.positions import authors_positions
+
+_CLOSE_S = 30.0
 
 
 class TransformersEngine(Engine):
@@ -62,9 +65,8 @@ class TransformersEngine(Engine):
         """See `Engine.generate`."""
         import torch
 
-        deadline = time.monotonic() + timeout_s
         text = self._chat.render(prompt)
-        with self._turn:
+        with self._in_turn(timeout_s) as deadline:
             if self._interrupted.is_set():
                 raise Interrupted
             try:
@@ -84,13 +86,27 @@ class TransformersEngine(Engine):
             raise Interrupted
         stopped = bool(tokens) and tokens[-1] in self._ends
         if not stopped and len(tokens) < prompt.max_output_tokens:
-            raise RequestTimedOut(f"{self._model.name} gave no answer within {timeout_s:g} s")
+            raise self._late(timeout_s)
         return Answer(
             text=self._chat.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
             finish_reason="stop" if stopped else "length",
             prompt_tokens=int(inputs["input_ids"].shape[1]),
             output_tokens=len(tokens),
         )
+
+    @contextlib.contextmanager
+    def _in_turn(self, timeout_s: float) -> Iterator[Deadline]:
+        """This network is asked one thing at a time. Raises `RequestTimedOut`."""
+        deadline = Deadline(timeout_s)
+        if not take(self._turn, deadline):
+            raise self._late(timeout_s)
+        try:
+            yield deadline
+        finally:
+            self._turn.release()
+
+    def _late(self, timeout_s: float) -> RequestTimedOut:
+        return RequestTimedOut(f"{self._model.name} gave no answer within {timeout_s:g} s")
 
     def _inputs(self, prompt: Prompt, text: str) -> Any:
         if prompt.video is None:
@@ -115,14 +131,14 @@ class TransformersEngine(Engine):
         ends = self._network.generation_config.eos_token_id
         return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
-    def _write(self, inputs: Any, prompt: Prompt, deadline: float) -> list[int]:
+    def _write(self, inputs: Any, prompt: Prompt, deadline: Deadline) -> list[int]:
         """The answer's tokens, fewer where the time is up."""
         from transformers import StoppingCriteriaList
 
         def stop(input_ids: Any, scores: Any, **_: Any) -> Any:
             import torch
 
-            late = time.monotonic() > deadline or self._interrupted.is_set()
+            late = deadline.left_s() < 0 or self._interrupted.is_set()
             return torch.full((len(input_ids),), late, device=input_ids.device)
 
         written = self._network.generate(
@@ -141,5 +157,5 @@ class TransformersEngine(Engine):
     def close(self) -> None:
         """Let the weights go."""
         self.interrupt()
-        with self._turn:
+        with contextlib.suppress(RequestTimedOut), self._in_turn(_CLOSE_S):
             self._network = None

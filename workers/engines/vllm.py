@@ -4,16 +4,14 @@ One event loop in a thread of its own serves every caller, so that windows of al
 continuously.
 """
 
-import asyncio
 import contextlib
 import os
 import tempfile
-import threading
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from clipfleet.clock import within
 from clipfleet.errors import (
     EngineDead,
     EngineFailed,
@@ -26,10 +24,10 @@ from clipfleet.models import Model
 from workers.engines import plugin
 from workers.engines.base import Answer, Engine, Prompt, Video
 from workers.engines.chat import Chat, frame_times, processor_arguments
-
-T = TypeVar("T")
+from workers.engines.loop import Loop
 
 STOP_S = 1.0  # nothing is in flight when an engine is closed; left to itself, vLLM takes 8 s
+_STOPPED_S = 30.0  # then its processes are left to whoever started this one
 
 _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -119,10 +117,7 @@ class VllmEngine(Engine):
         import vllm
 
         self.name = f"vllm {vllm.__version__}"
-        self._interrupted = threading.Event()
-        self._pending: set[Future[Any]] = set()
-        self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
+        self._loop = Loop()
         wanted: dict[str, Any] = {
             "model": str(weights),
             "dtype": model.dtype,
@@ -149,15 +144,13 @@ class VllmEngine(Engine):
         else:
             wanted |= _cpu_arguments()
         try:
-            self._llm = self._call(_start(wanted | dict(arguments or {}))).result()
+            start = _start(wanted | dict(arguments or {}))  # bounded by whoever loads models
+            self._llm = self._loop.run(start, timeout_s=None)
             self._chat = Chat(model, weights)
         except Exception as error:
             raise ModelUnavailable(
                 f"vLLM cannot load {model.name} from {weights}: {type(error).__name__}: {error}"
             ) from error
-
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """See `Engine.generate`."""
@@ -166,14 +159,10 @@ class VllmEngine(Engine):
         request: dict[str, Any] = {"prompt": self._chat.render(prompt)}
         if prompt.video is not None:
             request |= video_request(self._model, prompt.video)
-        answer = self._call(asyncio.wait_for(self._answer(prompt, request), timeout_s))
-        self._pending.add(answer)
         try:
-            if self._interrupted.is_set():  # looked at after the request can be seen
-                answer.cancel()
-            return answer.result()
-        except CancelledError:
-            raise Interrupted from None
+            return self._loop.run(self._answer(prompt, request), timeout_s=timeout_s)
+        except (Interrupted, EngineDead):
+            raise
         except TimeoutError:
             raise RequestTimedOut(
                 f"{self._model.name} gave no answer within {timeout_s:g} s"
@@ -184,8 +173,6 @@ class VllmEngine(Engine):
             raise RequestRefused(f"{self._model.name} does not take this: {error}") from error
         except Exception as error:
             raise EngineFailed(f"{type(error).__name__}: {error}") from error
-        finally:
-            self._pending.discard(answer)
 
     async def _answer(self, prompt: Prompt, request: dict[str, Any]) -> Answer:
         from vllm import SamplingParams
@@ -214,15 +201,13 @@ class VllmEngine(Engine):
 
     def interrupt(self) -> None:
         """See `Engine.interrupt`."""
-        self._interrupted.set()
-        for answer in tuple(self._pending):
-            answer.cancel()
+        self._loop.interrupt()
 
     def close(self) -> None:
         """Stop the engine's processes and the loop."""
         with contextlib.suppress(Exception):  # it may be dead already
-            self._llm.shutdown(timeout=STOP_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+            within(_STOPPED_S, lambda: self._llm.shutdown(timeout=STOP_S))
+        self._loop.close()
         self._scratch.cleanup()
 
 

@@ -175,7 +175,7 @@ def test_an_interrupted_engine_lets_everyone_go(engine: Engine) -> None:
     with pytest.raises(Interrupted):
         ask(engine, "p")
     if isinstance(engine, VllmEngine):
-        engine._interrupted.clear()  # the tests of the other files are still to come
+        engine._loop._interrupted.clear()  # the tests of the other files are still to come
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

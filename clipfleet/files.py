@@ -1,0 +1,40 @@
+"""Opening files whose names come from others."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_NO_FILE = {errno.ENXIO, errno.ENODEV}  # what opening a socket or a device says
+
+
+class NotAFile(OSError):
+    """What has this name is a pipe, a device or a socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "it is a pipe, a device or a socket, not a file", str(path))
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file, to be read. Never waits, as opening a pipe would, for somebody to write to it.
+
+    Looked at once it is open: what has the name may be another thing by then than it was before.
+    Raises `NotAFile`, and what `open` raises.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise NotAFile(path) from None
+        raise
+    try:
+        mode = os.fstat(number).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise NotAFile(path)
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
