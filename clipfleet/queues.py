@@ -57,7 +57,8 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
-    app = Celery("clipfleet", broker=broker_url, backend=broker_url, set_as_current=False)
+    backend = f"clipfleet.chords:ChordBackend+{broker_url}"
+    app = Celery("clipfleet", broker=broker_url, backend=backend, set_as_current=False)
     tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None
     app.conf.update(
         task_serializer="json",

@@ -15,6 +15,7 @@ from kombu.transport import redis
 
 from clipfleet.errors import MessageInvalid
 from workers import envelope
+from workers.mutex import mutex
 
 Refuse = Callable[[str, str], None]
 
@@ -111,6 +112,7 @@ def install(refuse: Refuse) -> None:
     Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
     redis.loads = _read
     redis.time = clock.now  # by which leases begin and end
+    redis.Mutex = mutex
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
         transport._transport_cache.pop(scheme, None)
