@@ -3,7 +3,10 @@
 #   cpu    the same and the CPU build of vLLM: caption and enhance with the model `mini`
 #   gpu    the same and vLLM for NVIDIA GPUs
 
-FROM python:3.12-slim AS wheel
+# By digest: see deploy/images.toml.
+ARG BASE=python:3.12.15-slim@sha256:05cda9777409a9c3ffddd94a4c476b79f0769a0b4857f0c7ed9226b6800b0d6f
+
+FROM $BASE AS wheel
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY clipfleet clipfleet
@@ -13,7 +16,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
 
 # The packages of each target come before the code, so that a change of code installs none of them
 # again. What they are is read from an outline of the project: its metadata, with no module in it.
-FROM python:3.12-slim AS media-packages
+FROM $BASE AS media-packages
 ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -1,6 +1,7 @@
 # make demo        the whole job on sample clips
 # make test        all tests; KIND=unit|integration|engine|e2e|faults for one kind, ARGS='-k …' for pytest
 # make test-quick  no engine, no S3 server, no whole stack
+# make env         passwords for docker compose, into .env
 # make lint        formatter, linter, types, audit        make clean   remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,10 +9,13 @@ BIN := .venv/bin
 # vLLM reads some five thousand modules at each start: to be compiled once, not each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-quick lint format bench clean
+.PHONY: setup env demo test test-quick lint format bench clean
 
 setup:
 	@$(PYTHON) bootstrap.py
+
+env:
+	@$(PYTHON) deploy/make_env.py
 
 demo: setup
 	@rm -rf demo/results
