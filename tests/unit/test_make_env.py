@@ -93,3 +93,10 @@ def test_a_link_in_its_place_is_not_followed(folder: Path) -> None:
     make_env(folder)
 
     assert (folder / "elsewhere").read_text() == ""
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/fleet.md", "docker-compose.yml"])
+def test_whoever_reads_how_to_start_reads_of_it_first(page: str) -> None:
+    text = (compose.ROOT / page).read_text()
+
+    assert 0 < text.index("make env") < text.index("docker compose ")
