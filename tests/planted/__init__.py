@@ -52,6 +52,18 @@ FAULTS = {
         wrong="dict.fromkeys(future, now)",
         turns_red="tests/faults/test_clock.py",
     ),
+    "lock": Fault(
+        symbol="_release",
+        right="pipe.get(name) == token",
+        wrong="pipe.get(name)",
+        turns_red="tests/integration/test_mutex.py",
+    ),
+    "subscription": Fault(
+        symbol="ChordBackend.add_pending_result",
+        right="return result",
+        wrong="return super().add_pending_result(result)",
+        turns_red="tests/unit/test_queue_app.py",
+    ),
     "chord": Fault(
         symbol="send_windows",
         right="chord(header, app=app)(assemble)",
