@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".bootstrap-done"
+# Versions and the hashes of their files: what is installed of them is that, or set-up ends.
+HASHES = ROOT / "hashes.txt"
 TORCH = "torch==2.13.0"
 ENGINE = """
 from workers.engines.placeholders import install
@@ -50,14 +53,12 @@ def main() -> None:
     STAMP.unlink(missing_ok=True)
     if not (VENV / "bin" / "python").exists():
         step("making .venv", [sys.executable, "-m", "venv", str(VENV)])
-    constraints = ["-c", str(ROOT / "constraints.txt")]
     pip = [str(VENV / "bin" / "python"), "-m", "pip"]
     if not (VENV / "bin" / "uv").exists():
-        quiet = ["-qq", "--disable-pip-version-check"]
-        step("installing uv", [*pip, "install", *quiet, *constraints, "uv"])
+        install_uv(pip)
     flags, environment = as_pip_is_told(pip)
     command = [str(VENV / "bin" / "uv"), "pip", "install", "-q"]
-    command += ["--python", str(VENV / "bin" / "python"), *flags, *constraints]
+    command += ["--python", str(VENV / "bin" / "python"), *flags, *held_to_hashes()]
     title = "installing clipfleet, vLLM and the rest"
     what = ["-e", f"{ROOT}[{extra},dev]"]
     if extra == "gpu" or platform.system() == "Darwin":
@@ -66,6 +67,33 @@ def main() -> None:
         install_with_cpu_torch(title, [*command, *what, f"{TORCH}+cpu"], environment)
     compile_engine()
     STAMP.write_text(wanted)
+
+
+def install_uv(pip: list[str]) -> None:
+    """Install uv with pip, which takes hashes from a list of all that it is to install alone."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+        wanted.write(entry("uv", HASHES.read_text()))
+        wanted.flush()
+        quiet = ["-qq", "--disable-pip-version-check", "--require-hashes"]
+        step("installing uv", [*pip, "install", *quiet, "-r", wanted.name])
+
+
+def entry(name: str, text: str) -> str:
+    """The lines of a package in a list with hashes. Raises LookupError where it is not in there."""
+    lines = text.splitlines(keepends=True)
+    start = next((n for n, line in enumerate(lines) if line.startswith(f"{name}==")), None)
+    if start is None:
+        raise LookupError(f"no {name} in the list of hashes")
+    end = next(n for n, line in enumerate(lines[start:], start) if not line.endswith("\\\n"))
+    return "".join(lines[start : end + 1])
+
+
+def held_to_hashes() -> list[str]:
+    """uv's flags by which it installs, and builds with, the files of hashes.txt and no others.
+
+    What is not in there, torch and a few of its like, has no hash to be held to.
+    """
+    return ["--constraints", str(HASHES), "--build-constraints", str(HASHES)]
 
 
 def compile_engine() -> None:
@@ -157,7 +185,7 @@ def have_ensurepip() -> bool:
 def fingerprint(extra: str) -> str:
     """Changes when what is to be installed changes."""
     digest = hashlib.sha256(extra.encode())
-    for name in ("pyproject.toml", "constraints.txt", "bootstrap.py"):
+    for name in ("pyproject.toml", "hashes.txt", "bootstrap.py"):
         digest.update((ROOT / name).read_bytes())
     return f"{platform.python_version()} {sys.prefix} {ROOT}\n{digest.hexdigest()}"
 

@@ -114,6 +114,11 @@ class Broker:
                 f"broker {self.address} refuses the password; "
                 "put the right one in CLIPFLEET_BROKER or --broker (redis://:PASSWORD@HOST:PORT)"
             )
+        if isinstance(error, redis.exceptions.NoPermissionError):
+            return BrokerError(
+                f"broker {self.address} does not let its user do this ({text}); "
+                "give the user the rights of deploy/broker-user.acl"
+            )
         return BrokerAway(
             f"broker {self.address} cannot be reached ({type(error).__name__}); "
             "is it running, and is CLIPFLEET_BROKER or --broker right?"

@@ -34,6 +34,15 @@ class ChordCounter(RedisBackend):  # type: ignore[misc]
         self.connparams["socket_timeout"] = ANSWER_S
         self.connparams["socket_connect_timeout"] = connection.CONNECT_S
 
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Do not listen for the task's result: the broker's user need not be able to."""
+
+    def add_pending_result(
+        self, result: Any, weak: bool = False, start_drainer: bool = True
+    ) -> Any:
+        """Do not listen for the result either, as Celery has who makes a chord; gives it back."""
+        return result
+
     def on_chord_part_return(
         self, request: Any, state: str, result: Any, propagate: Any = None, **kwargs: Any
     ) -> None:

@@ -5,8 +5,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 from PIL import Image
 
 from clipfleet import keys
@@ -180,6 +182,19 @@ def test_the_same_command_again_finds_everything_done(
 
     assert again.returncode == ExitCode.OK, again.stdout + again.stderr
     assert {name: _record(store, clips / name) for name in PREVIEW_FRAMES} == before
+
+
+def test_the_programs_have_every_right_on_the_broker_that_they_ask_for(
+    fleet: compose.Fleet, submitted: subprocess.CompletedProcess[str]
+) -> None:
+    as_fleet = fleet.environment(PRODUCER)["CLIPFLEET_BROKER"]
+    server = f"redis://{as_fleet.rpartition('@')[2]}"
+    password = SERVICES["redis"].environment["REDISCLI_AUTH"]
+    with redis.Redis.from_url(server, password=password, decode_responses=True) as owner:
+        log: Any = owner.acl_log()
+
+    assert as_fleet.startswith("redis://fleet:")
+    assert [(each["object"], each["reason"]) for each in log] == []
 
 
 def test_the_broker_refuses_a_wrong_password(fleet: compose.Fleet, clips: Path) -> None:

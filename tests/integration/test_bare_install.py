@@ -36,7 +36,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags, environment = bootstrap.as_pip_is_told(pip)
     install = [str(Path(sys.executable).with_name("uv")), "pip", "install", "-q", *flags]
     install += ["--python", str(folder / "bin" / "python")]
-    install += ["-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    install += [*bootstrap.held_to_hashes(), str(ROOT)]
     subprocess.run(install, env=environment, check=True)
     return folder / "bin"
 

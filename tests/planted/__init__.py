@@ -52,6 +52,12 @@ FAULTS = {
         wrong="dict.fromkeys(future, now)",
         turns_red="tests/faults/test_clock.py",
     ),
+    "subscription": Fault(
+        symbol="ChordCounter.add_pending_result",
+        right="return result",
+        wrong="return super().add_pending_result(result)",
+        turns_red="tests/unit/test_queue_app.py",
+    ),
     "chord": Fault(
         symbol="send_windows",
         right="chord(header, app=app)(assemble)",

