@@ -12,11 +12,14 @@ import click
 
 from clipfleet import __version__, flags
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from clipfleet.process import be_discreet
+from clipfleet.settings import unread_config
 from producer import cli_flags, cli_results, cli_runs
 
 _SETTINGS_NOTE = (
     "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
-    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then clipfleet.toml."
+    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then ~/.config/clipfleet/clipfleet.toml or the file "
+    "that CLIPFLEET_CONFIG names."
 )
 
 
@@ -37,6 +40,8 @@ def cli() -> None:
     Exit codes: 0 done; 1 a bug; 2 the command or a setting is wrong; 3 done, some clips failed;
     4 no broker; 5 no store; 6 no model; 7 engine died; 8 workers keep dying; 130 interrupted.
     """
+    if line := unread_config():
+        click.echo(f"clipfleet: {line}", err=True)
 
 
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
@@ -150,6 +155,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """The console script."""
+    be_discreet()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)

@@ -28,7 +28,8 @@ class Fleet:
 
     Settings are those of the command line: arguments first (`store="s3://bucket/prefix"`,
     `broker="redis://…"`, and every other of `clipfleet.settings.Settings`), then CLIPFLEET_*
-    variables, then clipfleet.toml. Raises `UsageError` where one is wrong or there is no store.
+    variables, then the settings file (docs/fleet.md). Raises `UsageError` where one is wrong or
+    there is no store.
     """
 
     def __init__(self, **settings: object) -> None:
