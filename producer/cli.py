@@ -1,5 +1,6 @@
 """`clipfleet`: run clips here, submit them to a fleet, see how a run stands."""
 
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import click
 
 from clipfleet import __version__, flags
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from clipfleet.printable import printable, printable_lines
 from clipfleet.process import be_discreet
 from clipfleet.settings import unread_config
 from producer import cli_flags, cli_results, cli_runs
@@ -119,7 +121,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
     ) as bar:
         for _ in bar:
             pass
-    click.echo(f"{count} clips in {folder}, with the truth about each beside it as .json")
+    shown = printable(str(folder))
+    click.echo(f"{count} clips in {shown}, with the truth about each beside it as .json")
 
 
 @cli.command()
@@ -168,7 +171,9 @@ def main() -> None:
         print("clipfleet: interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print(printable_lines(shown.getvalue()), end="", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except ClipfleetError as error:
         _report(str(error), verbose)
@@ -180,7 +185,5 @@ def main() -> None:
 
 def _report(line: str, verbose: bool) -> None:
     if verbose:
-        traceback.print_exc()
-    from producer.sources import printable  # a command that goes well needs it elsewhere, or not
-
-    print("clipfleet:", "\n".join(map(printable, line.split("\n"))), file=sys.stderr)
+        print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
+    print("clipfleet:", printable(line), file=sys.stderr)

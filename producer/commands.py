@@ -8,8 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from clipfleet import keys, logs
 from clipfleet.broker import Broker, redact
 from clipfleet.errors import ExitCode, UsageError
@@ -23,8 +21,9 @@ from producer.feed import Run
 from producer.following import count_done, fill, follow, nothing_to_do, tell
 from producer.plan import Asked, Planned, write_down
 from producer.sampling import read_part
+from producer.terminal import Console
 
-console = Console(highlight=False)
+console = Console()
 
 
 def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ObjectMissing, UsageError
@@ -19,6 +17,7 @@ from producer.following import fill, follow
 from producer.plan import Asked, write_down
 from producer.standing import Fleet as FleetStands
 from producer.standing import Reader, RunStands, read_fleet
+from producer.terminal import Console
 
 _QUIET = Console(quiet=True)
 

@@ -14,6 +14,7 @@ from clipfleet.broker import Broker
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
 from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
+from clipfleet.printable import printable
 from clipfleet.process import be_discreet
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings, read_settings, unread_config
@@ -218,6 +219,7 @@ def _keep_logging(**_: Any) -> None:
 def main() -> None:
     """The console script."""
     be_discreet()
+    logs.escape_crashes()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -234,5 +236,5 @@ def main() -> None:
 
 
 def _say(line: str, code: ExitCode) -> ExitCode:
-    print(f"clipfleet-worker: {line}", file=sys.stderr)
+    print("clipfleet-worker:", printable(line), file=sys.stderr)
     return code

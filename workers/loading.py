@@ -3,7 +3,7 @@
 import logging
 import time
 
-from clipfleet import models
+from clipfleet import logs, models
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
@@ -56,6 +56,7 @@ def load_models(
         windows=slots.get(CAPTION, 0),
         disable_mmcache=caption.disable_mmcache and CAPTION in queues,
     )
+    logs.adopt("vllm", "transformers", "huggingface_hub")
     seconds = round(time.monotonic() - started, 1)
     log.info(
         "loaded %s in %s s",

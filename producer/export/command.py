@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,15 +16,16 @@ from rich.progress import (
 )
 
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.printable import printable
 from producer import commands, manifest
 from producer.export import Exported, Format, Order, Per, export_run, make_order
 from producer.progress import duration
-from producer.sources import printable
+from producer.terminal import Console
 
 # Where there is no terminal to draw on, a line so often.
 LINE_EVERY_S = 10.0
 
-_console = Console(highlight=False)
+_console = Console()
 
 
 def export(

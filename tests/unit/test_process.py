@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import workers.cli
+from clipfleet.process import be_discreet
 from tests.support.cli_here import run_here
 
 ROOT = str(Path(__file__).parents[2])
@@ -57,6 +58,26 @@ def test_no_memory_is_dumped_and_no_module_comes_from_the_current_folder(
 
     said = sorted(line for line in ran.stdout.splitlines() if "version" not in line)
     assert said == ["child 0 0", "limit 0 0", "spawned"], ran.stderr
+
+
+@pytest.mark.parametrize("was", [None, "", ":/lib:", "/lib::/usr/lib"])
+def test_no_search_path_has_a_part_that_means_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, was: str | None
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    names = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+    for name in names:
+        monkeypatch.setenv(name, was or "")
+        if was is None:
+            monkeypatch.delenv(name)
+
+    be_discreet()
+
+    # What OpenCV makes of it as it is imported.
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/cv2:{os.environ.get('LD_LIBRARY_PATH', '')}")
+    parts = [os.environ[n].split(":") for n in names if os.environ.get(n)]
+    assert parts
+    assert all(part.startswith("/") for each in parts for part in each)
 
 
 def test_a_library_takes_no_settings_from_the_current_folder(tmp_path: Path) -> None:
