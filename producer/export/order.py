@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from clipfleet.errors import UsageError
 from clipfleet.messages import OptionsHash, RunId, faults
+from clipfleet.private import no_link
 from clipfleet.records import Stored
 from clipfleet.runs import RunHead
 from producer.export.journal import JOURNAL_FILE
@@ -104,7 +105,8 @@ def check_folder(folder: Path, order: Order) -> None:
 def keep(folder: Path, order: Order) -> None:
     """Write the order down in its folder, whole or not at all."""
     unfinished = folder / f".{ORDER_FILE}.part"
-    unfinished.write_bytes(order.to_bytes())
+    with open(unfinished, "wb", opener=no_link) as file:
+        file.write(order.to_bytes())
     unfinished.replace(folder / ORDER_FILE)
 
 

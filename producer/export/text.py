@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from pydantic_core import to_json
 
+from clipfleet.private import no_link
 from producer.export.columns import Column, Row, as_json
 from producer.export.journal import Wrote
 from producer.export.target import Files, Writer
@@ -33,7 +34,8 @@ class CsvFiles(Files):
 
     def resume(self, noted: Mapping[int, Wrote | None]) -> None:
         super().resume(noted)
-        self._schema_file.write_bytes(to_json(self._schema, indent=1) + b"\n")
+        with open(self._schema_file, "wb", opener=no_link) as file:
+            file.write(to_json(self._schema, indent=1) + b"\n")
 
 
 def _write_lines(file: BinaryIO, rows: Iterable[Row]) -> None:

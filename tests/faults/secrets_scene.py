@@ -237,7 +237,7 @@ class Scene:
                 worker.terminate()
             for name, worker in workers.items():
                 self.end(name, worker)
-        for path in self._cli.tmp.rglob("*.log"):
+        for path in self._cli.home.rglob("*.log"):
             self.said[f"log of run's {path.name}"] = path.read_bytes()
 
     def _whole_run(self, clip: Path) -> None:
