@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from clipfleet.broker_url import check_broker_url
 from clipfleet.errors import BrokerError
 from clipfleet.queues import ASSEMBLE, QUEUES
 
@@ -62,16 +63,12 @@ class Broker:
     """A connection to the broker for everything but tasks. Safe between threads, not forks."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self.address = redact(url)
-            self.client = redis.Redis.from_url(
-                url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
-            )
-        except ValueError:  # its words may repeat the password
-            raise BrokerError(
-                "this is no broker's address; give redis://:PASSWORD@HOST:PORT, and in the "
-                "password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
-            ) from None
+        """Raises `UsageError` where that is no broker's address."""
+        check_broker_url(url)
+        self.address = redact(url)
+        self.client = redis.Redis.from_url(
+            url, socket_connect_timeout=5, socket_timeout=15, decode_responses=True
+        )
 
     def check(self) -> None:
         """Raises `BrokerError` unless the broker answers."""

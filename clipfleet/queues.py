@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from clipfleet.broker_url import check_broker_url
 from clipfleet.errors import BrokerError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
@@ -45,8 +46,9 @@ def make_app(broker_url: str, *, lease_s: float) -> "Celery":
     """A Celery app on `broker_url`, for sending and, once tasks are added, for working.
 
     The same lease goes to the transport, the result backend and the top level: kombu takes
-    whichever it meets first.
+    whichever it meets first. Raises `UsageError` where that is no broker's address.
     """
+    check_broker_url(broker_url)
     from celery import Celery
 
     transport = {
