@@ -153,6 +153,7 @@ class FleetRun:
         only_valid: bool = False,
         only_approved: bool = False,
         pictures: bool = True,
+        escape_formulas: bool = True,
         shard_size: int | None = None,
     ) -> Exported:
         """Write what is known of its clips to files, for training code to read.
@@ -167,6 +168,7 @@ class FleetRun:
             only_valid=only_valid,
             only_approved=only_approved,
             pictures=pictures,
+            escape_formulas=escape_formulas,
             shard_size=shard_size,
         )
         return export_run(self._store, self.head, order, Path(folder))

@@ -99,6 +99,11 @@ class FolderStore(Store):
                 raise ObjectMissing(_root_missing(self._root))
             yield from self._walk(folder, name_start)
 
+    def folders(self, prefix: str) -> set[str]:
+        check_prefix(prefix)
+        with _named_errors(self._root / prefix):
+            return {e.name for e in self._entries(prefix.rstrip("/"), "") if e.is_dir()}
+
     def delete(self, key: str) -> None:
         path = self._path(key)
         with _named_errors(path):

@@ -38,6 +38,7 @@ def export(
     only_valid: bool,
     only_approved: bool,
     pictures: bool,
+    escape_formulas: bool,
     shard_size: int | None,
 ) -> int:
     """`clipfleet export`: write a run's results to the folder `dest`; returns the exit code."""
@@ -56,6 +57,7 @@ def export(
         only_valid=only_valid,
         only_approved=only_approved,
         pictures=pictures,
+        escape_formulas=escape_formulas,
         shard_size=shard_size,
     )
     began = time.monotonic()

@@ -42,7 +42,8 @@ class Order(Stored):
 
     `shard_size` is clips in a part: part k has those from place k * shard_size of the manifest, so
     that what belongs into it never depends on what was done before. `only_valid` leaves out clips
-    with errors, `only_approved` those that no reviewer approved, `pictures` puts previews in.
+    with errors, `only_approved` those that no reviewer approved, `pictures` puts previews in,
+    `escape_formulas` keeps spreadsheets from taking texts of CSV for formulas.
     """
 
     run_id: RunId
@@ -54,6 +55,7 @@ class Order(Stored):
     only_valid: bool = False
     only_approved: bool = False
     pictures: bool = True
+    escape_formulas: bool = False
     shard_size: int
 
     @property
@@ -70,6 +72,7 @@ def make_order(
     only_valid: bool = False,
     only_approved: bool = False,
     pictures: bool = True,
+    escape_formulas: bool = True,
     shard_size: int | None = None,
 ) -> Order:
     """The order for an export of this run. Raises `UsageError` for what the format cannot hold."""
@@ -87,6 +90,7 @@ def make_order(
         only_valid=only_valid,
         only_approved=only_approved,
         pictures=pictures,
+        escape_formulas=escape_formulas and format is Format.CSV,
         shard_size=shard_size or PART_CLIPS[format],
     )
 
