@@ -32,7 +32,7 @@ NO_TCP = (
     "socket:///run/redis.sock",
     "sentinel://:geheim@host:26379",
     "amqp://guest:geheim@host//",
-    "memory://",
+    "memory://localhost",
     "http://host:6379",
 )
 
