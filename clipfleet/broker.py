@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from clipfleet.beats import BEATS, WorkerBeat
+from clipfleet.broker_url import check_broker_url
 from clipfleet.errors import BrokerAway, BrokerError
 from clipfleet.queues import ANSWER_S, ASSEMBLE, QUEUES
 
@@ -71,22 +72,18 @@ class Broker:
     """A connection to the broker for everything but tasks. Safe between threads, not forks."""
 
     def __init__(self, url: str) -> None:
+        """Raises `UsageError` where that is no broker's address."""
+        check_broker_url(url)
+        self.address = redact(url)
         self._fleet = ""
-        try:
-            self.address = redact(url)
-            self.client = redis.Redis.from_url(
-                url,
-                socket_connect_timeout=5,
-                socket_timeout=ANSWER_S,
-                # A connection that lay idle may be dead; a broker that is away is told of at once.
-                retry=Retry(NoBackoff(), 1),
-                decode_responses=True,
-            )
-        except ValueError:  # its words may repeat the password
-            raise BrokerError(
-                "this is no broker's address; give redis://:PASSWORD@HOST:PORT, and in the "
-                "password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25"
-            ) from None
+        self.client = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=5,
+            socket_timeout=ANSWER_S,
+            # A connection that lay idle may be dead; a broker that is away is told of at once.
+            retry=Retry(NoBackoff(), 1),
+            decode_responses=True,
+        )
 
     def check(self) -> None:
         """Raises `BrokerError` unless the broker answers."""

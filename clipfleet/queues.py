@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from clipfleet.broker_url import check_broker_url
 from clipfleet.errors import BrokerError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
@@ -49,8 +50,10 @@ def make_app(
 
     `kind` is its class, `backend` the path of the class that counts chords, if not Celery's own.
     The same lease goes to the transport, the result backend and the top level: kombu takes
-    whichever it meets first.
+    whichever it meets first. Raises `UsageError` where that is no broker's address.
     """
+    if broker_url != "memory://":  # kombu's own, within one process, for tests
+        check_broker_url(broker_url)
     from celery import Celery
 
     transport = {

@@ -3,6 +3,7 @@
 What a run asks for is in `options.py`; this is about machines and services.
 """
 
+import contextlib
 import os
 import tomllib
 from pathlib import Path
@@ -17,14 +18,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from clipfleet import xdg
 from clipfleet.errors import UsageError
 from clipfleet.sources import AllowedSources
 from clipfleet.store import Store, open_store
 
-
-def default_cache() -> Path:
-    """The user's cache folder, by the XDG rule."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfleet"
+CONFIG_FILE = "clipfleet.toml"
 
 
 def _check_places(places: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ class Settings(BaseSettings):
         "minute, before its clip is given up.",
     )
     cache_dir: Path = Field(
-        default_factory=default_cache, description="Folder that models are kept in."
+        default_factory=xdg.cache_folder, description="Folder that models are kept in."
     )
     max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 2**30, description="Largest clip that a worker reads, in bytes."
@@ -166,12 +165,34 @@ CLIP_LIMITS = tuple(name for name in Settings.model_fields if name.startswith("m
 
 
 def config_file() -> Path | None:
-    """The TOML file in use: CLIPFLEET_CONFIG, else ./clipfleet.toml, else none."""
+    """The TOML file in use: CLIPFLEET_CONFIG, else the user's own, else none.
+
+    Never one of the current folder that nobody named: it may have come with the clips, and what it
+    says would run code (`engine_arguments`) and be sent keys (`engine_url`). Raises `UsageError`.
+    """
     named = os.environ.get("CLIPFLEET_CONFIG")
-    if named and not Path(named).is_file():
-        raise UsageError(f"CLIPFLEET_CONFIG names {named}, which is not a file")
-    default = Path("clipfleet.toml")
-    return Path(named) if named else default if default.is_file() else None
+    if named:
+        if not Path(named).is_file():
+            raise UsageError(f"CLIPFLEET_CONFIG names {named}, which is not a file")
+        return Path(named)
+    # No home, or another user's: no file of one's own.
+    with contextlib.suppress(UsageError, PermissionError):
+        if (own := xdg.config_folder() / CONFIG_FILE).is_file():
+            return own
+    return None
+
+
+def unread_config() -> str | None:
+    """A line on the clipfleet.toml of the current folder, where there is one that is not read."""
+    if os.environ.get("CLIPFLEET_CONFIG") or not Path(CONFIG_FILE).is_file():
+        return None
+    own = config_file()
+    if own is not None and own.samefile(CONFIG_FILE):
+        return None
+    return (
+        f"./{CONFIG_FILE} is not read, as it may have come with the clips; to use it, set "
+        f"CLIPFLEET_CONFIG=./{CONFIG_FILE}"
+    )
 
 
 def read_settings(**flags: Any) -> Settings:
@@ -186,3 +207,5 @@ def read_settings(**flags: Any) -> Settings:
         raise UsageError(f"a CLIPFLEET_ variable: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{config_file()} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{config_file()} cannot be read: {error.strerror or error}") from None

@@ -8,22 +8,23 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from clipfleet import feedboard
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
 from clipfleet.settings import read_settings
 from producer import commands, manifest
 from producer.feed import Run, manifest_records
 from producer.following import nothing_to_do
 from producer.orders import check_fleet
-from producer.sources import local_path, printable, short_name
+from producer.sources import local_path, short_name
+from producer.terminal import Console
 
-_console = Console(highlight=False)
+_console = Console()
 _ROWS_AT_ONCE = 500
 
 

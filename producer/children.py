@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
+from clipfleet.private import append_to
+
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WORKER_SAYS = "clipfleet-worker: "
 KILLED_S = 10.0  # a process that the kernel itself waits for does not even end by being killed
@@ -32,8 +34,8 @@ class Child:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> int:
-        """Start it; returns its process group."""
-        with self.log.open("a") as log, _to_read(self._stdin_text or "") as stdin:
+        """Start it; returns its process group. Raises `UsageError` where its log is not its own."""
+        with append_to(self.log) as log, _to_read(self._stdin_text or "") as stdin:
             self.process = subprocess.Popen(
                 self._command,
                 env=self._env,

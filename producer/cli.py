@@ -1,5 +1,6 @@
 """`clipfleet`: run clips here, submit them to a fleet, see how a run stands."""
 
+import io
 import os
 import signal
 import sys
@@ -12,11 +13,15 @@ import click
 
 from clipfleet import __version__, flags
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from clipfleet.printable import printable, printable_lines
+from clipfleet.process import be_discreet
+from clipfleet.settings import unread_config
 from producer import cli_flags, cli_results, cli_runs
 
 _SETTINGS_NOTE = (
     "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
-    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then clipfleet.toml."
+    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then ~/.config/clipfleet/clipfleet.toml or the file "
+    "that CLIPFLEET_CONFIG names."
 )
 
 
@@ -37,6 +42,8 @@ def cli() -> None:
     Exit codes: 0 done; 1 a bug; 2 the command or a setting is wrong; 3 done, some clips failed;
     4 no broker; 5 no store; 6 no model; 7 engine died; 8 workers keep dying; 130 interrupted.
     """
+    if line := unread_config():
+        click.echo(f"clipfleet: {line}", err=True)
 
 
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
@@ -114,7 +121,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
     ) as bar:
         for _ in bar:
             pass
-    click.echo(f"{count} clips in {folder}, with the truth about each beside it as .json")
+    shown = printable(str(folder))
+    click.echo(f"{count} clips in {shown}, with the truth about each beside it as .json")
 
 
 @cli.command()
@@ -150,6 +158,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """The console script."""
+    be_discreet()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
@@ -162,7 +171,9 @@ def main() -> None:
         print("clipfleet: interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print(printable_lines(shown.getvalue()), end="", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except ClipfleetError as error:
         _report(str(error), verbose)
@@ -174,7 +185,5 @@ def main() -> None:
 
 def _report(line: str, verbose: bool) -> None:
     if verbose:
-        traceback.print_exc()
-    from producer.sources import printable  # a command that goes well needs it elsewhere, or not
-
-    print("clipfleet:", "\n".join(map(printable, line.split("\n"))), file=sys.stderr)
+        print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
+    print("clipfleet:", printable(line), file=sys.stderr)

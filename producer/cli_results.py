@@ -37,6 +37,11 @@ _store = click.option("--store", help="The run's store.")
     help="Put previews and their posters into webdataset. [default: on]",
 )
 @click.option(
+    "--escape-formulas/--no-escape-formulas",
+    default=True,
+    help="In csv, put a ' before texts that a spreadsheet would take for a formula. [default: on]",
+)
+@click.option(
     "--shard-size",
     type=click.IntRange(1),
     help="Clips in one file. [default: 10,000; webdataset 1,000; lance 100,000 a version]",
@@ -51,6 +56,7 @@ def export(
     only_valid: bool,
     only_approved: bool,
     previews: bool,
+    escape_formulas: bool,
     shard_size: int | None,
     **rest: Any,
 ) -> None:
@@ -71,6 +77,7 @@ def export(
             only_valid=only_valid,
             only_approved=only_approved,
             pictures=previews,
+            escape_formulas=escape_formulas,
             shard_size=shard_size,
         )
     )

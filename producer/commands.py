@@ -1,7 +1,6 @@
 """What the commands that feed runs do; each returns its exit code."""
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,13 +8,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from clipfleet import keys, logs
+from clipfleet import keys, logs, xdg
 from clipfleet.broker import Broker, redact
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
+from clipfleet.private import make_private
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from producer import manifest
@@ -24,8 +22,9 @@ from producer.feed import Run
 from producer.following import count_done, fill, follow, nothing_to_do, tell
 from producer.plan import Asked, Planned, write_down
 from producer.sampling import read_part
+from producer.terminal import Console
 
-console = Console(highlight=False)
+console = Console()
 
 
 def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
@@ -227,7 +226,14 @@ def _say_caveats(options: Options) -> None:
 
 
 def _log_dir(store: Store, run_id: str) -> Path:
-    """Where the workers of an embedded run log: beside its results, or else in the temp folder."""
-    local = "://" not in store.uri
-    root = Path(store.uri) if local else Path(tempfile.gettempdir()) / "clipfleet-logs"
-    return root / keys.run(run_id) / "logs"
+    """Where the workers of an embedded run log: beside its results, or else with this user's state.
+
+    Not in the folder for temporary files, where others could put links by the name that a log will
+    have. Raises `UsageError`.
+    """
+    if "://" not in store.uri:
+        return Path(store.uri) / keys.run(run_id) / "logs"
+    state = xdg.state_folder()
+    folder = state / "logs" / run_id
+    make_private(folder, below=state.parent)
+    return folder

@@ -13,6 +13,7 @@ from rich.console import Console
 from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing
 from clipfleet.options import Options
+from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunHead, Standing, standing
 from clipfleet.settings import Settings
@@ -22,7 +23,7 @@ from producer.feed import Run
 from producer.plan import Asked, say_problems
 from producer.problems import Problems
 from producer.progress import duration
-from producer.sources import local_path, printable, short_name
+from producer.sources import local_path, short_name
 from producer.variants import Variants
 
 NAMED = 5

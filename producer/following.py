@@ -8,6 +8,7 @@ from clipfleet.broker import Broker, Event
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, ExitCode, StoreError
 from clipfleet.options import Options
+from clipfleet.printable import printable
 from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import LOST, Standing, standing
@@ -17,7 +18,6 @@ from producer.feed import Run
 from producer.feeder import Feeder, NeedsAPerson
 from producer.pace import DEFAULT_MOST, FIRST, Pace
 from producer.progress import Tally, View
-from producer.sources import printable
 
 STEP_S = 0.25
 
@@ -235,6 +235,7 @@ def tell(
             "cause is mended, --retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
             style="yellow",
             soft_wrap=True,
+            markup=False,
         )
     wrong = counts.failed or counts.missing or counts.clips < run.head.clips
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK

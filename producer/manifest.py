@@ -24,6 +24,7 @@ from clipfleet.records import ManifestLine, Versioned
 from clipfleet.runs import RunHead, RunSources, RunState, Standing
 from clipfleet.store import Store
 from producer.ahead import READERS
+from producer.run_names import check_new_name
 
 _WRITERS = 8
 
@@ -55,10 +56,11 @@ def choose_run_id(asked: str | None) -> str:
 
 
 def check_free(store: Store, run_id: str, options: Options, *, anew: bool = False) -> None:
-    """Raises `UsageError` where the run's name is taken by one with other options.
+    """Raises `UsageError` where the run's name is taken by one with other options, or cannot be.
 
     With `anew`, by any: records of that name count as done by the run, errors and all.
     """
+    check_new_name(store, run_id)
     if anew and store.exists(keys.run_head(run_id)):
         raise UsageError(f"run {run_id} is there already; what is done again takes another name")
     try:
@@ -255,6 +257,8 @@ def read_head(store: Store, run_id: str) -> RunHead:
         raise UsageError(
             f"the list of clips of run {run_id} is not whole; submit it again under this name"
         )
+    if head.run_id != run_id:  # as where a disk takes large letters for small ones
+        raise UsageError(f"there is no run {run_id} in {store.uri}; there is {head.run_id}")
     return head
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
+from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.settings import Settings
@@ -18,7 +19,7 @@ from producer.feed import Run
 from producer.named import NamedPlaces, note_not_uploaded
 from producer.problems import Problems
 from producer.sampling import sample
-from producer.sources import find_clips, printable
+from producer.sources import find_clips
 from producer.unique import unique
 from producer.variants import Variants
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from clipfleet.broker import Event
 from clipfleet.clock import SYSTEM, Clock
-from producer.sources import printable
+from clipfleet.printable import printable
 
 
 @dataclass

@@ -8,10 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import Standing, standing
 from producer.progress import duration
-from producer.sources import printable, short_name
+from producer.sources import short_name
 
 ROWS_SHOWN = 20
 WINDOWS_SHOWN = 8

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing, UsageError
 from clipfleet.messages import faults
+from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ModelRecord, WindowRecord
 from clipfleet.store import Store
 from producer import commands
 from producer.export.columns import as_json
-from producer.sources import printable, short_name
+from producer.sources import short_name
+from producer.terminal import Console
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_console = Console(highlight=False)
+_console = Console()
 
 
 def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:

@@ -230,8 +230,3 @@ def local_path(line: ManifestLine) -> Path | None:
 def short_name(source: str) -> str:
     """The clip's name as people know it."""
     return unquote(source.rstrip("/").rpartition("/")[2])
-
-
-def printable(text: str) -> str:
-    """The text on one line: what a terminal would act on or hide stands as its escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode, StoreError, UsageError
+from clipfleet.printable import printable
 from clipfleet.queues import QUEUES
 from clipfleet.settings import Settings
 from producer import manifest
 from producer.progress import duration
-from producer.sources import printable
 from producer.standing import Fleet, Reader, RunStands, read_fleet
 
 EVERY_S = 2.0
@@ -222,8 +222,8 @@ def _workers(fleet: Fleet) -> RenderableType:
         table.add_column(name, justify="right")
     for beat in fleet.workers[:WORKERS_SHOWN]:
         busy = "" if beat.busy is None else f"{beat.busy:.0%}"
-        name = escape(printable(beat.name))
-        table.add_row(name, ", ".join(beat.queues), f"{beat.holds:,}", busy)
+        name, queues = (escape(printable(s)) for s in (beat.name, ", ".join(beat.queues)))
+        table.add_row(name, queues, f"{beat.holds:,}", busy)
     more = len(fleet.workers) - WORKERS_SHOWN
     if more > 0:
         table.add_row(f"… and {more:,} more", "", "", "")

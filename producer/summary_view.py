@@ -5,25 +5,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.printable import printable
 from producer import commands, manifest
 from producer.ahead import READERS
 from producer.export.command import watched
 from producer.export.libraries import load
 from producer.export.lookup import Lookup
 from producer.progress import duration
-from producer.sources import printable
 from producer.summary import Lengths, Summary
+from producer.terminal import Console
 
 BAR_WIDTH = 40
 _TITLES = {"caption": "captions", "enhanced": "enhanced captions"}
 
-_console = Console(highlight=False)
+_console = Console()
 
 
 def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | None) -> int:
@@ -34,7 +34,7 @@ def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | N
     store = settings.open_store(settings.store)
     head = manifest.read_head(store, manifest.check_run_id(run_id))
     found = Summary(run_id)
-    progress = Console(stderr=True, highlight=False)
+    progress = Console(stderr=True)
     pool = ThreadPoolExecutor(READERS)
     try:
         with watched(progress, head.clips, "reading records") as tick:
@@ -67,7 +67,7 @@ def print_summary(console: Console, found: Summary) -> None:
         table.add_column("step")
         table.add_column("error", overflow="fold")
         for (step, error), count in found.errors.most_common():
-            table.add_row(f"{count:,}", step, Text(printable(error)))
+            table.add_row(f"{count:,}", Text(printable(step)), Text(printable(error)))
         console.print()
         console.print(table)
 

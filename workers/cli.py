@@ -24,8 +24,10 @@ from clipfleet.errors import (
 )
 from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
+from clipfleet.printable import printable
+from clipfleet.process import be_discreet
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
-from clipfleet.settings import Settings, read_settings
+from clipfleet.settings import Settings, read_settings, unread_config
 from workers import supervisor
 
 if TYPE_CHECKING:
@@ -98,9 +100,12 @@ def cli(
     mixed; `caption enhance` together share one engine and need the same model for both. A worker
     may be stopped or killed at any time: what it held goes to another.
 
-    Settings come from flags, then CLIPFLEET_* variables, then clipfleet.toml. S3 keys come from
-    CLIPFLEET_S3_ACCESS_KEY and CLIPFLEET_S3_SECRET_KEY.
+    Settings come from flags, then CLIPFLEET_* variables, then ~/.config/clipfleet/clipfleet.toml or
+    the file that CLIPFLEET_CONFIG names. S3 keys come from CLIPFLEET_S3_ACCESS_KEY and
+    CLIPFLEET_S3_SECRET_KEY.
     """
+    if line := unread_config():
+        click.echo(f"clipfleet-worker: {line}", err=True)
     settings = read_settings(
         broker=broker, store=store, s3_endpoint=s3_endpoint, log_format=log_format
     )
@@ -296,6 +301,8 @@ def _keep_logging(**_: Any) -> None:
 
 def main() -> None:
     """The console script."""
+    be_discreet()
+    logs.escape_crashes()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -312,5 +319,5 @@ def main() -> None:
 
 
 def _say(line: str, code: ExitCode) -> ExitCode:
-    print(f"clipfleet-worker: {line}", file=sys.stderr)
+    print("clipfleet-worker:", printable(line), file=sys.stderr)
     return code

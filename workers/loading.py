@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from clipfleet import models
+from clipfleet import logs, models
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
@@ -62,6 +62,7 @@ def load_models(
             windows=slots.get(CAPTION, 0),
             disable_mmcache=caption.disable_mmcache and CAPTION in queues,
         )
+    logs.adopt("vllm", "transformers", "huggingface_hub")
     seconds = round(time.monotonic() - started, 1)
     log.info(
         "loaded %s in %s s",

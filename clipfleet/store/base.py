@@ -106,6 +106,11 @@ class Store(abc.ABC):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object whose key starts with `prefix`, streamed, in no promised order."""
 
+    def folders(self, prefix: str) -> set[str]:
+        """What follows `prefix` (which ends in a slash) up to the next slash, of all keys below."""
+        below = (info.key.removeprefix(prefix) for info in self.list(prefix))
+        return {name for name, slash, _ in (key.partition("/") for key in below) if slash}
+
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove one object; none there is no error."""

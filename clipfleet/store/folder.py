@@ -156,6 +156,17 @@ class FolderStore(Store):
             with suppress(*_NOT_THERE), tree.opened(self.uri, folders) as at:
                 yield from _walk(at, folders, name_start)
 
+    def folders(self, prefix: str) -> set[str]:
+        check_prefix(prefix)
+        folders, _ = _split(prefix)
+        with (
+            _named_errors(self._root / prefix),
+            suppress(*_NOT_THERE),
+            tree.opened(self.uri, folders) as at,
+        ):
+            return {e.name for e in tree.entries(at) if e.is_dir(follow_symlinks=False)}
+        return set()
+
     def delete(self, key: str) -> None:
         folders, name = _split(key)
         with (

@@ -218,6 +218,13 @@ class S3Store(Store):
                 if not name.endswith("/"):  # what consoles leave to show an empty folder
                     yield ObjectInfo(key=name.removeprefix(self._prefix), size_bytes=size_bytes)
 
+    def folders(self, prefix: str) -> set[str]:
+        check_prefix(prefix)
+        with self._named_errors("list", prefix):
+            found = self._client.list_objects(self._bucket, prefix=self._prefix + prefix)
+            names = (item.object_name.removeprefix(self._prefix + prefix) for item in found)
+            return {name.rstrip("/") for name in names if name.endswith("/") and name != "/"}
+
     def delete(self, key: str) -> None:
         name = self._name(key)
         with self._named_errors("delete", key):

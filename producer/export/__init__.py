@@ -98,7 +98,7 @@ def _open_target(folder: Path, order: Order, store: Store, pool: ThreadPoolExecu
         case Format.JSONL:
             return jsonl_files(folder)
         case Format.CSV:
-            return CsvFiles(folder, shown)
+            return CsvFiles(folder, shown, escape_formulas=order.escape_formulas)
         case Format.PARQUET:
             return parquet_files(folder, shown, order.per)
         case Format.WEBDATASET:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,15 +16,16 @@ from rich.progress import (
 )
 
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.printable import printable
 from producer import commands, manifest
 from producer.export import Exported, Format, Order, Per, export_run, make_order
 from producer.progress import duration
-from producer.sources import printable
+from producer.terminal import Console
 
 # Where there is no terminal to draw on, a line so often.
 LINE_EVERY_S = 10.0
 
-_console = Console(highlight=False)
+_console = Console()
 
 
 def export(
@@ -38,6 +38,7 @@ def export(
     only_valid: bool,
     only_approved: bool,
     pictures: bool,
+    escape_formulas: bool,
     shard_size: int | None,
 ) -> int:
     """`clipfleet export`: write a run's results to the folder `dest`; returns the exit code."""
@@ -56,6 +57,7 @@ def export(
         only_valid=only_valid,
         only_approved=only_approved,
         pictures=pictures,
+        escape_formulas=escape_formulas,
         shard_size=shard_size,
     )
     began = time.monotonic()

@@ -7,6 +7,7 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from clipfleet.errors import UsageError
+from clipfleet.private import no_link
 from clipfleet.records import Stored
 
 # A line for each part that is begun and one once it is there; the last line on a part holds.
@@ -52,7 +53,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """Raises `UsageError` while another process writes there."""
-        self._file = (folder / JOURNAL_FILE).open("a+b")
+        self._file = open(folder / JOURNAL_FILE, "a+b", opener=no_link)  # noqa: SIM115
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

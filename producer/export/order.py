@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from clipfleet.errors import UsageError
 from clipfleet.messages import OptionsHash, RunId, faults
+from clipfleet.private import no_link
 from clipfleet.records import Stored
 from clipfleet.runs import RunHead
 from producer.export.journal import JOURNAL_FILE
@@ -41,7 +42,8 @@ class Order(Stored):
 
     `shard_size` is clips in a part: part k has those from place k * shard_size of the manifest, so
     that what belongs into it never depends on what was done before. `only_valid` leaves out clips
-    with errors, `only_approved` those that no reviewer approved, `pictures` puts previews in.
+    with errors, `only_approved` those that no reviewer approved, `pictures` puts previews in,
+    `escape_formulas` keeps spreadsheets from taking texts of CSV for formulas.
     """
 
     run_id: RunId
@@ -53,6 +55,7 @@ class Order(Stored):
     only_valid: bool = False
     only_approved: bool = False
     pictures: bool = True
+    escape_formulas: bool = False
     shard_size: int
 
     @property
@@ -69,6 +72,7 @@ def make_order(
     only_valid: bool = False,
     only_approved: bool = False,
     pictures: bool = True,
+    escape_formulas: bool = True,
     shard_size: int | None = None,
 ) -> Order:
     """The order for an export of this run. Raises `UsageError` for what the format cannot hold."""
@@ -86,6 +90,7 @@ def make_order(
         only_valid=only_valid,
         only_approved=only_approved,
         pictures=pictures,
+        escape_formulas=escape_formulas and format is Format.CSV,
         shard_size=shard_size or PART_CLIPS[format],
     )
 
@@ -104,7 +109,8 @@ def check_folder(folder: Path, order: Order) -> None:
 def keep(folder: Path, order: Order) -> None:
     """Write the order down in its folder, whole or not at all."""
     unfinished = folder / f".{ORDER_FILE}.part"
-    unfinished.write_bytes(order.to_bytes())
+    with open(unfinished, "wb", opener=no_link) as file:
+        file.write(order.to_bytes())
     unfinished.replace(folder / ORDER_FILE)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clipfleet.errors import UsageError
+from clipfleet.private import no_link
 from producer.export.columns import Row
 from producer.export.journal import Wrote
 
@@ -66,7 +67,7 @@ class Files(Target):
                 return 0
             unfinished = path.with_name(f".{path.name}.tmp")
             try:
-                with unfinished.open("wb") as file:
+                with open(unfinished, "wb", opener=no_link) as file:
                     self._writer(file, chain((first,), rows))
                     file.flush()
                     os.fsync(file.fileno())

@@ -237,7 +237,7 @@ class Scene:
                 worker.terminate()
             for name, worker in workers.items():
                 self.end(name, worker)
-        for path in self._cli.tmp.rglob("*.log"):
+        for path in self._cli.home.rglob("*.log"):
             self.said[f"log of run's {path.name}"] = path.read_bytes()
 
     def _whole_run(self, clip: Path) -> None:
@@ -287,7 +287,7 @@ class Scene:
             "wrong password": (4, submit, {"CLIPFLEET_BROKER": wrong}),
             "worker's wrong password": (4, worker, {"CLIPFLEET_BROKER": wrong}),
             "no broker": (4, submit, {"CLIPFLEET_BROKER": away}),
-            "no port": (4, submit, {"CLIPFLEET_BROKER": f"redis://:{quoted}@host:port/0"}),
+            "no port": (2, submit, {"CLIPFLEET_BROKER": f"redis://:{quoted}@host:port/0"}),
             "wrong key": (5, submit, {"CLIPFLEET_S3_SECRET_KEY": SECRETS["mistaken S3 key"]}),
             "worker's wrong key": (
                 5,

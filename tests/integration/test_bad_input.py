@@ -82,7 +82,7 @@ TABLE = (
         "a broker address that is none",
         ("submit", "{clips}", "--store", "{tmp}/out", "--broker", "localhost"),
         "give redis://:PASSWORD@HOST:PORT",
-        4,
+        2,
     ),
     Bad(
         "a wrong broker password",

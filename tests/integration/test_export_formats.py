@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.store import Store
-from producer.export.columns import Kind
+from producer.export.columns import Column, Kind
 from producer.export.journal import JOURNAL_FILE
 from producer.export.schema import Per, columns
+from producer.export.text import CsvFiles
 from tests.support.exported_run import (
     JPEG,
     RUN,
@@ -115,12 +117,69 @@ def test_datasets_reads_parquet_as_the_rows_are(
     assert found.to_list() == rows
 
 
-def test_csv_reads_back_with_every_letter_of_its_captions(run: StoredRun, dest: Path) -> None:
-    export(run, dest, "--format", "csv")
-
+def read_csv(dest: Path) -> list[dict[str, str]]:
     read: list[dict[str, str]] = []
     for file in sorted(dest.glob("*.csv")):
         read += csv.DictReader(io.StringIO(file.read_bytes().decode(), newline=""))
+    return read
+
+
+FORMULAS = (
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠x",
+    "'=1",
+    "''-1",
+)
+NO_FORMULAS = ("a = b", "'quoted'", " =1", "1-2", "[-1]", "‐ hyphen")
+
+
+def test_no_cell_of_csv_is_a_formula_and_texts_can_be_had_as_they_were(
+    run: StoredRun, dest: Path
+) -> None:
+    texts = (*FORMULAS, *NO_FORMULAS)
+    run.begin(1)
+    run.put(done_record(0, texts))
+    export(run, dest, "--format", "csv")
+
+    read = [row["caption"] for row in read_csv(dest)]
+    cells = [cell for row in read_csv(dest) for cell in row.values()]
+
+    assert not [cell for cell in cells if cell[:1] in tuple("=+-@\t\r\n＝＋－＠")]
+    assert read == [f"'{text}" for text in FORMULAS] + list(NO_FORMULAS)
+    assert [re.sub("^'(?='*[=+@\t\r\n＝＋－＠-])", "", cell) for cell in read] == list(texts)
+
+
+def test_numbers_below_zero_stay_numbers(tmp_path: Path) -> None:
+    columns = (Column("n", Kind.NUMBER, "", "n"), Column("=name", Kind.TEXT, "", "name"))
+    files = CsvFiles(tmp_path, columns, escape_formulas=True)
+    files.write(0, iter([{"n": -1.5, "=name": "x"}]))
+
+    assert (tmp_path / "part-000000.csv").read_text() == "n,'=name\n-1.5,x\n"
+
+
+def test_asked_for_texts_of_csv_are_as_they_are(run: StoredRun, dest: Path) -> None:
+    run.begin(1)
+    run.put(done_record(0, FORMULAS))
+    export(run, dest, "--format", "csv", "--no-escape-formulas")
+
+    assert [row["caption"] for row in read_csv(dest)] == list(FORMULAS)
+    again = run.export(dest, "--format", "csv")
+    assert "escape formulas False, not True" in str(again.exception)
+
+
+def test_csv_reads_back_with_every_letter_of_its_captions(run: StoredRun, dest: Path) -> None:
+    export(run, dest, "--format", "csv", "--no-escape-formulas")
+
+    read = read_csv(dest)
     assert [row["caption"] for row in read] == [*CAPTIONS, "", "fine", "a red ball"]
     assert [row["valid"] for row in read] == ["true", "true", "false", "false", "true"]
     assert json.loads(read[0]["frame_indices"]) == [0, 85, 170, 255]

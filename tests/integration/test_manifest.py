@@ -60,6 +60,39 @@ def test_a_name_taken_by_a_run_with_other_options_is_refused(folder_store: Store
         manifest.check_free(folder_store, "r2", OPTIONS)
 
 
+@pytest.mark.parametrize(("there", "asked"), [("Nightly", "nightly"), ("a.B-1", "A.b-1")])
+def test_a_name_that_differs_from_another_runs_in_case_alone_is_refused(
+    store: Store, there: str, asked: str
+) -> None:
+    manifest.check_free(store, there, OPTIONS)
+    manifest.write_run(store, there, OPTIONS, lines(1))
+
+    with pytest.raises(UsageError, match=f"run {asked}: there is a run {there}, and some disks"):
+        manifest.check_free(store, asked, OPTIONS)
+    manifest.check_free(store, there, OPTIONS)
+    manifest.check_free(store, f"{asked}2", OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["nul", "CON", "com1.2024", "Lpt9", "nightly."])
+def test_a_name_that_windows_has_for_no_folder_is_refused(folder_store: Store, name: str) -> None:
+    with pytest.raises(UsageError, match=f"run {name}: no folder has such a name on Windows"):
+        manifest.check_free(folder_store, name, OPTIONS)
+
+
+@pytest.mark.parametrize("name", ["null", "console", "com", "a.nul", "com12"])
+def test_a_name_that_only_begins_so_is_taken(folder_store: Store, name: str) -> None:
+    manifest.check_free(folder_store, name, OPTIONS)
+
+
+def test_a_run_is_not_found_under_a_name_of_another_case(folder_store: Store) -> None:
+    manifest.write_run(folder_store, "Nightly", OPTIONS, lines(1))
+    # What a disk that takes one for the other answers.
+    folder_store.put(keys.run_head("nightly"), folder_store.get(keys.run_head("Nightly")))
+
+    with pytest.raises(UsageError, match=r"there is no run nightly in .*; there is Nightly"):
+        manifest.read_head(folder_store, "nightly")
+
+
 def test_a_run_is_active_until_it_is_concluded(folder_store: Store) -> None:
     head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1), priority=3)
     assert manifest.active_runs(folder_store) == ["r1"]

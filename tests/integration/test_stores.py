@@ -191,6 +191,15 @@ def test_a_prefix_without_objects_lists_nothing(store: Store) -> None:
     assert keys(store, "") == []
 
 
+def test_folders_are_the_names_up_to_the_next_slash_of_all_that_lies_below(store: Store) -> None:
+    assert store.folders("runs/") == set()
+
+    put_many(store, ["runs/a/run.json", "runs/a/list/0", "runs/B b/x/y", "runs/file", "run/z/q"])
+
+    assert store.folders("runs/") == {"a", "B b"} == Store.folders(store, "runs/")
+    assert store.folders("runs/a/") == {"list"}
+
+
 def test_put_if_absent_keeps_what_is_there(store: Store) -> None:
     assert store.put("claims/a", b"first", if_absent=True)
     assert not store.put("claims/a", b"second", if_absent=True)

@@ -51,7 +51,7 @@ class Cli:
         for folder in (self.home, self.tmp, self.work, self.decoy):
             folder.mkdir()
         (self.decoy / "__init__.py").write_text("raise SystemExit('not ours')")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("CLIPFLEET_")}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLIPFLEET_", "XDG_"))}
         self.env = {
             **kept,
             "HOME": str(self.home),

@@ -1,15 +1,21 @@
 """Which workers an embedded run starts, on which GPU, and when it gives a dying one up."""
 
+import contextlib
+import socket
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from clipfleet.errors import ExitCode, UsageError, WorkersFailing
+from clipfleet.broker import Broker
+from clipfleet.errors import BrokerError, ExitCode, UsageError, WorkersFailing
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
+from producer import embedded
 from producer.children import Child
 from producer.embedded import SHARED_GPU, Stack, worker_kinds
+from tests.support.ports import free_port
 
 
 def options(caption: str, enhance: str | None = None, *, previews: bool = True) -> Options:
@@ -122,3 +128,78 @@ def test_an_error_that_a_new_start_would_meet_again_ends_the_run_with_its_words(
     with pytest.raises(Exception, match=r"^no such option$") as refused:
         dying.check(0)
     assert getattr(refused.value, "exit_code", None) == ExitCode.USAGE == UsageError.exit_code
+
+
+class Stranger:
+    """Another process's server on a port that looked free; it keeps what it is told."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+
+    def heard(self) -> bytes:
+        """What came, and then it is gone."""
+        self._socket.settimeout(0.0)
+        with self._socket, contextlib.suppress(BlockingIOError):
+            connection, _ = self._socket.accept()
+            with connection:
+                connection.settimeout(0.1)
+                return connection.recv(4096)
+        return b""
+
+
+@pytest.fixture
+def broker_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stack:
+    """A stack without workers."""
+    monkeypatch.setattr(embedded, "worker_kinds", lambda *_: [])
+    return Stack(read_settings(store=str(tmp_path)), options("mini"), log_dir=tmp_path / "logs")
+
+
+def test_where_another_takes_the_port_a_run_takes_the_next_and_tells_it_nothing(
+    broker_alone: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = Stranger()
+    ports = iter((stranger.port, stranger.port, free_port()))
+    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+
+    with broker_alone as stack:
+        Broker(stack.settings.broker.get_secret_value()).check()
+        assert str(stranger.port) not in stack.settings.broker.get_secret_value()
+
+    assert next(ports, None) is None
+    assert stranger.heard() == b""
+
+
+def test_where_no_port_is_to_be_had_a_run_says_what_its_broker_said(
+    broker_alone: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = Stranger()
+    monkeypatch.setattr(embedded, "_free_port", lambda: stranger.port)
+
+    with pytest.raises(BrokerError, match=r"^the run's own broker does not start: .*listen"):
+        broker_alone.__enter__()
+
+    assert stranger.heard() == b""
+
+
+def test_a_folder_too_deep_for_the_brokers_socket_is_named(
+    broker_alone: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    with pytest.raises(UsageError, match="set TMPDIR to a shorter one"):
+        broker_alone.__enter__()
+
+    assert list(deep.iterdir()) == []
+
+
+def test_a_log_folder_that_is_a_link_is_refused(broker_alone: Stack, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logs").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(UsageError, match="logs is a link; move it away"):
+        broker_alone.__enter__()
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []

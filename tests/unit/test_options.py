@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from clipfleet.errors import UsageError
 from clipfleet.flags import each_option, option_flags, read_options
 from clipfleet.options import Options
-from clipfleet.settings import read_settings
+from clipfleet.settings import config_file, read_settings, unread_config
 from tests.support.option_table import OPTIONS
 
 SHAPING = [option for option, row in OPTIONS.items() if row.shapes]
@@ -194,21 +194,81 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith("CLIPFLEET_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path
 
 
 def write_config(folder: Path, text: str) -> None:
-    (folder / "clipfleet.toml").write_text(text)
+    """The settings file of the user who is `alone` in the folder."""
+    own = folder / "config/clipfleet"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "clipfleet.toml").write_text(text)
 
 
 def test_a_setting_has_its_default_where_nothing_sets_it(alone: Path) -> None:
     assert read_settings().lease_s == 30.0
 
 
-def test_a_setting_comes_from_the_toml_file_in_the_working_directory(alone: Path) -> None:
+def test_a_setting_comes_from_the_users_own_toml_file(alone: Path) -> None:
     write_config(alone, "lease_s = 3")
 
     assert read_settings().lease_s == 3.0
+
+
+def test_without_a_variable_the_users_own_file_lies_in_their_home(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "config")  # relative, which the XDG rule ignores
+    monkeypatch.setenv("HOME", str(alone / "home"))
+    write_config(alone, "lease_s = 3")
+    (alone / "home/.config/clipfleet").mkdir(parents=True)
+    (alone / "home/.config/clipfleet/clipfleet.toml").write_text("lease_s = 4")
+
+    assert read_settings().lease_s == 4.0
+
+
+def test_nothing_is_read_from_the_current_folder_that_nobody_named(alone: Path) -> None:
+    (alone / "clipfleet.toml").write_text('engine_url = "http://evil/v1"')
+    (alone / ".env").write_text("CLIPFLEET_ENGINE_URL=http://evil/v1")
+
+    assert read_settings().engine_url is None
+
+
+def test_a_file_of_the_current_folder_is_said_not_to_be_read(alone: Path) -> None:
+    assert unread_config() is None
+
+    (alone / "clipfleet.toml").write_text("lease_s = 3")
+
+    assert unread_config() == (
+        "./clipfleet.toml is not read, as it may have come with the clips; to use it, set "
+        "CLIPFLEET_CONFIG=./clipfleet.toml"
+    )
+
+
+def test_nothing_is_said_of_a_file_that_is_read_or_passed_over_by_name(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_config(alone, "lease_s = 3")
+    monkeypatch.chdir(alone / "config/clipfleet")
+    assert unread_config() is None
+
+    monkeypatch.setenv("CLIPFLEET_CONFIG", "./clipfleet.toml")
+    assert unread_config() is None
+    assert read_settings().lease_s == 3.0
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_without_a_home_nothing_is_read_and_the_variables_to_set_are_named(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path(home))
+
+    assert config_file() is None
+    with pytest.raises(UsageError, match="set HOME, or XDG_CACHE_HOME"):
+        read_settings()
+    assert read_settings(cache_dir="/cache").lease_s == 30.0
 
 
 def test_a_setting_comes_from_the_toml_file_that_a_variable_names(
