@@ -155,6 +155,7 @@ class Stack:
         client = redis.Redis(
             unix_socket_path=str(path),
             password=self._password,
+            socket_connect_timeout=5,
             socket_timeout=5,
             retry=Retry(NoBackoff(), 0),  # the loop below does, without the seconds in between
         )
