@@ -61,7 +61,7 @@ def make_app(
         "socket_timeout": ANSWER_S,  # a connection may be half-open, and a broker hang
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        "health_check_interval": 5,  # so long, and as long again, until a dead one is noticed
     }
     app = (kind or Celery)(
         "clipfleet",

@@ -181,11 +181,12 @@ class FolderStore(Store):
         check_prefix(prefix)
         folders, name_start = _split(prefix)
         removed = 0
-        with _named_errors(self._root.joinpath(*folders)), suppress(*_NOT_THERE):
-            with tree.opened(self.uri, folders) as at:
+        with _named_errors(self._root.joinpath(*folders)):
+            with suppress(*_NOT_THERE), tree.opened(self.uri, folders) as at:
                 # Some file systems skip entries when a folder changes while it is read.
                 while found := tree.remove(at, name_start, but="" if folders else TEMP_FOLDER):
                     removed += found
+            # Also where there was none: who removed it may have died before it came to those above.
             self._remove_empty_upwards(folders)
         return removed
 
@@ -250,7 +251,7 @@ class FolderStore(Store):
 
     def _remove_empty_upwards(self, folders: Sequence[str]) -> None:
         for depth in reversed(range(len(folders))):
-            with tree.opened(self.uri, [*folders[:depth]]) as at:
+            with suppress(*_NOT_THERE), tree.opened(self.uri, [*folders[:depth]]) as at:
                 if not tree.remove_if_empty(at, folders[depth]):
                     return
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -139,3 +140,15 @@ def test_a_read_only_folder_is_denied(tmp_path: Path, monkeypatch: pytest.Monkey
 
         with pytest.raises(StoreDenied, match="make the folder writable"):
             open_store(str(tmp_path)).prepare()
+
+
+def test_a_folder_that_who_emptied_it_did_not_come_to_goes_with_the_next_look(
+    folder_store: Store, tmp_path: Path
+) -> None:
+    folder_store.put("scratch/clip/hash/plan.json", b"x")
+    folder = next(tmp_path.rglob("plan.json")).parent
+    shutil.rmtree(folder)  # and its own folder would be next
+
+    folder_store.delete_prefix("scratch/clip/hash/")
+
+    assert not folder.parent.exists()

@@ -16,9 +16,9 @@ USER_RULES = Path(__file__).parents[2] / "deploy" / "broker-user.acl"
 class BrokerServer:
     """Use as a context manager. `kill` and `start` take it down and up again, its data kept."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, password: str | None = None) -> None:
         self._folder = folder
-        self.password = secrets.token_hex(8)
+        self.password = password or secrets.token_hex(8)
         self.port = free_port()
         self.url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
