@@ -28,6 +28,7 @@ from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
 from producer.children import Child
 from tests.support.broker import BrokerServer
+from tests.support.records import put_plan
 from workers.media.packs import Pack
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini", max_output_tokens=24))
@@ -57,7 +58,7 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
     """Watch `count` windows; then kill the engine, and see that the rest is done all the same."""
     store = open_store(str(folder / "out"))
     store.prepare()
-    store.put(keys.run_options("r"), OPTIONS.model_dump_json().encode())
+    store.put(keys.run_options("r"), OPTIONS.to_json().encode())
     app = make_app(url, lease_s=30)
     for job in write_windows(store, count + AFTER):
         app.send_task(CAPTION, args=[job.model_dump()], queue=CAPTION, ignore_result=True)
@@ -113,6 +114,7 @@ def write_windows(store: Store, count: int) -> Iterator[WindowJob]:
         times_s = [index / 30 for index in indices]
         pack = Pack(frames=frames, indices=indices, times_s=times_s, source_fps=30.0)
         store.put(keys.frames(job.clip_uuid, job.options_hash, 0, 63), pack.to_bytes())
+        put_plan(store, job)
         yield job
 
 

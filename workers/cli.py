@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("clipfleet")
 
 LONGEST_START_WAIT_S = 10.0
+KILLED_S = 10.0
 _FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in names]
 _FLAGS.append(("prepare", "verbose"))
 
@@ -283,6 +284,7 @@ def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> No
         leases.close()
         for process in billiard.active_children():
             os.kill(process.pid, signal.SIGKILL)
+        time.sleep(KILLED_S)  # without them, the worker ends of itself, and this thread with it
         os._exit(ExitCode.OK)
 
     def begin() -> None:

@@ -25,6 +25,7 @@ from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
 from tests.support.broker import BrokerServer
+from tests.support.records import put_plan
 from workers.loaded import in_flight
 from workers.media.packs import Pack
 
@@ -99,7 +100,7 @@ def _write(store: Store, load: Load, given: argparse.Namespace) -> list[WindowJo
         )
         options = Options(caption=caption)
         run = f"run-{tokens}"
-        store.put(keys.run_options(run), options.model_dump_json().encode())
+        store.put(keys.run_options(run), options.to_json().encode())
         job = WindowJob(
             run_id=run,
             clip_uuid=keys.clip_uuid(f"clip/{number}"),
@@ -112,6 +113,7 @@ def _write(store: Store, load: Load, given: argparse.Namespace) -> list[WindowJo
         pack = Pack(frames=frames, indices=indices, times_s=times_s, source_fps=32.0 + number / 1e6)
         key = keys.frames(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
         store.put(key, pack.to_parts("raw"))
+        put_plan(store, job)
         jobs.append(job)
     return jobs
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery import bootsteps
-
+from clipfleet.queues import GPU_QUEUES, make_app
 from workers import app, cli, loading
 
 EVERY_S = 0.02
@@ -24,7 +23,7 @@ def main() -> None:
     began, own = folder / f"{queue}.began", app._step
 
     def step(context: Any, celery: Any, of: str) -> tuple[Any, Callable[[Any, bool], str]]:
-        message, _ = own(context, celery, of)
+        message = own(context, celery, of)[0] if context else None
 
         def wait(job: Any, poisoned: bool) -> str:
             with began.open("a") as file:  # one short line is written whole
@@ -35,12 +34,37 @@ def main() -> None:
 
         return message, wait
 
+    if os.environ.get("STOCK"):
+        as_it_comes(queue, lambda payload: step(None, None, queue)[1](Claim(payload), False))
+        return
     setattr(app, "_step", step)  # noqa: B010
     loading.load_models = lambda *_, **__: {}
-    if os.environ.get("STOCK"):
-        setattr(app, "lease_step", lambda *_: bootsteps.StartStopStep)  # noqa: B010
     sys.argv = ["clipfleet-worker", queue, "--concurrency", "1"]
     cli.main()
+
+
+class Claim:
+    """What is waited on."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self.run_id = payload["run_id"]
+
+
+def as_it_comes(queue: str, do: Callable[[Any], str]) -> None:
+    """A worker of Celery's own, with the lease as its `visibility_timeout`."""
+    url, lease_s = os.environ["CLIPFLEET_BROKER"], float(os.environ["CLIPFLEET_LEASE_S"])
+    stock = make_app(url, lease_s=lease_s)
+    stock.task(do, name=queue, shared=False)
+    worker = stock.Worker(
+        pool="threads" if queue in GPU_QUEUES else "prefork",
+        concurrency=1,
+        queues=[queue],
+        hostname=f"{queue}-{os.getpid()}@stock",
+        without_mingle=True,
+        without_gossip=True,
+        quiet=True,
+    )
+    worker.start()
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ import time
 import pytest
 
 from clipfleet import feedboard, keys
+from clipfleet.broker import Broker
+from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.settings import read_settings
-from producer import manifest
+from producer import manifest, orders
 from producer.feed import Found, Run
 from producer.feeder import Feeder
 from producer.service import Service
 from producer.standing import Reader
+from producer.terminal import Console
 from tests.support.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
 
 # Feeders that come and go.
@@ -308,3 +311,41 @@ def test_the_service_takes_runs_whose_clips_every_machine_reaches(
     assert begun(scene, monkeypatch) == {"in-s3", "of-shared-files"}
     monkeypatch.undo()
     assert "of-files" in begun(scene, monkeypatch, host=socket.gethostname())
+
+
+def test_the_service_takes_the_runs_of_its_own_fleet(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = scene.broker.fleet()
+    scene.write(lines(1), "ours", fleet=fleet, broker="redis://by-another-name:6379/0")
+    scene.write(lines(1), "before-it-was-wiped", fleet="0", broker=scene.broker.address)
+    scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
+    scene.write(lines(1), "of-no-fleet")
+
+    assert begun(scene, monkeypatch) == {"ours", "before-it-was-wiped", "of-no-fleet"}
+    assert (
+        "run theirs was submitted to another fleet, whose broker is redis://elsewhere:6379/0; "
+        in (caplog.text)
+    )
+
+
+def test_a_run_of_another_fleet_is_fed_here_once_it_is_told_to_be(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
+    state = manifest.read_state(scene.store, head)
+    with pytest.raises(UsageError, match="clipfleet resume theirs"):
+        orders.check_fleet(scene.broker, "theirs", state)
+
+    settings = read_settings(broker=scene.server.url, store=scene.store.uri)
+    orders.resume(settings, "theirs", Console(quiet=True), priority=None)
+
+    orders.check_fleet(scene.broker, "theirs", manifest.read_state(scene.store, head))
+    assert begun(scene, monkeypatch) == {"theirs"}
+
+
+def test_a_broker_that_forgot_which_fleet_it_serves_is_told_by_who_remembers(scene: Scene) -> None:
+    fleet = scene.broker.fleet()
+    scene.broker.client.flushall()
+    assert scene.broker.fleet() == fleet
+    assert Broker(scene.server.url).fleet() == fleet

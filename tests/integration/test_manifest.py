@@ -1,7 +1,9 @@
 """A run as it lies in the store."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +126,76 @@ def test_options_of_single_clips_lie_beside_the_runs(folder_store: Store, tmp_pa
     line = lines(1)[0].model_copy(update={"options_hash": own.hash})
     manifest.write_run(folder_store, "r1", OPTIONS, [line], variants=lambda lines: {own.hash: own})
     assert manifest.read_variants(folder_store, "r1", [line]) == {own.hash: own}
+
+
+def test_of_two_that_write_a_run_at_once_one_does_and_the_other_says_so(
+    folder_store: Store,
+) -> None:
+    def slowly() -> Iterable[ManifestLine]:
+        yield from lines(2)
+        manifest.write_run(folder_store, "r1", OPTIONS, lines(5))  # the other's, whole
+
+    with pytest.raises(UsageError, match="run r1 was written by another submit meanwhile"):
+        manifest.write_run(folder_store, "r1", OPTIONS, slowly())
+
+    head = manifest.read_head(folder_store, "r1")
+    assert head.clips == len(list(manifest.read_clips(folder_store, "r1"))) == 5
+    assert len(list(folder_store.list(keys.run_manifests("r1")))) == head.shards, "no other's"
+    assert len(list(folder_store.list(keys.ACTIVE))) == 1
+
+
+def test_while_a_run_is_written_anew_the_one_before_stands(folder_store: Store) -> None:
+    before = manifest.write_run(folder_store, "r1", OPTIONS, lines(3))
+
+    def seen() -> Iterable[ManifestLine]:
+        assert manifest.is_current(folder_store, before)
+        assert len(list(manifest.read_clips(folder_store, "r1"))) == 3
+        assert manifest.read_state(folder_store, before) is not None
+        yield from lines(4)
+
+    after = manifest.write_run(folder_store, "r1", OPTIONS, seen())
+
+    assert not manifest.is_current(folder_store, before)
+    assert manifest.read_state(folder_store, before) is None
+    assert manifest.read_head(folder_store, "r1") == after
+
+
+@pytest.mark.parametrize("when", ["before its summary", "after its summary"])
+def test_who_concludes_an_older_list_leaves_the_newer_run_active(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    old = manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+    put = folder_store.put
+
+    def submit_comes_between(key: str, *given: Any, **more: Any) -> bool:
+        if not key.endswith("summary.json"):
+            return put(key, *given, **more)
+        monkeypatch.setattr(folder_store, "put", put)
+        written = when == "after its summary" and put(key, *given, **more)
+        manifest.write_run(folder_store, "r1", OPTIONS, lines(2))
+        return written or put(key, *given, **more)
+
+    monkeypatch.setattr(folder_store, "put", submit_comes_between)
+    manifest.conclude(folder_store, old, Standing(clips=1, done=1))
+
+    head = manifest.read_head(folder_store, "r1")
+    assert head.edition != old.edition
+    assert manifest.read_state(folder_store, head) is not None
+    assert manifest.read_summary(folder_store, head) is None, "the old one's is not its own"
+    manifest.conclude(folder_store, head, Standing(clips=2, done=2))
+    summary = manifest.read_summary(folder_store, head)
+    assert summary is not None
+    assert summary["clips"] == 2
+
+
+def test_a_list_that_nobody_came_to_the_end_of_goes_after_a_day(folder_store: Store) -> None:
+    day_before = f"{int(time.time()) - 2 * 24 * 3600:08x}00000000"
+    left = keys.run_manifest("r1", day_before, 0)
+    fresh = keys.run_manifest("r1", f"{int(time.time()):08x}ffffffff", 0)
+    folder_store.put(left, b"")
+    folder_store.put(fresh, b"")
+
+    manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+
+    assert not folder_store.exists(left)
+    assert folder_store.exists(fresh), "another may be writing it"

@@ -58,6 +58,36 @@ FAULTS = {
         wrong="return super().add_pending_result(result)",
         turns_red="tests/unit/test_queue_app.py",
     ),
+    "broker errors": Fault(
+        symbol="passes",
+        right="return isinstance(error, _PASSING_TYPES) or",
+        wrong="return False and",
+        turns_red="tests/integration/test_connection.py",
+    ),
+    "evidence": Fault(
+        symbol="Leases._vanished",
+        right="_alive_key(holder), _farewell_key(holder)",
+        wrong="_alive_key(holder)",
+        turns_red="tests/integration/test_leases.py",
+    ),
+    "versions": Fault(
+        symbol="check_version",
+        right="version > MESSAGE_VERSION",
+        wrong="version > 9 * MESSAGE_VERSION",
+        turns_red="tests/integration/test_versions.py",
+    ),
+    "newer records": Fault(
+        symbol="Kept.is_done",
+        right="of_these or self.newer",
+        wrong="of_these",
+        turns_red="tests/integration/test_versions.py",
+    ),
+    "lists": Fault(
+        symbol="_put_head",
+        right="content_type=_JSON, if_absent=True)",
+        wrong="content_type=_JSON)",
+        turns_red="tests/integration/test_manifest.py",
+    ),
     "chord": Fault(
         symbol="send_windows",
         right="chord(header, app=app)(assemble)",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from clipfleet import keys
-from clipfleet.messages import ClipJob
+from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.records import (
     ClipRecord,
@@ -169,3 +169,10 @@ def put_places(store: Store, *places: str) -> None:
     """Have the run `r1` in the store name these places, that its clips may be copied from."""
     store.put(keys.run_head("r1"), run_head("r1", Options()).to_bytes())
     store.put(keys.run_sources("r1", EDITION), RunSources(allowed=[*places]).to_bytes())
+
+
+def put_plan(store: Store, job: WindowJob) -> None:
+    """Have the clip of a window's message planned, with that window alone."""
+    windows = [window_plan(job.start_frame, job.end_frame)]
+    plan = PLAN.model_copy(update={"windows": windows})
+    store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())

@@ -78,6 +78,10 @@ class SmallFleet:
         for folder in self._cli.tmp.glob("pymp-*"):  # which multiprocessing makes for each pool
             shutil.rmtree(folder)
 
+    def client(self) -> redis.Redis:
+        """Its broker."""
+        return redis.Redis.from_url(self.broker.url, decode_responses=True)
+
     def empty_broker(self) -> None:
         """Lose all that the broker has."""
         redis.Redis.from_url(self.broker.url).flushall()

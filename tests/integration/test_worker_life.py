@@ -1,0 +1,114 @@
+"""How a worker begins, what it says of its health, and whose word it takes for a cancellation."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clipfleet.beats import WorkerBeat, beat_key
+from clipfleet.broker import Broker
+from clipfleet.errors import BrokerError
+from clipfleet.options import Options
+from clipfleet.settings import read_settings
+from clipfleet.store import Store
+from producer import manifest
+from tests.support.broker import BrokerServer
+from tests.support.feeding import lines
+from tests.support.ports import free_port
+from tests.support.records import JOB
+from workers import cli
+from workers.context import Context
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerServer]:
+    with BrokerServer(tmp_path) as server:
+        yield server
+
+
+def test_a_worker_that_starts_before_its_broker_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "LONGEST_START_WAIT_S", 0.2)
+    (tmp_path / "broker").mkdir()
+    server = BrokerServer(tmp_path / "broker")
+    settings = read_settings(broker=server.url, store=str(tmp_path / "out"))
+    caplog.set_level(logging.WARNING, "clipfleet")
+    waiting = threading.Thread(target=cli._wait_for_services, args=(settings,))
+    waiting.start()
+    while "cannot be reached" not in caplog.text:
+        time.sleep(0.02)
+    with server:
+        waiting.join(20)
+        assert not waiting.is_alive()
+
+
+def test_a_worker_whose_password_is_wrong_does_not_wait(
+    broker: BrokerServer, tmp_path: Path
+) -> None:
+    url = broker.url.replace(broker.password, "wrong")
+    with pytest.raises(BrokerError, match="refuses the password"):
+        cli._wait_for_services(read_settings(broker=url, store=str(tmp_path / "out")))
+
+
+@pytest.mark.parametrize(("stuck", "code"), [(0, 0), (3, 1)])
+def test_a_worker_that_holds_work_and_does_none_is_not_well(
+    broker: BrokerServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stuck: int,
+    code: int,
+) -> None:
+    monkeypatch.setattr("workers.cli.socket.gethostname", lambda: "gpu7")
+    beat = WorkerBeat(name="caption-1@gpu7", queues=("caption",), holds=3, stuck=stuck)
+    Broker(broker.url).client.set(beat_key(beat.name), beat.to_json())
+
+    assert cli._check(read_settings(broker=broker.url), ("caption",)) == code
+    said = capsys.readouterr().out
+    assert said == ("alive\n" if not stuck else said)
+    assert ("holds 3 messages and does nothing" in said) == bool(stuck)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        *("[]", "1", "no JSON", "{}", "[" * 10_000),
+        '{"queues": 1, "holds": 0, "busy": null}',
+        '{"queues": ["evil"], "holds": 0, "busy": null}',
+        '{"queues": [], "holds": -1, "busy": 0}',
+    ],
+)
+def test_a_beat_that_is_none_is_passed_over(broker: BrokerServer, forged: str) -> None:
+    mine = Broker(broker.url)
+    mine.client.set(beat_key("evil"), forged)
+    beat = WorkerBeat(name="w", queues=("prepare",), holds=1)
+    mine.client.set(beat_key("w"), beat.to_json())
+    old = '{"queues": ["caption"], "holds": 2, "busy": 0.5}'  # of before it said what is stuck
+    mine.client.set(beat_key("x"), old)
+
+    assert [each.name for each in mine.workers()] == ["w", "x"]
+
+
+def test_a_cancellation_is_believed_where_the_store_says_so(
+    broker: BrokerServer, folder_store: Store
+) -> None:
+    head = manifest.write_run(folder_store, "r1", Options(), lines(1))
+    Broker(broker.url).cancel("r1")  # as anybody might who has the password
+
+    def said() -> bool:
+        settings = read_settings(broker=broker.url, store=folder_store.uri)
+        return Context(settings).cancelled(JOB)
+
+    assert not said()
+    folder_store.delete(f"active/r1@{head.edition}.json")  # as `clipfleet cancel` does
+    assert said()
+
+
+def test_a_port_without_a_broker_is_told_of_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokerError):
+        Broker(f"redis://127.0.0.1:{free_port()}/0").check()
+    assert time.monotonic() - began < 2
