@@ -44,7 +44,7 @@ class WorkerBeat:
             counts = type(holds) is type(stuck) is int and holds >= 0 <= stuck
             if not counts or not set(queues) <= set(QUEUES):
                 return None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
         return cls(name=name, queues=tuple(queues), holds=holds, busy=busy, stuck=stuck)
 

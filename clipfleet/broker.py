@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from clipfleet.beats import BEATS, WorkerBeat
+from clipfleet.broker_connection import connect
 from clipfleet.broker_url import check_broker_url
 from clipfleet.errors import BrokerAway, BrokerError
-from clipfleet.queues import ANSWER_S, ASSEMBLE, QUEUES
+from clipfleet.queues import ASSEMBLE, QUEUES
 
 # Few, so that the broker's memory does not grow with a run; who misses some looks at the store.
 EVENTS_KEPT = 2000
@@ -75,15 +74,9 @@ class Broker:
         """Raises `UsageError` where that is no broker's address."""
         check_broker_url(url)
         self.address = redact(url)
-        self._fleet = ""
-        self.client = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=5,
-            socket_timeout=ANSWER_S,
-            # A connection that lay idle may be dead; a broker that is away is told of at once.
-            retry=Retry(NoBackoff(), 1),
-            decode_responses=True,
-        )
+        self._fleet, self.fleet_is_new = "", False
+        # A connection that lay idle may be dead; a broker that is away is told of at once.
+        self.client = connect(url, retries=1)
 
     def check(self) -> None:
         """Raises `BrokerError` unless the broker answers."""
@@ -96,9 +89,6 @@ class Broker:
         try:
             yield
         except redis.RedisError as error:
-            if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-                # Where one was dead, so are the others that lie idle: each would take its time.
-                self.client.connection_pool.disconnect(inuse_connections=False)
             if "WRONGTYPE" in str(error):
                 with contextlib.suppress(redis.RedisError):
                     remove_wrong_types(self.client)
@@ -131,8 +121,8 @@ class Broker:
                 if event.step == ASSEMBLE:  # once a clip is enough
                     pipe.expire(key, EVENTS_EXPIRE_S)
                 pipe.execute()
-        except redis.RedisError:
-            return
+        except redis.RedisError as error:
+            self._begin_anew(key, error)
 
     def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
         """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`.
@@ -150,8 +140,16 @@ class Broker:
     def refuse(self, queue: str, reason: str, *, worker: str) -> None:
         """Note that a worker dropped a message that is none of ours. Without a broker, nothing."""
         entry: dict[Any, Any] = {"queue": queue, "reason": reason, "worker": worker}
-        with contextlib.suppress(redis.RedisError):
+        try:
             self.client.xadd(_REFUSALS, entry, maxlen=REFUSALS_KEPT, approximate=True)
+        except redis.RedisError as error:
+            self._begin_anew(_REFUSALS, error)
+
+    def _begin_anew(self, stream: str, error: redis.RedisError) -> None:
+        """Remove a stream that takes nothing more, as its last entry has the highest id."""
+        if "equal or smaller" in str(error):
+            with contextlib.suppress(redis.RedisError):
+                self.client.delete(stream)
 
     def refusals(self) -> list[dict[str, str]]:
         """The messages that workers dropped, the latest first: when, queue, reason, worker."""
@@ -159,7 +157,7 @@ class Broker:
             entries: Any = self.client.xrevrange(_REFUSALS, count=REFUSALS_KEPT)
         return [
             {name: str(entry.get(name, "")) for name in ("queue", "reason", "worker")}
-            | {"at": datetime.fromtimestamp(_order(i)[0] / 1000, UTC).isoformat()}
+            | {"at": _moment(str(i))}
             for i, entry in entries
         ]
 
@@ -231,11 +229,14 @@ class Broker:
     def fleet(self) -> str:
         """The name of the fleet that this broker serves, given to it by who asks first.
 
-        Raises `BrokerError`.
+        `fleet_is_new` where that was this one: the broker is new, or forgot all. Raises
+        `BrokerError`.
         """
         with self.errors():
             # A broker that forgot its name is told it again by who remembers.
-            self.client.set(_FLEET, self._fleet or secrets.token_hex(8), nx=True)
+            name = self._fleet or secrets.token_hex(8)
+            if self.client.set(_FLEET, name, nx=True) and not self._fleet:
+                self.fleet_is_new = True
             self._fleet = str(self.client.get(_FLEET))[:64]
         return self._fleet
 
@@ -304,6 +305,14 @@ def redact(url: str) -> str:
 
 def _cancelled_key(run_id: str) -> str:
     return f"clipfleet:cancelled:{run_id}"
+
+
+def _moment(event_id: str) -> str:
+    """When an entry was written; empty where its id, which anyone may choose, is no time."""
+    try:
+        return datetime.fromtimestamp(_order(event_id)[0] / 1000, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _order(event_id: str) -> tuple[int, int]:

@@ -123,7 +123,11 @@ def feeders(broker: Broker, run_id: str | None = None) -> list[FeederBeat]:
         for value in broker.client.mget(names) if names else []:
             try:
                 found.append(FeederBeat.model_validate(json.loads(str(value))))
-            except (ValidationError, ValueError):  # gone since, or another version's
+            except (
+                ValidationError,
+                ValueError,
+                RecursionError,
+            ):  # gone since, or another version's
                 continue
     return found
 

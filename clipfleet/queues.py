@@ -56,6 +56,8 @@ def make_app(
         check_broker_url(broker_url)
     from celery import Celery
 
+    from clipfleet.transport import url_of
+
     transport = {
         "visibility_timeout": lease_s,
         "socket_timeout": ANSWER_S,  # a connection may be half-open, and a broker hang
@@ -65,7 +67,7 @@ def make_app(
     }
     app = (kind or Celery)(
         "clipfleet",
-        broker=broker_url,
+        broker=url_of(broker_url),
         backend=f"{backend}+{broker_url}" if backend else broker_url,
         set_as_current=False,
     )

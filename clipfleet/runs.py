@@ -2,9 +2,10 @@
 
 import enum
 from collections import Counter
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from clipfleet.messages import OptionsHash, RunId
 from clipfleet.records import ClipRecord, Status, Versioned
@@ -29,6 +30,13 @@ class RunHead(Versioned):
     created_at: str
     retry_failed: bool = False
     staged_from: str | None = None
+
+    @field_validator("created_at")
+    @classmethod
+    def _is_a_moment(cls, moment: str) -> str:
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError("it has no time zone")
+        return moment
 
 
 class RunSources(Versioned):

@@ -16,6 +16,7 @@ from clipfleet.broker import Broker
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
+from clipfleet.runs import RunState
 from clipfleet.settings import read_settings
 from producer import commands, manifest
 from producer.feed import Run, manifest_records
@@ -183,7 +184,9 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     """`clipfleet reconcile`: hold a run's manifest against its records, and feed what is lost."""
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
-    manifest.reopen(run.store, run.head)
+    broker = Broker(settings.broker.get_secret_value())
+    state = RunState(fleet=broker.fleet(), broker=broker.address)
+    manifest.reopen(run.store, run.head, state)
     if following:
         return feed(run_id, flags)
     if nothing_to_do(run):
@@ -191,7 +194,6 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
         return ExitCode.OK
     if _is_over(run):
         return ExitCode.OK
-    broker = Broker(settings.broker.get_secret_value())
     check_fleet(broker, run_id, manifest.read_state(run.store, run.head))
     held = broker.messages()
     if held:

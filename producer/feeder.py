@@ -93,6 +93,7 @@ class Feeder:
         self._board = FeedBoard(broker, run.head, lease_s=lease_s)
         self._shards = Shards(run, self._board, look_every_s=lease_s / 2, clock=clock)
         self._state = RunState()
+        self._fleet: str | None = None
         self.held = ""  # why nothing is fed, if nothing is
         self._store_wait = ""  # what the clip last heard of waits for, if it does
         self._flying: dict[str, _InFlight] = {}
@@ -177,8 +178,12 @@ class Feeder:
     def _take_orders(self) -> bool:
         """See whether the run is paused, and whether another goes first; False: it is over."""
         state = manifest.read_state(self._run.store, self._run.head)
+        if state is not None and self._fleet is None:
+            self._fleet = state.fleet  # who began this feeder has looked whose it is
         if state is None or not manifest.is_current(self._run.store, self._run.head):
             return False
+        if state.fleet != self._fleet and state.fleet != self._broker.fleet():
+            return False  # it was handed to another
         self._state = state
         self.held = ""
         if state.feeding is Feeding.PAUSED:
@@ -392,9 +397,10 @@ class Feeder:
 
     def _feed_again(self, clip: _InFlight, *, counted: bool) -> None:
         if clip.feeds < MAX_FEEDS:
+            fed = self._feed(clip)
             clip.heard_at = self._clock.monotonic()
-            clip.feeds += counted
-            if not self._feed(clip):
+            clip.feeds += counted  # now that it is on the queue
+            if not fed:
                 self._land(clip, Standing())
         elif counted:
             self._land(clip, LOST)

@@ -248,10 +248,7 @@ def read_places(store: Store, head: RunHead) -> list[str]:
 def read_head(store: Store, run_id: str) -> RunHead:
     """What the run is. Raises `UsageError` where there is none, or no whole list of its clips."""
     check_run_id(run_id)
-    try:
-        head = _find(store, keys.run_head(run_id), RunHead)
-    except NewerVersion as error:
-        raise UsageError(f"run {run_id}: {error}") from None
+    head = _find(store, keys.run_head(run_id), RunHead)
     if head is None:
         read_options(store, run_id)  # says so where there is no run at all
         raise UsageError(
@@ -264,7 +261,10 @@ def read_head(store: Store, run_id: str) -> RunHead:
 
 def is_current(store: Store, head: RunHead) -> bool:
     """Whether the run was not written anew since, nor is being."""
-    found = _find(store, keys.run_head(head.run_id), RunHead)
+    try:
+        found = _find(store, keys.run_head(head.run_id), RunHead)
+    except UsageError:  # a newer clipfleet wrote it
+        return False
     return found is not None and found.edition == head.edition
 
 
@@ -308,10 +308,7 @@ def read_state(store: Store, head: RunHead) -> RunState | None:
 
     Raises `UsageError` where a newer clipfleet wrote it.
     """
-    try:
-        return _find(store, keys.active(head.run_id, head.edition), RunState)
-    except NewerVersion as error:
-        raise UsageError(f"run {head.run_id}: {error}") from None
+    return _find(store, keys.active(head.run_id, head.edition), RunState)
 
 
 def write_state(store: Store, head: RunHead, state: RunState) -> None:
@@ -357,16 +354,19 @@ def done_shards(store: Store, head: RunHead) -> set[int]:
     return {int(name) for name in names if name.isdecimal()}
 
 
-def reopen(store: Store, head: RunHead) -> None:
-    """Have clips that were given up looked for again: their shards, and the run, are not done."""
-    again = False
-    for shard, counts in read_all_done(store, head, done_shards(store, head)):
-        if counts.missing:
-            store.delete(keys.run_done(head.run_id, head.edition, shard))
-            again = True
+def reopen(store: Store, head: RunHead, state: RunState) -> None:
+    """Have clips that were given up looked for again: their shards, and the run, are not done.
+
+    A run that had come to its end goes on as `state` says. Whoever dies in between leaves the
+    shards to be found by the next to ask.
+    """
+    done = read_all_done(store, head, done_shards(store, head))
+    again = [shard for shard, counts in done if counts.missing]
     if again and read_summary(store, head) is not None:
+        write_state(store, head, state)
         store.delete(keys.run_summary(head.run_id))
-        write_state(store, head, RunState())
+    for shard in again:
+        store.delete(keys.run_done(head.run_id, head.edition, shard))
 
 
 def conclude(store: Store, head: RunHead, total: Standing) -> None:
@@ -425,9 +425,14 @@ def _put(store: Store, key: str, text: str) -> None:
 
 
 def _find(store: Store, key: str, kind: type[Found]) -> Found | None:
-    """The object as a `kind`; None where there is none, or none of ours. Raises `NewerVersion`."""
+    """The object as a `kind`; None where there is none, or none of ours.
+
+    Raises `UsageError` where a newer clipfleet wrote it.
+    """
     try:
         return kind.read(store.get(key))
+    except NewerVersion as error:
+        raise UsageError(f"{key}: {error}") from None
     except (ObjectMissing, ValidationError):
         return None
 

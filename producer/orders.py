@@ -23,7 +23,8 @@ def check_fleet(broker: Broker, run_id: str, state: RunState | None) -> None:
     """Raises `UsageError` where the run was submitted to another broker."""
     if state is None or not state.fleet:
         return
-    if state.fleet != broker.fleet() and state.broker != broker.address:
+    known = state.fleet == broker.fleet()
+    if not known and not (broker.fleet_is_new and state.broker == broker.address):
         raise UsageError(left_to(run_id, state))
 
 

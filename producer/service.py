@@ -62,7 +62,6 @@ class Service:
         self._store = settings.open_store(settings.store)
         self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
         self._fed: dict[str, _Fed] = {}
-        self._fleets: set[str] = set()
         self._passed_over: set[str] = set()  # editions of runs that cannot be fed from here
         self._said: set[str] = set()
         self._looked_at = 0.0
@@ -100,16 +99,16 @@ class Service:
                 continue
             try:
                 head = manifest.read_head(self._store, run_id)
-            except UsageError as error:  # it is being written, or will be again
+                state = manifest.read_state(self._store, head)
+            except UsageError as error:  # it is being written, or a newer clipfleet wrote it
                 self._say_once(run_id, str(error))
                 continue
             if head.edition in self._passed_over:
                 continue
-            state = manifest.read_state(self._store, head)
             if state is None or state.embedded:
                 continue
-            if not self._is_ours(state):
-                self._pass_over(head, left_to(run_id, state))
+            if not self._is_ours(head, state):
+                self._say_once(run_id, left_to(run_id, state))
                 continue
             if head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
@@ -120,12 +119,19 @@ class Service:
                 continue
             self._begin(head)
 
-    def _is_ours(self, state: RunState) -> bool:
-        """Whether the run was submitted to this broker, by any name that it has had."""
-        self._fleets.add(self._broker.fleet())
-        return (
-            not state.fleet or state.fleet in self._fleets or state.broker == self._broker.address
-        )
+    def _is_ours(self, head: RunHead, state: RunState) -> bool:
+        """Whether the run was submitted to this broker.
+
+        A broker that is new, or forgot all, goes by its address: it takes over what was submitted
+        to one that had the same, which from then on is another's.
+        """
+        fleet = self._broker.fleet()
+        if state.fleet in ("", fleet):
+            return True
+        if not self._broker.fleet_is_new or state.broker != self._broker.address:
+            return False
+        manifest.write_state(self._store, head, state.model_copy(update={"fleet": fleet}))
+        return True
 
     def _pass_over(self, head: RunHead, reason: str) -> None:
         self._passed_over.add(head.edition)

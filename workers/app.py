@@ -36,8 +36,8 @@ from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
 from clipfleet.records import Failure, Plan
 from workers import transport
 from workers.context import Context
-from workers.leases import Leases, deaths
-from workers.parts import Work, do_once, drop, stored_plan
+from workers.leases import LONGEST_WAIT_S, Leases, deaths
+from workers.parts import DONE, Work, do_once, drop, stored_plan
 from workers.verdicts import Died, GiveBack, PutOff, give_back
 
 log = logging.getLogger("clipfleet")
@@ -57,7 +57,7 @@ class EndedItsWorker(ClipError):
 
 def longest_wait_s(retries: int) -> float:
     """How long a task whose store failed waits at most: twice as long after each try."""
-    return min(transport.LONGEST_WAIT_S, 2.0 ** min(retries, 6))
+    return min(LONGEST_WAIT_S, 2.0 ** min(retries, 6))
 
 
 class StoreGaveOut(ClipError):
@@ -193,7 +193,7 @@ def _add_task(
                 return _do(context, self.request, step, job, given_up)
         except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
-            return None
+            return DONE  # as ever: a chord counts its parts by their distinct values
         except NewerVersion as error:
             context.leave(str(error))
             raise PutOff(error) from None
@@ -276,14 +276,25 @@ def _suspicion(context: Context, request: Any) -> Iterator[EndedItsWorker | None
         yield EndedItsWorker(died)
         return
     if died + 1 < context.settings.max_deliveries or died == 0:
+        _at_work(context, request)
         yield None
         return
     with _turn(context):
+        _at_work(context, request)
         try:
             yield None
         except EngineDead as error:  # before the next one's turn, which would be counted too
             _stop_worker(context, error)
             raise
+
+
+def _at_work(context: Context, request: Any) -> None:
+    """From now on, a worker that vanishes vanished with this message in its hands.
+
+    In a pool of processes, that is said as one takes it.
+    """
+    if context.models and deaths(vars(request)):
+        transport.Transport.leases.at_work(request.properties["delivery_tag"])
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from celery.backends.redis import RedisBackend
 from celery.canvas import maybe_signature
 from kombu.exceptions import OperationalError
 
+from clipfleet import broker_connection as connection
 from clipfleet.queues import ANSWER_S
-from workers import connection
 from workers.verdicts import GiveBack
 
 log = logging.getLogger("clipfleet")

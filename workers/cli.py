@@ -1,5 +1,6 @@
 """`clipfleet-worker`: one worker, pinned to one queue or more."""
 
+import contextlib
 import functools
 import logging
 import os
@@ -197,6 +198,9 @@ def work(
     from workers.pool import ThreadPool
 
     setup_logging.connect(_keep_logging, weak=False)
+    if not options.prepare.verbose:
+        # Each time that it connects anew, it would say in thirty lines what it says in one.
+        logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_traceback)
     # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
     warnings.filterwarnings("ignore", message="You're running the worker with superuser")
     context = Context(settings)
@@ -283,7 +287,8 @@ def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> No
         log.warning("not done in time: what is held is given back", extra={"action": "drained"})
         leases.close()
         for process in billiard.active_children():
-            os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         time.sleep(KILLED_S)  # without them, the worker ends of itself, and this thread with it
         os._exit(ExitCode.OK)
 
@@ -295,6 +300,11 @@ def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> No
 
     # Not in the signal's own frame, which may hold a lock.
     threading.Thread(target=begin, daemon=True).start()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
 
 
 def _keep_logging(**_: Any) -> None:

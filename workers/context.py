@@ -77,7 +77,7 @@ class Context:
 
     def leave(self, reason: str) -> None:
         """Say, once for each reason, that a message is left to newer workers."""
-        if reason not in self._left:
+        if reason not in self._left and len(self._left) < _OPTIONS_KEPT:
             self._left.add(reason)
             log.warning("%s", reason, extra={"action": "message_left"})
 

@@ -17,6 +17,7 @@ began. Leases are by the broker's clock. Where that jumps, work may be done twic
 lost.
 """
 
+import contextlib
 import enum
 import functools
 import json
@@ -29,11 +30,11 @@ from typing import Any
 
 import redis
 
+from clipfleet import broker_connection as connection
 from clipfleet.beats import WorkerBeat, beat_key
 from clipfleet.broker import remove_wrong_types
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.queues import ANSWER_S, QUEUES
-from workers import connection
 
 log = logging.getLogger("clipfleet")
 
@@ -45,6 +46,8 @@ _RESTORED_AT_ONCE = 100
 _SOON_S = 0.5
 # A message that is put off waits so long, at least: to look again at once would be to spin.
 PUT_OFF_S = 30.0
+# The longest that a task asks to wait for the store; one whose sender was ahead gets no more.
+LONGEST_WAIT_S = 60.0
 
 _FAILURES = (redis.RedisError, OSError)
 
@@ -66,13 +69,15 @@ class _Held:
     written: bool = True
     died: bool = False
     end: End | None = None
+    release: Callable[[], object] = lambda: None
 
 
 class BrokerClock:
     """The broker's time; between looks at it, by a clock that does not jump."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._ahead_s = clock, 0.0
+        self._clock = clock
+        self._ahead_s: float | None = None
 
     def set(self, client: redis.Redis) -> None:
         """Look at the broker's clock."""
@@ -80,8 +85,14 @@ class BrokerClock:
         self._ahead_s = seconds + microseconds / 1e6 - self._clock.monotonic()
 
     def now(self) -> float:
-        """In seconds since 1970."""
+        """In seconds since 1970, once it was looked at."""
+        assert self._ahead_s is not None
         return self._ahead_s + self._clock.monotonic()
+
+    def ready(self, client: redis.Redis) -> None:
+        """Look at the broker's clock unless it was looked at before."""
+        if self._ahead_s is None:
+            self.set(client)
 
 
 class Leases:
@@ -104,29 +115,55 @@ class Leases:
         self._name, self._queues, self._lease_s = name, queues, lease_s
         self._longest_task_s, self._busy, self._refuse = longest_task_s, busy, refuse
         self._clock, self._broker_clock = clock, BrokerClock(clock)
-        self._client = connection.connect(url)
+        # Of which every byte can be read and written back: a tag may be anybody's.
+        self._client = connection.connect(url, encoding="latin-1")
         self._held: dict[str, _Held] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self._leaving = self._took_leave = False
         self._thread: threading.Thread | None = None
-        self._renewed_at: float | None = None
+        self._renewed_at = 0.0
+        self._heard_since: float | None = None  # renewed without a break
         self._well = True
 
     # What the transport and the pools tell.
 
-    def take(self, tag: str, message: dict[str, Any], queue: str) -> None:
-        """A message came. It is worked on also where the broker does not take note of it now."""
-        message["properties"][HOLDER] = self.id
-        held = _Held(message=message, queue=queue, since=self._clock.monotonic())
+    def take(
+        self,
+        tag: str,
+        message: dict[str, Any],
+        queue: str,
+        release: Callable[[], object] = lambda: None,
+    ) -> None:
+        """A message came. It is worked on also where the broker does not take note of it now.
+
+        `release` frees its place at the worker, where it is let go before anyone began it. Until
+        somebody does, it is no evidence that its worker vanished with it: as a rule that is at
+        once, and is noted with it.
+        """
+        if not _waits(message):
+            message["properties"][HOLDER] = self.id
+        held = _Held(message=message, queue=queue, since=self._clock.monotonic(), release=release)
         with self._lock:
             self._held[tag] = held
         held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
 
     def started(self, tag: str) -> None:
-        """A thread or a process works on it now."""
+        """A thread or a process has it in hand now."""
         with self._lock:
             if tag in self._held:
-                self._held[tag].started = True
+                held = self._held[tag]
+                held.started, held.since = True, self._clock.monotonic()
+
+    def at_work(self, tag: str) -> None:
+        """It is being worked on, after it waited for its time or its turn."""
+        self.started(tag)
+        with self._lock:
+            held = self._held.get(tag)
+            if held is None or HOLDER in held.message["properties"]:
+                return
+            held.message["properties"][HOLDER] = self.id
+        held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
 
     def died(self, tag: str) -> None:
         """What worked on it died of it, which counts against it once it is given back."""
@@ -165,14 +202,22 @@ class Leases:
     # The worker's life.
 
     def start(self) -> None:
-        """Begin. Raises `redis.RedisError`, `OSError` where the broker does not answer."""
-        connection.twice(self._client, self._broker_clock.set)
+        """Begin; where the broker is away, it is waited for."""
+        self._tried(self._broker_clock.set)
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._thread.start()
 
     def farewell(self) -> None:
-        """The worker was told to stop: what it may leave behind is no evidence."""
-        self._tried(lambda client: client.set(_farewell_key(self.id), 1, ex=FAREWELL_S))
+        """The worker was told to stop: what it may leave behind is no evidence.
+
+        What comes yet and is not begun goes to others at once.
+        """
+        self._leaving = True
+        self._tried(self._say_farewell)
+
+    def _say_farewell(self, client: redis.Redis) -> None:
+        client.set(_farewell_key(self.id), 1, ex=FAREWELL_S)
+        self._took_leave = True
 
     def close(self) -> None:
         """Give back what is left, and stop."""
@@ -206,7 +251,15 @@ class Leases:
             self._closing.wait(max(0.0, min(left_s, _SOON_S)))
 
     def _is_behind(self) -> bool:
-        return any(h.end is not None or not h.written for _, h in self._snapshot())
+        return any(
+            h.end is not None or not h.written or self._is_for_others(h)
+            for _, h in self._snapshot()
+        )
+
+    def _is_for_others(self, held: _Held) -> bool:
+        """Whether it came as the worker was stopping, and nobody here will begin it."""
+        waited_s = self._clock.monotonic() - held.since
+        return self._leaving and not held.started and waited_s >= _SOON_S
 
     def _beat(self) -> bool:
         try:
@@ -219,6 +272,9 @@ class Leases:
             self._well = False
             if "WRONGTYPE" in str(error):
                 self._tried(remove_wrong_types)
+            return False
+        except Exception:  # a fault of ours must not let go of all that the worker holds
+            log.exception("leases are renewed all the same", extra={"action": "lease_fault"})
             return False
         if not self._well:
             log.info("leases are renewed again", extra={"action": "lease_renewed"})
@@ -246,10 +302,15 @@ class Leases:
             pipe.set(_alive_key(self.id), 1, px=_ms(self._lease_s))
             pipe.set(beat_key(self._name), beat.to_json(), px=_ms(2 * self._lease_s))
             pipe.execute()
+        if self._leaving and not self._took_leave:
+            self._say_farewell(client)
 
     def _catch_up(self) -> None:
         """Do what the broker did not take before, and let go of what nobody gets on with."""
         for tag, held in self._snapshot():
+            if held.end is None and self._is_for_others(held):
+                held.end = End.GIVE_BACK
+                held.release()
             if held.end is not None:
                 if not self._end(tag, held):
                     return
@@ -257,8 +318,9 @@ class Leases:
                 held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
                 if not held.written:
                     return
-        for tag, _ in self._idle(self._snapshot()):
+        for tag, held in self._idle(self._snapshot()):
             log.error("a message that nobody works on is given back", extra={"action": "stuck"})
+            held.release()
             self.end(tag, End.GIVE_BACK)
 
     def _idle(self, held: list[tuple[str, _Held]]) -> list[tuple[str, _Held]]:
@@ -274,15 +336,21 @@ class Leases:
         ]
 
     def _give_back(self, which: Callable[[_Held], bool]) -> None:
-        for tag, held in self._snapshot():
-            if held.end is not None or which(held):
-                self.end(tag, End.GIVE_BACK)
+        chosen = [(tag, h) for tag, h in self._snapshot() if h.end is not None or which(h)]
+        for _, held in chosen:
+            held.end = held.end or End.GIVE_BACK
+        for tag, held in chosen:
+            if not self._end(tag, held):
+                return  # each of the rest would take its time to say the same; it is done later
 
     # What is written in the broker.
 
-    def _write(self, client: redis.Redis, tag: str, held: _Held) -> None:
+    def _write(
+        self, client: redis.Redis, tag: str, held: _Held, since: float | None = None
+    ) -> None:
+        self._broker_clock.ready(client)
         with client.pipeline(transaction=True) as pipe:
-            pipe.zadd(INDEX, {tag: self._broker_clock.now()})
+            pipe.zadd(INDEX, {tag: since or self._broker_clock.now()})
             pipe.hset(UNACKED, tag, json.dumps([held.message, "", held.queue]))
             pipe.execute()
 
@@ -295,27 +363,32 @@ class Leases:
         return True
 
     def _do_end(self, client: redis.Redis, tag: str, held: _Held) -> None:
-        if held.end is End.GIVE_BACK and held.written and client.zscore(INDEX, tag) is None:
-            return  # its lease ran out, and another has it
+        self._broker_clock.ready(client)
+        if held.end is End.PUT_OFF:
+            held.message["properties"].pop(HOLDER, None)
+            until = self._broker_clock.now() + max(PUT_OFF_S - self._lease_s, 0.0)
+            self._write(client, tag, held, since=until)
+            return
+        if held.end is End.GIVE_BACK:
+            # First, and by itself: a queue that takes nothing must not lose it. It may come twice.
+            client.lpush(held.queue, json.dumps(_again(held.message, died=held.died)))
+        self._forget(client, tag)
+
+    def _forget(self, client: redis.Redis, tag: str) -> None:
         with client.pipeline(transaction=True) as pipe:
-            if held.end is End.PUT_OFF:
-                until = self._broker_clock.now() + max(PUT_OFF_S - self._lease_s, 0.0)
-                held.message["properties"].pop(HOLDER, None)
-                pipe.zadd(INDEX, {tag: until})
-                pipe.hset(UNACKED, tag, json.dumps([held.message, "", held.queue]))
-            else:
-                pipe.zrem(INDEX, tag)
-                pipe.hdel(UNACKED, tag)
-                if held.end is End.GIVE_BACK:
-                    pipe.lpush(held.queue, json.dumps(_again(held.message, died=held.died)))
+            pipe.zrem(INDEX, tag)
+            pipe.hdel(UNACKED, tag)
             pipe.execute()
 
     def _restore_lapsed(self, client: redis.Redis) -> None:
         """Give back what workers that vanished held, oldest first; one worker at a time does."""
-        now, before = self._broker_clock.now(), self._renewed_at
-        self._renewed_at = now
-        if before is None or now - before > 2 / 3 * self._lease_s:
+        here = self._clock.monotonic()
+        if self._heard_since is None or here - self._renewed_at > 2 / 3 * self._lease_s:
+            self._heard_since = here
+        self._renewed_at = here
+        if here - self._heard_since < self._lease_s:
             return  # the broker may have heard nobody: the others are to renew theirs first
+        now = self._broker_clock.now()
         if not client.set("clipfleet:restoring", self.id, nx=True, px=_ms(self._lease_s / 3)):
             return
         until = self._clock.monotonic() + self._lease_s / 3
@@ -341,12 +414,9 @@ class Leases:
                 again = json.dumps(_again(message, died=died))
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 self._refuse("unacked", f"a held message cannot be read: {error}")
-        with client.pipeline(transaction=True) as pipe:
-            pipe.zrem(INDEX, tag)
-            pipe.hdel(UNACKED, tag)
-            if again is not None:
-                pipe.rpush(str(queue), again)
-            pipe.execute()
+        if again is not None:
+            client.rpush(str(queue), again)
+        self._forget(client, tag)
 
     def _vanished(self, client: redis.Redis, holder: str) -> bool:
         """Whether a worker is gone that nobody told to stop."""
@@ -358,6 +428,9 @@ class Leases:
             connection.twice(self._client, do)
         except _FAILURES as error:
             log.debug("the broker does not take it now: %s", error)
+            if "WRONGTYPE" in str(error):
+                with contextlib.suppress(*_FAILURES):
+                    remove_wrong_types(self._client, all_keys=False)
             return False
         return True
 
@@ -382,9 +455,13 @@ def deaths(headers: Any) -> int:
     return count if type(count) is int and 0 <= count < 2**31 else 0
 
 
-def _asked_to_wait_s(message: dict[str, Any]) -> float:
-    from workers.transport import LONGEST_WAIT_S
+def _waits(message: dict[str, Any]) -> bool:
+    """Whether a worker that takes it waits before it works on it: for a moment, or for its turn."""
+    headers = message["headers"]
+    return headers.get("eta") is not None or deaths(headers) > 0
 
+
+def _asked_to_wait_s(message: dict[str, Any]) -> float:
     return LONGEST_WAIT_S if message.get("headers", {}).get("eta") else 0.0
 
 

@@ -11,7 +11,7 @@ from celery.concurrency import thread
 from celery.exceptions import Reject
 
 from workers.transport import Transport
-from workers.verdicts import GiveBack
+from workers.verdicts import Died, GiveBack
 
 
 class ThreadPool(thread.TaskPool):  # type: ignore[misc]
@@ -45,5 +45,6 @@ def _run(target: Any, args: Any, kwargs: Any, callback: Any, accept_callback: An
         outcome = target(*args, **kwargs)
     except BaseException as error:
         verdict = error if isinstance(error, Reject) else GiveBack(repr(error))
+        verdict = Died(repr(error)) if isinstance(error, MemoryError) else verdict
         outcome = (1, ExceptionInfo((type(verdict), verdict, error.__traceback__)), 0.0)
     callback(outcome)

@@ -1,22 +1,20 @@
 """kombu's Redis transport, which drops what is no message of ours and leaves leases to `leases`."""
 
+import functools
 import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from kombu import transport
 from kombu.transport import redis, virtual
 
+from clipfleet import transport
 from clipfleet.errors import MessageInvalid, NewerVersion
-from workers import connection, envelope
-from workers.leases import End, Leases
+from workers import envelope
+from workers.leases import LONGEST_WAIT_S, End, Leases
 
 Refuse = Callable[[str, str], None]
-
-# The longest that a task asks to wait for the store; one whose sender was ahead gets no more.
-LONGEST_WAIT_S = 60.0
 
 
 class _QoS(redis.QoS):  # type: ignore[misc]
@@ -25,7 +23,9 @@ class _QoS(redis.QoS):  # type: ignore[misc]
     restore_at_shutdown = False  # what is being worked on is given back by who works on it
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        Transport.leases.take(delivery_tag, message._raw, message.delivery_info["routing_key"])
+        release = functools.partial(virtual.QoS.ack, self, delivery_tag)
+        queue = message.delivery_info["routing_key"]
+        Transport.leases.take(delivery_tag, message._raw, queue, release)
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
@@ -40,13 +40,11 @@ class _QoS(redis.QoS):  # type: ignore[misc]
         pass
 
 
-class _Channel(redis.Channel):  # type: ignore[misc]
+class _Channel(transport.Channel):
     QoS = _QoS
-    connection_class = connection.Connection
-    connection_class_ssl = connection.SSLConnection
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
+class Transport(transport.Transport):
     """See `install`."""
 
     Channel = _Channel
@@ -106,6 +104,4 @@ def install(leases: Leases, *, refuse: Refuse, leave: Callable[[str], None]) -> 
     Transport.refuse = staticmethod(refuse)  # type: ignore[method-assign, assignment]
     Transport.leave = staticmethod(leave)  # type: ignore[method-assign, assignment]
     redis.loads = _read
-    for scheme in ("redis", "rediss"):
-        transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
-        transport._transport_cache.pop(scheme, None)
+    transport.use(Transport)

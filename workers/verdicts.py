@@ -12,6 +12,8 @@ from celery.exceptions import Reject, TimeLimitExceeded
 from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
+from clipfleet.queues import GPU_QUEUES
+from workers.leases import deaths
 from workers.transport import Transport
 
 
@@ -45,8 +47,18 @@ class Request(CeleryRequest):  # type: ignore[misc]
         return str(self._message.delivery_tag)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        Transport.leases.started(self.tag)
+        if self._takes_turns:
+            Transport.leases.started(self.tag)
+        else:
+            Transport.leases.at_work(self.tag)
         super().on_accepted(pid, time_accepted)
+
+    @property
+    def _takes_turns(self) -> bool:
+        """Whether it waits in its thread until it may be alone (`app`), which says so then."""
+        return deaths(self._request_dict) > 0 and self._message.delivery_info["routing_key"] in (
+            GPU_QUEUES
+        )
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A process that took too long is killed, and `on_failure` is told as well."""

@@ -10,9 +10,10 @@ import redis
 from celery.app.task import Context
 from celery.exceptions import Reject
 
+from clipfleet import broker_connection as connection
 from clipfleet.queues import make_app
 from tests.support.broker import BrokerServer
-from workers import connection, pool
+from workers import pool
 from workers.app import WorkerApp
 from workers.transport import Transport
 from workers.verdicts import GiveBack
@@ -24,7 +25,6 @@ PASSING = {
     "a disk that fails": redis.ResponseError("MISCONF Errors writing to the AOF file"),
     "a primary that is away": redis.exceptions.MasterDownError("Link with MASTER is down"),
     "a script that hangs": redis.ResponseError("BUSY Redis is busy running a script."),
-    "turned in mid-transaction": redis.exceptions.ExecAbortError("Transaction discarded"),
 }
 ITS_OWN = {
     "another kind": redis.ResponseError("WRONGTYPE Operation against a key"),

@@ -12,7 +12,7 @@ from clipfleet.feedboard import FeederBeat, feeders
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
-from clipfleet.runs import Standing
+from clipfleet.runs import RunState, Standing
 from producer import feeder as feeder_module
 from producer import manifest, pace
 from producer.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
@@ -333,7 +333,7 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
     head = scene.head
     manifest.write_done(scene.store, head, 0, Standing(clips=2, done=1, lost=1))
     manifest.conclude(scene.store, head, Standing(clips=2, done=1, lost=1))
-    manifest.reopen(scene.store, head)
+    manifest.reopen(scene.store, head, RunState())
     assert manifest.active_runs(scene.store) == ["r1"]
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
@@ -343,7 +343,7 @@ def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> N
     scene.write(lines(1))
     manifest.write_done(scene.store, scene.head, 0, Standing(clips=1, done=1))
     manifest.conclude(scene.store, scene.head, Standing(clips=1, done=1))
-    manifest.reopen(scene.store, scene.head)
+    manifest.reopen(scene.store, scene.head, RunState())
     assert manifest.active_runs(scene.store) == []
 
 

@@ -90,6 +90,7 @@ def test_what_is_held_is_kept_for_as_long_as_its_worker_lives(bench: Bench) -> N
 def test_what_a_worker_held_that_vanished_comes_back_and_counts_against_it(bench: Bench) -> None:
     leases, other = bench.started(), bench.started("other")
     leases.take("tag", message(**{DEATHS: 1}), QUEUE)
+    leases.at_work("tag")
     bench.vanish(leases)
 
     wait_for("message", bench.waiting, 20)
@@ -112,18 +113,80 @@ def test_what_a_worker_held_that_was_told_to_stop_counts_for_nothing(bench: Benc
     assert DEATHS not in bench.waiting()[0]["headers"]
 
 
-def test_who_could_not_renew_for_a_lease_lets_the_others_renew_first(bench: Bench) -> None:
+def test_what_comes_as_a_worker_is_stopping_goes_to_others_at_once(bench: Bench) -> None:
     leases = bench.started()
-    leases.take("tag", message(), QUEUE)
-    bench.vanish(leases)
-    bench.client.zadd(INDEX, {"tag": 1.0})
-    late = bench.leases("late")
+    leases.take("begun", message(), QUEUE)
+    leases.started("begun")
+    leases.farewell()
+    leases.take("late", message(), QUEUE)
 
+    wait_for("message", bench.waiting, 20)
+
+    assert list(bench.held()) == ["begun"]
+
+
+def test_who_could_not_renew_for_a_while_lets_the_others_renew_for_a_lease(bench: Bench) -> None:
+    bench.client.hset(UNACKED, "tag", json.dumps([message(), "", QUEUE]))
+    bench.client.zadd(INDEX, {"tag": 1.0})
+    clock = ManualClock()
+    late = bench.leases("late", clock=clock)
     late._broker_clock.set(late._client)
-    late._restore_lapsed(late._client)
-    assert bench.waiting() == [], "the first look after it was away"
-    late._restore_lapsed(late._client)
+
+    def look(after_s: float) -> int:
+        bench.client.delete("clipfleet:restoring")
+        clock.sleep(after_s)
+        late._restore_lapsed(late._client)
+        return len(bench.waiting())
+
+    assert look(0) == look(LEASE_S / 2) == 0
+    assert look(2 * LEASE_S) == look(LEASE_S / 2) == 0, "it was away again"
+    assert look(LEASE_S / 2) == 1
+
+
+def test_a_message_that_nobody_began_is_no_evidence(bench: Bench) -> None:
+    leases, _ = bench.started(), bench.started("other")
+    leases.take("later", message(eta="2026-01-01T00:00:00"), QUEUE)
+    leases.take("its turn", message(**{DEATHS: 2}), QUEUE)
+    leases.take("its turn came", message(**{DEATHS: 1}), QUEUE)
+    leases.at_work("its turn came")
+    bench.vanish(leases)
+
+    wait_for("messages", lambda: len(bench.waiting()) == 3, 20)
+
+    assert sorted(each["headers"].get(DEATHS, 0) for each in bench.waiting()) == [0, 2, 2]
+
+
+def test_a_farewell_that_the_broker_does_not_hear_is_said_again(bench: Bench) -> None:
+    leases, _ = bench.started(), bench.started("other")
+    leases.take("tag", message(), QUEUE)
+    leases.started("tag")
+    bench.client.replicaof("127.0.0.1", "1")
+    leases.farewell()
+    bench.client.replicaof("NO", "ONE")
+
+    wait_for("farewell", lambda: list(bench.client.scan_iter("clipfleet:farewell:*")), 20)
+
+
+def test_a_tag_of_any_bytes_ends_nobodys_looks(bench: Bench) -> None:
+    raw = redis.Redis.from_url(bench.server.url)
+    raw.zadd(INDEX, {b"\xff\xfe": 1.0})
+    raw.hset(UNACKED, b"\xff\xfe", b"\xff")
+    bench.started()
+
+    wait_for("look", lambda: not raw.exists(UNACKED, INDEX), 20)
+    raw.close()
+
+
+def test_a_queue_that_takes_nothing_loses_no_message_that_is_given_back(bench: Bench) -> None:
+    leases = bench.leases()
+    leases._broker_clock.set(leases._client)
+    leases.take("tag", message(), QUEUE)
+    bench.client.set(QUEUE, "text")
+    leases.end("tag", End.GIVE_BACK)
+    leases._catch_up()
+
     assert len(bench.waiting()) == 1
+    assert bench.held() == {}
 
 
 def test_what_is_left_as_a_worker_ends_is_given_back_for_nothing(bench: Bench) -> None:

@@ -52,9 +52,9 @@ class History:
 
     def deliveries(self, *, since: float = 0.0) -> Iterator[Message]:
         """Each delivery, of those that were taken so late or later."""
-        by_task = defaultdict[str, list[dict[str, Any]]](list)
+        by_task = defaultdict[tuple[str, int], list[dict[str, Any]]](list)
         for event in self.events(since=since):
-            by_task[event["task"]].append(event)
+            by_task[event["task"], event["worker"]].append(event)
         for events in by_task.values():
             taken = [e for e in events if e["what"] == "take"]
             for number, take in enumerate(taken):

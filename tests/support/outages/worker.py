@@ -19,11 +19,12 @@ from workers.leases import Leases
 from workers.loaded import LoadedModel, Slots
 
 SLOTS = 8
+WORKER = os.getpid()  # also in the processes of its pool
 
 
 def note(what: str, **more: Any) -> None:
     """Write down what happened. One short line is written whole."""
-    line = json.dumps({"at": time.time(), "pid": os.getpid(), "what": what, **more})
+    line = json.dumps({"at": time.time(), "worker": WORKER, "what": what, **more})
     with (Path(os.environ["HISTORY"]) / f"{os.getpid()}.jsonl").open("a") as file:
         file.write(line + "\n")
 
@@ -69,9 +70,9 @@ def watch() -> None:
     """Have the worker tell of each message that it takes, begins, ends and lets go."""
     take, do_end, do = Leases.take, Leases._do_end, app._do
 
-    def taken(self: Leases, tag: str, message: dict[str, Any], queue: str) -> None:
+    def taken(self: Leases, tag: str, message: dict[str, Any], queue: str, *more: Any) -> None:
         note("take", tag=tag, task=message["headers"]["id"], queue=queue)
-        take(self, tag, message, queue)
+        take(self, tag, message, queue, *more)
 
     def let_go(self: Leases, client: Any, *, tag: str, held: Any) -> None:
         do_end(self, client, tag=tag, held=held)
@@ -86,7 +87,7 @@ def watch() -> None:
 
     vars(app)["_do"] = done
     vars(leases)["PUT_OFF_S"] = 3.0
-    Leases.take = taken  # type: ignore[method-assign]
+    Leases.take = taken  # type: ignore[method-assign, assignment]
     Leases._do_end = let_go  # type: ignore[method-assign, assignment]
 
 
