@@ -45,9 +45,9 @@ class _Watched:
 
     _made_at = 0.0
 
-    def connect(self) -> None:
+    def _connect(self) -> Any:
         self._made_at = time.monotonic()
-        super().connect()  # type: ignore[misc]
+        return super()._connect()  # type: ignore[misc]
 
     def send_command(self, *args: Any, **kwargs: Any) -> None:
         if args[0] == "BRPOP":

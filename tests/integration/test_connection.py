@@ -1,6 +1,7 @@
 """Which of a broker's errors pass, and what becomes of a message whose broker errs just then."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from celery.exceptions import Reject
 from clipfleet import broker_connection as connection
 from clipfleet.queues import make_app
 from tests.support.broker import BrokerServer
+from tests.support.outages.link import Link
 from workers import pool
 from workers.app import WorkerApp
 from workers.transport import Transport
@@ -74,6 +76,29 @@ def test_a_broker_that_is_a_replica_is_a_lost_connection_and_then_well(
     connection.twice(client, write)
     assert client.get("a") == "1"
     client.close()
+
+
+def test_where_one_connection_is_dead_those_beside_it_are_made_anew_at_once(
+    broker: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ANSWER_S", 0.5)
+    with Link(broker.port) as link:
+        url = f"redis://:{broker.password}@127.0.0.1:{link.port}/0"
+        client = connection.connect(url)
+        pool = client.connection_pool
+        for each in [pool.get_connection() for _ in range(5)]:
+            each.connect()
+            pool.release(each)
+        link.freeze()
+
+        began = time.monotonic()
+        connection.twice(client, lambda client: client.ping())
+        for each in [pool.get_connection() for _ in range(5)]:
+            each.send_command("PING")
+            assert each.read_response() == "PONG"
+
+        assert time.monotonic() - began < 2 * 0.5, "each took a time-out of its own"
+        client.close()
 
 
 def worker_app(url: str) -> Any:
