@@ -19,6 +19,7 @@ from redis.retry import Retry
 from clipfleet.queues import ANSWER_S
 
 CONNECT_S = 5.0
+IDLE_S = 3.0
 
 _PASSING_TYPES = (MasterDownError, OutOfMemoryError, ReadOnlyError)
 # Those that redis-py has no class of its own for, by the word that they begin with.
@@ -37,26 +38,30 @@ _found_dead: dict[tuple[str, int], float] = {}
 
 
 class _Watched:
-    """What was connected before another connection to the same server was found dead is dead too.
+    """Made anew before it is used, where it lay idle or where it must be dead.
 
-    Each would take a time-out of its own to say so. One that waits for a message is left to kombu,
-    which would otherwise wait twice.
+    A half-open connection takes a time-out to say so, one process after the other as work reaches
+    them; to connect takes a millisecond. What was made before another to the same server was found
+    dead is dead too. One that waits for a message is left to kombu, which would otherwise wait
+    twice.
     """
 
-    _made_at = 0.0
+    _made_at = _used_at = 0.0
 
     def _connect(self) -> Any:
-        self._made_at = time.monotonic()
+        self._made_at = self._used_at = time.monotonic()
         return super()._connect()  # type: ignore[misc]
 
     def send_command(self, *args: Any, **kwargs: Any) -> None:
         if args[0] == "BRPOP":
-            self._made_at = time.monotonic()
+            self._made_at = self._used_at = time.monotonic()
         super().send_command(*args, **kwargs)  # type: ignore[misc]
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        if self._made_at < _found_dead.get(self._server, 0.0):
+        idle_s = time.monotonic() - self._used_at
+        if idle_s > IDLE_S or self._made_at < _found_dead.get(self._server, 0.0):
             self.disconnect()  # type: ignore[attr-defined]
+        self._used_at = time.monotonic()
         super().send_packed_command(command, check_health)  # type: ignore[misc]
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
