@@ -74,7 +74,8 @@ class Broker:
         """Raises `UsageError` where that is no broker's address."""
         check_broker_url(url)
         self.address = redact(url)
-        self._fleet, self.fleet_is_new = "", False
+        self._fleet = ""
+        self.fleets: set[str] = set()  # all the names that it was seen to have
         # A connection that lay idle may be dead; a broker that is away is told of at once.
         self.client = connect(url, retries=1)
 
@@ -229,15 +230,13 @@ class Broker:
     def fleet(self) -> str:
         """The name of the fleet that this broker serves, given to it by who asks first.
 
-        `fleet_is_new` where that was this one: the broker is new, or forgot all. Raises
-        `BrokerError`.
+        Raises `BrokerError`.
         """
         with self.errors():
             # A broker that forgot its name is told it again by who remembers.
-            name = self._fleet or secrets.token_hex(8)
-            if self.client.set(_FLEET, name, nx=True) and not self._fleet:
-                self.fleet_is_new = True
+            self.client.set(_FLEET, self._fleet or secrets.token_hex(8), nx=True)
             self._fleet = str(self.client.get(_FLEET))[:64]
+        self.fleets.add(self._fleet)
         return self._fleet
 
     def cancel(self, run_id: str) -> None:

@@ -151,7 +151,7 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
         return ExitCode.OK
     _check_reach(run)
     broker = Broker(settings.broker.get_secret_value())
-    check_fleet(broker, run_id, manifest.read_state(run.store, run.head))
+    check_fleet(broker, run.store, run.head)
     return commands.see_through(run, options, settings, in_flight=flags["in_flight"])
 
 
@@ -194,7 +194,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
         return ExitCode.OK
     if _is_over(run):
         return ExitCode.OK
-    check_fleet(broker, run_id, manifest.read_state(run.store, run.head))
+    check_fleet(broker, run.store, run.head)
     held = broker.messages()
     if held:
         _console.print(

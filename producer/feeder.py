@@ -18,6 +18,7 @@ from clipfleet.records import ClipRecord, ManifestLine, Status
 from clipfleet.runs import LOST, Feeding, RunState, Standing, standing
 from producer import manifest
 from producer.feed import Found, Run
+from producer.orders import is_of
 from producer.pace import LEAST, Pace
 from producer.rate import Rate
 from producer.shards import Shard, Shards
@@ -182,8 +183,8 @@ class Feeder:
             self._fleet = state.fleet  # who began this feeder has looked whose it is
         if state is None or not manifest.is_current(self._run.store, self._run.head):
             return False
-        if state.fleet != self._fleet and state.fleet != self._broker.fleet():
-            return False  # it was handed to another
+        if state.fleet != self._fleet and not is_of(self._broker, state):
+            return False  # another fleet took it over
         self._state = state
         self.held = ""
         if state.feeding is Feeding.PAUSED:

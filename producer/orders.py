@@ -19,13 +19,29 @@ def left_to(run_id: str, state: RunState) -> str:
     )
 
 
-def check_fleet(broker: Broker, run_id: str, state: RunState | None) -> None:
-    """Raises `UsageError` where the run was submitted to another broker."""
-    if state is None or not state.fleet:
+def is_of(broker: Broker, state: RunState) -> bool:
+    """Whether a run was submitted to this broker, by a name that it is known to have had."""
+    broker.fleet()
+    return not state.fleet or state.fleet in broker.fleets
+
+
+def take_over(broker: Broker, store: Store, head: RunHead, state: RunState) -> None:
+    """Have this broker's fleet feed a run from now on, and its own no longer."""
+    ours = {"fleet": broker.fleet(), "broker": broker.address}
+    manifest.write_state(store, head, state.model_copy(update=ours))
+
+
+def check_fleet(broker: Broker, store: Store, head: RunHead) -> None:
+    """Raises `UsageError` where the run was submitted to another broker.
+
+    One of the same address is taken for this one, which may have forgotten its name.
+    """
+    state = manifest.read_state(store, head)
+    if state is None or is_of(broker, state):
         return
-    known = state.fleet == broker.fleet()
-    if not known and not (broker.fleet_is_new and state.broker == broker.address):
-        raise UsageError(left_to(run_id, state))
+    if state.broker != broker.address:
+        raise UsageError(left_to(head.run_id, state))
+    take_over(broker, store, head, state)
 
 
 def pause(settings: Settings, run_id: str, console: Console) -> int:

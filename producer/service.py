@@ -13,11 +13,10 @@ from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead, RunState, Standing
 from clipfleet.settings import Settings
-from producer import manifest
+from producer import manifest, orders
 from producer.feed import Run
 from producer.feeder import Feeder
 from producer.following import patiently
-from producer.orders import left_to
 from producer.pace import DEFAULT_MOST, Pace
 
 log = logging.getLogger("clipfleet")
@@ -108,7 +107,7 @@ class Service:
             if state is None or state.embedded:
                 continue
             if not self._is_ours(head, state):
-                self._say_once(run_id, left_to(run_id, state))
+                self._say_once(run_id, orders.left_to(run_id, state))
                 continue
             if head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
@@ -122,15 +121,13 @@ class Service:
     def _is_ours(self, head: RunHead, state: RunState) -> bool:
         """Whether the run was submitted to this broker.
 
-        A broker that is new, or forgot all, goes by its address: it takes over what was submitted
-        to one that had the same, which from then on is another's.
+        As this service begins, by the broker's address as well: it may have forgotten its name.
         """
-        fleet = self._broker.fleet()
-        if state.fleet in ("", fleet):
+        if orders.is_of(self._broker, state):
             return True
-        if not self._broker.fleet_is_new or state.broker != self._broker.address:
+        if self._looked_at or state.broker != self._broker.address:
             return False
-        manifest.write_state(self._store, head, state.model_copy(update={"fleet": fleet}))
+        orders.take_over(self._broker, self._store, head, state)
         return True
 
     def _pass_over(self, head: RunHead, reason: str) -> None:

@@ -333,14 +333,13 @@ def test_a_run_of_another_fleet_is_fed_here_once_it_is_told_to_be(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
-    state = manifest.read_state(scene.store, head)
     with pytest.raises(UsageError, match="clipfleet resume theirs"):
-        orders.check_fleet(scene.broker, "theirs", state)
+        orders.check_fleet(scene.broker, scene.store, head)
 
     settings = read_settings(broker=scene.server.url, store=scene.store.uri)
     orders.resume(settings, "theirs", Console(quiet=True), priority=None)
 
-    orders.check_fleet(scene.broker, "theirs", manifest.read_state(scene.store, head))
+    orders.check_fleet(scene.broker, scene.store, head)
     assert begun(scene, monkeypatch) == {"theirs"}
 
 
@@ -349,3 +348,31 @@ def test_a_broker_that_forgot_which_fleet_it_serves_is_told_by_who_remembers(sce
     scene.broker.client.flushall()
     assert scene.broker.fleet() == fleet
     assert Broker(scene.server.url).fleet() == fleet
+
+
+def test_a_run_that_another_fleet_took_over_is_over_for_who_fed_it(scene: Scene) -> None:
+    head = scene.write(lines(2), fleet=scene.broker.fleet(), broker=scene.broker.address)
+    feeder, _ = scene.feeder()
+    step_until(feeder, lambda: scene.waiting() == 2)
+    state = manifest.read_state(scene.store, head)
+    assert state is not None
+    taken = state.model_copy(update={"fleet": "1", "broker": scene.broker.address})
+    manifest.write_state(scene.store, head, taken)
+
+    assert step_until(feeder, lambda: False)
+    assert not feeder.at_end
+    orders.check_fleet(scene.broker, scene.store, head)
+    back = manifest.read_state(scene.store, head)
+    assert back is not None
+    assert back.fleet == scene.broker.fleet(), "asked for here, under the address of its own"
+
+
+def test_a_service_under_way_takes_over_no_run_for_its_address_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read_settings(broker=scene.server.url, store=scene.store.uri)
+    service = Service(settings, in_flight=None)
+    service._looked_at = 1.0
+    scene.write(lines(1), "theirs", fleet="1", broker=scene.broker.address)
+    service._look_for_runs()
+    assert not service._fed

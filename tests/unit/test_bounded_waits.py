@@ -26,7 +26,7 @@ REASONS = {
     "producer/shards.py: Shards.next: loaded.result": _STORE,
     "producer/summary_view.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,
     "workers/app.py: threading.Lock": "taken for half a second at a time, until the worker stops",
-    "workers/connection.py: connect: redis.Redis": "its pool has the time-outs",
+    "clipfleet/broker_connection.py: connect: redis.Redis": "its pool has the time-outs",
     "workers/context.py: Context.__init__: threading.Lock": _MOMENT,
     "workers/engines/loop.py: Loop.run: done.result": "None for loading alone: `load_timeout_s`",
     "workers/engines/openai.py: OpenAIEngine.__init__: openai.AsyncOpenAI": "asked through `Loop`",

@@ -20,6 +20,7 @@ class Held:
         self.stopping = threading.Event()
         self.settings = read_settings(max_deliveries=3)
         self.engine_dead = False
+        self.models: dict[str, object] = {}
 
     def interrupt(self) -> None:
         self.stopping.set()
