@@ -239,7 +239,7 @@ class Options(Group):
                 f"options of version {version} are left to a newer clipfleet; this one reads up "
                 f"to {OPTIONS_VERSION}"
             )
-        return cls.model_validate(found)
+        return cls.model_validate_json(json.dumps(found))  # which takes no half letters
 
     @property
     def rewriter(self) -> tuple[str, bool, str | None]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import MessageInvalid, NewerVersion, UsageError
@@ -225,6 +226,12 @@ def test_options_of_this_version_are_read_as_before_they_had_one(folder_store: S
     assert Options.from_json(OPTIONS.to_json().encode()) == OPTIONS
     with pytest.raises(ValueError, match="later"):
         Options.from_json(with_field(OPTIONS.to_json().encode(), later=1))
+
+
+@pytest.mark.parametrize("data", [b'{"caption": {"prompt_text": "\\ud800"}}', b"[]", b"{", b"1"])
+def test_options_that_are_none_of_any_version_are_refused_as_such(data: bytes) -> None:
+    with pytest.raises(ValidationError):
+        Options.from_json(data)
 
 
 def test_a_run_of_a_later_version_is_named_and_left_alone(folder_store: Store) -> None:

@@ -14,7 +14,14 @@ import xxhash
 from redis import Redis
 
 from clipfleet import keys
-from clipfleet.errors import ClipError, MessageInvalid, PackInvalid, StoreError, UsageError
+from clipfleet.errors import (
+    ClipError,
+    MessageInvalid,
+    NewerVersion,
+    PackInvalid,
+    StoreError,
+    UsageError,
+)
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import QUEUES, make_app, send_clip, send_windows
@@ -31,6 +38,7 @@ from workers.context import Context
 from workers.media.packs import Encoding, Pack
 from workers.parts import find_part, stored_plan
 
+_REFUSALS = (MessageInvalid, NewerVersion)
 ANY_MESSAGE = "any message"  # as it comes off the wire, before it is known for ours
 
 
@@ -116,16 +124,18 @@ def _of_runs(room: Room) -> dict[str, Reader]:
         "a run's state": Reader(
             state,
             room.stored(keys.active(run, whole.edition), lambda: manifest.read_state(store, whole)),
+            (UsageError,),
         ),
         "what came of a shard": Reader(
             counts,
             room.stored(
                 keys.run_done(run, whole.edition, 0), lambda: manifest.read_done(store, whole, 0)
             ),
+            (UsageError,),
         ),
         "options, by a producer": Reader(asked, by_producer, (UsageError,)),
         "options, looked for": Reader(asked, looked_for, (UsageError,)),
-        "options, by a worker": Reader(asked, by_worker, (MessageInvalid,)),
+        "options, by a worker": Reader(asked, by_worker, (MessageInvalid, NewerVersion)),
     }
 
 
@@ -137,11 +147,11 @@ def _of_jobs(room: Room) -> dict[str, Reader]:
     read_record = room.stored(record, lambda: done_record(store, CLIP, HASH))
     read_plan = room.stored(plan, lambda: stored_plan(context, JOB))
     found = {
-        "plan": Reader(PLAN.model_dump(mode="json"), read_plan),
+        "plan": Reader(PLAN.model_dump(mode="json"), read_plan, (NewerVersion,)),
         "record": Reader(clip_record().model_dump(mode="json"), read_record),
-        "part": Reader(completed("A car.").model_dump(mode="json"), read_part),
+        "part": Reader(completed("A car.").model_dump(mode="json"), read_part, (NewerVersion,)),
         "a clip's place": Reader(
-            JOB.model_dump(), room.open_clip, (MessageInvalid, ClipError, StoreError)
+            JOB.model_dump(), room.open_clip, (*_REFUSALS, ClipError, StoreError)
         ),
     }
     for encoding in ("raw", "zstd", "jpeg444"):
@@ -154,7 +164,7 @@ def _of_jobs(room: Room) -> dict[str, Reader]:
         AssembleJob: claim,
     }
     for kind, sample in samples.items():
-        found[kind.__name__] = Reader(sample, functools.partial(_read, kind), (MessageInvalid,))
+        found[kind.__name__] = Reader(sample, functools.partial(_read, kind), _REFUSALS)
     return found
 
 
@@ -184,7 +194,7 @@ def _of_messages(folder: Path) -> dict[str, Reader]:
             message = json.loads(each)
             message["body"] = json.loads(base64.b64decode(message["body"]))
             check = functools.partial(_check, queue)
-            found[f"{queue} message"] = Reader(message, check, (MessageInvalid,), _message)
+            found[f"{queue} message"] = Reader(message, check, _REFUSALS, _message)
     found[ANY_MESSAGE] = Reader(message, _off_the_wire)
     return found
 
