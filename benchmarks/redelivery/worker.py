@@ -54,7 +54,11 @@ def as_it_comes(queue: str, do: Callable[[Any], str]) -> None:
     """A worker of Celery's own, with the lease as its `visibility_timeout`."""
     url, lease_s = os.environ["CLIPFLEET_BROKER"], float(os.environ["CLIPFLEET_LEASE_S"])
     stock = make_app(url, lease_s=lease_s)
-    stock.task(do, name=queue, shared=False)
+
+    def task(payload: Any) -> str:
+        return do(payload)
+
+    stock.task(task, name=queue, shared=False)
     worker = stock.Worker(
         pool="threads" if queue in GPU_QUEUES else "prefork",
         concurrency=1,
