@@ -69,6 +69,7 @@ class _Held:
     written: bool = True
     died: bool = False
     end: End | None = None
+    ending: bool = False
     release: Callable[[], object] = lambda: None
 
 
@@ -284,8 +285,8 @@ class Leases:
     def _renew(self, client: redis.Redis) -> None:
         self._broker_clock.set(client)
         now, held = self._broker_clock.now(), self._snapshot()
-        # Leases from the future are of before the broker's clock went back: they begin now. Those
-        # of messages put off lie within it, but no further than that.
+        # Leases further ahead than any message is put off are of before the broker's clock went
+        # back: they begin now.
         future = client.zrange(INDEX, f"({now + PUT_OFF_S + self._lease_s}", "+inf", byscore=True)
         tags = [tag for tag, _ in held]
         beat = WorkerBeat(
@@ -355,8 +356,15 @@ class Leases:
             pipe.execute()
 
     def _end(self, tag: str, held: _Held) -> bool:
-        if not self._tried(functools.partial(self._do_end, tag=tag, held=held)):
-            return False
+        with self._lock:
+            if held.ending:  # by another thread, which will see to it
+                return True
+            held.ending = True
+        try:
+            if not self._tried(functools.partial(self._do_end, tag=tag, held=held)):
+                return False
+        finally:
+            held.ending = False
         with self._lock:
             if self._held.get(tag) is held:
                 del self._held[tag]
