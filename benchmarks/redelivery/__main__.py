@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.redelivery.worker import READY
 from benchmarks.report import Row, publish
 from clipfleet import keys
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
@@ -70,12 +71,14 @@ def measure(
             app = make_app(broker.url, lease_s=LEASE_S)
             try:
                 send(app, "long")
+                wait_until_up(fleet.values())
                 wait_until(fleet.values(), "long", 1, within_s=60)
                 time.sleep(LONG_LEASES * LEASE_S)
                 begun = {queue: len(pair.began("long")) for queue, pair in fleet.items()}
                 (folder / "long.go").touch()
                 time.sleep(1.0)
                 for trial in range(trials):
+                    wait_until_up(fleet.values())
                     run = f"trial-{trial}"
                     send(app, run)
                     for queue, leases in one_trial(fleet, run, chance).items():
@@ -126,6 +129,10 @@ class Pair:
         lines = (line.split() for line in self._began.read_text().splitlines())
         return [(int(pid), float(at)) for name, pid, at in lines if name == run]
 
+    def is_up(self) -> bool:
+        """Whether both workers take messages: one that just came up is no fault of the lease."""
+        return {worker.pid for worker in self._workers} <= {pid for pid, _ in self.began(READY)}
+
     def kill(self, pid: int) -> None:
         """Kill the worker whose process it is, or whose pool's; start another in its place."""
         group = os.getpgid(pid)
@@ -169,6 +176,15 @@ def wait_until(pairs: Iterable[Pair], run: str, times: int, *, within_s: float) 
     while time.monotonic() < deadline:
         if all(len(pair.began(run)) >= times for pair in pairs):
             return
+        time.sleep(0.05)
+
+
+def wait_until_up(pairs: Iterable[Pair]) -> None:
+    """Wait until both workers of every pair are up."""
+    deadline = time.monotonic() + 60
+    while not all(pair.is_up() for pair in pairs):
+        if time.monotonic() > deadline:
+            raise RuntimeError("a worker did not come up within a minute")
         time.sleep(0.05)
 
 

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from celery.signals import worker_ready
+
 from clipfleet.queues import GPU_QUEUES, make_app
 from workers import app, cli, loading
 
 EVERY_S = 0.02
+READY = "ready"  # as a run is called
 
 
 def main() -> None:
@@ -34,6 +37,11 @@ def main() -> None:
 
         return message, wait
 
+    def ready(**_: Any) -> None:
+        with began.open("a") as file:
+            file.write(f"{READY} {os.getpid()} {time.time()}\n")
+
+    worker_ready.connect(ready, weak=False)
     if os.environ.get("STOCK"):
         as_it_comes(queue, lambda payload: step(None, None, queue)[1](Claim(payload), False))
         return
