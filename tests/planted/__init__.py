@@ -8,6 +8,8 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.unit.imports import parsed
+
 PACKAGES = ("clipfleet", "producer", "workers", "review")
 
 
@@ -187,7 +189,7 @@ def find(fault: Fault, tree: Path) -> tuple[Path, range]:
 
 def _definitions(source: str, symbol: str) -> list[range]:
     """The lines of each function, class or method of this name."""
-    nodes: list[ast.AST] = [ast.parse(source)]
+    nodes: list[ast.AST] = [parsed(source)]
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     for name in symbol.split("."):
         within = [child for node in nodes for child in ast.walk(node) if child is not node]

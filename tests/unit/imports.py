@@ -1,6 +1,7 @@
 """Reads a source's imports and what it does when imported, without importing it."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +18,27 @@ def sources(package: str) -> dict[str, str]:
     return found
 
 
+def parsed(source: str) -> ast.Module:
+    """The tree of a source, made while no finalizer can run.
+
+    One that compiles or parses something itself makes CPython 3.11's parser fail with "AST
+    constructor recursion depth mismatch" (python/cpython#106905, mended in 3.12).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(source)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def imported(source: str, *, path: str, at_import_only: bool = False) -> set[str]:
     """The full names of modules that a source imports, relative ones resolved.
 
     `at_import_only` leaves out what is imported within functions, and for type checkers only.
     """
-    tree = ast.parse(source)
+    tree = parsed(source)
     names: set[str] = set()
     for node in _at_import(tree) if at_import_only else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -45,7 +61,7 @@ def environment_reads(source: str) -> list[int]:
     """The lines on which a source touches the environment when it is imported."""
     return sorted(
         node.lineno
-        for node in _at_import(ast.parse(source))
+        for node in _at_import(parsed(source))
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"})
         or (isinstance(node, ast.Name) and node.id in {"environ", "environb", "getenv"})
         or (isinstance(node, ast.Call) and _called(node) in {"getenv", "read_settings", "Settings"})

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tests.unit.imports import parsed
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -21,7 +23,7 @@ class Wait:
 
 def waits(source: str) -> list[Wait]:
     """The calls of a source that may wait without end."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     names = _imported(tree)
     found = []
     for node, within in _nodes(tree, ()):

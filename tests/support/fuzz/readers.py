@@ -19,6 +19,7 @@ from clipfleet.errors import (
     MessageInvalid,
     NewerVersion,
     PackInvalid,
+    ScratchGone,
     StoreError,
     UsageError,
 )
@@ -151,7 +152,7 @@ def _of_jobs(room: Room) -> dict[str, Reader]:
         "record": Reader(clip_record().model_dump(mode="json"), read_record),
         "part": Reader(completed("A car.").model_dump(mode="json"), read_part, (NewerVersion,)),
         "a clip's place": Reader(
-            JOB.model_dump(), room.open_clip, (*_REFUSALS, ClipError, StoreError)
+            JOB.model_dump(), room.open_clip, (*_REFUSALS, ClipError, ScratchGone, StoreError)
         ),
     }
     for encoding in ("raw", "zstd", "jpeg444"):

@@ -1,0 +1,66 @@
+"""One pass of a clip's packets through its decoder, those that are needed."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import av
+
+from workers.media.demux import opened, packets_of
+from workers.media.limits import Guard
+
+
+class FramesDiffer(Exception):
+    """A clip gives other frames or packets than it did before."""
+
+
+class Decoder:
+    """One pass over the packets that are needed. `failures` are places of those that failed."""
+
+    def __init__(self, file: BinaryIO, needed: list[bool], guard: Guard, *, strict: bool) -> None:
+        self.failures: set[int] = set()
+        self.pixel_aspect_ratio = 0.0
+        self._file, self._needed, self._guard, self._strict = file, needed, guard, strict
+
+    @property
+    def failed(self) -> bool:
+        """Whether any packet has failed so far."""
+        return bool(self.failures)
+
+    def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Each frame with the place of its packet; packets that fail are passed over."""
+        with opened(self._file, self._guard) as (container, stream):
+            if self._strict:
+                stream.codec_context.options |= {"err_detect": "explode"}
+            place = -1
+            packets = packets_of(container, stream)
+            while True:
+                self._guard.frames(place)
+                try:
+                    packet = next(packets, None)
+                except av.FFmpegError as error:
+                    self._guard.memory(error)
+                    packet = None
+                if packet is not None:
+                    place += 1
+                    if place >= len(self._needed):
+                        raise FramesDiffer
+                    if not self._needed[place]:
+                        continue
+                    # Frames carry their packet's timestamp, which files may repeat or lack.
+                    packet.pts = place
+                try:
+                    frames = stream.decode(packet)
+                except av.EOFError:
+                    return
+                except av.FFmpegError as error:
+                    self._guard.memory(error)
+                    self.failures.add(place)
+                    frames = []
+                if frames:
+                    coded = stream.codec_context.sample_aspect_ratio
+                    self.pixel_aspect_ratio = float(stream.sample_aspect_ratio or coded or 0)
+                frames.reverse()
+                while frames:
+                    yield -1 if frames[-1].pts is None else frames[-1].pts, frames.pop()
+                if packet is None:
+                    return
