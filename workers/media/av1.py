@@ -7,17 +7,14 @@ filter settings all live in the slots.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from workers.media.kind import Kind
+from workers.media.bits import Bits, Unknown
+from workers.media.kind import Held, Kind
 
 _SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME, _TILE_LIST = 1, 3, 5, 6, 8
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame says it for itself
 _FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others hold on
 _HEADER_BYTES = 64  # no header that is read here is longer
-
-
-class _Unknown(Exception):
-    """These bytes end early, or hold what is not read here."""
 
 
 class _Sequence(NamedTuple):
@@ -40,57 +37,45 @@ class _Frame(NamedTuple):
     kept: bool
 
 
-class Reader:
-    """Reads a stream's packets in their order; `extradata` is its av1C box, where it has one."""
+class Av1:
+    """Reads a stream's packets in their order: each a temporal unit, which shows one frame."""
 
-    def __init__(self, extradata: bytes | None) -> None:
+    def __init__(self) -> None:
         self._sequence: _Sequence | None = None
-        if extradata and extradata[0] == 0x81:
-            self(extradata[4:])
+        self._held = Held()
 
-    def __call__(self, data: bytes) -> Kind:
-        """What one packet's headers say: nothing where any is not understood."""
+    def renew(self, extradata: bytes) -> None:
+        """The units of an av1C box (version 1), or bare ones."""
+        self.read(extradata[4:] if extradata[:1] == b"\x81" else extradata)
+
+    def read(self, data: bytes) -> Kind:
+        """What one packet's headers say; where any is not understood, later ones may need it."""
         frames: list[_Frame] = []
         sets = holds_on = False
         try:
             for kind, content in _units(data):
                 if kind == _SEQUENCE:
-                    sets, self._sequence = True, None
-                    self._sequence = _sequence(_Bits(content))
+                    sets |= self._held.take(kind, content)
+                    self._sequence = None
+                    self._sequence = _sequence(Bits(content))
                 elif kind in (_FRAME_HEADER, _FRAME):
                     if self._sequence is None:
-                        raise _Unknown
-                    frames.append(_frame(_Bits(content), self._sequence))
+                        raise Unknown
+                    frames.append(_frame(Bits(content), self._sequence))
                 elif kind == _METADATA:
                     holds_on |= content[:1] not in _FLEETING
                 elif kind == _TILE_LIST:
-                    raise _Unknown
-        except _Unknown:
-            return Kind(sets=sets)
-        starts = bool(frames) and frames[0].key and sum(frame.shown for frame in frames) == 1
-        leaned_on = sets or holds_on or not frames or any(frame.kept for frame in frames)
-        return Kind(starts=starts, disposable=not leaned_on, sets=sets)
-
-
-class _Bits:
-    """The first bits of some bytes, taken from the left."""
-
-    def __init__(self, data: bytes) -> None:
-        head = data[:_HEADER_BYTES]
-        self._value, self._left = int.from_bytes(head), 8 * len(head)
-
-    def take(self, count: int = 1) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise _Unknown
-        return self._value >> self._left & (1 << count) - 1
-
-    def skip_variable(self) -> None:
-        """uvlc(), 4.10.3."""
-        zeros = 0
-        while not self.take():
-            zeros += 1
-        self.take(zeros if zeros < 32 else 0)
+                    raise Unknown
+        except Unknown:
+            return Kind(sets=True)
+        shown = sum(frame.shown for frame in frames)
+        return Kind(
+            starts=shown == 1 and frames[0].key,
+            disposable=not (sets or holds_on or any(frame.kept for frame in frames)),
+            sets=sets,
+            unsure=shown > 1,
+            hidden=shown == 0,
+        )
 
 
 def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -100,14 +85,14 @@ def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
         head = data[at]
         at += 1
         if head & 0x80:
-            raise _Unknown
+            raise Unknown
         if head & 4:
             if at >= len(data) or data[at] & 0x18:  # a spatial layer above the first
-                raise _Unknown
+                raise Unknown
             at += 1
         size, at = _leb128(data, at) if head & 2 else (len(data) - at, at)
         if at + size > len(data):
-            raise _Unknown
+            raise Unknown
         yield head >> 3 & 15, data[at : at + min(size, _HEADER_BYTES)]
         at += size
 
@@ -119,21 +104,29 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * i
         if not byte & 0x80:
             return value, at + i + 1
-    raise _Unknown
+    raise Unknown
 
 
-def _sequence(bits: _Bits) -> _Sequence:
+def _skip_variable(bits: Bits) -> None:
+    """uvlc(), 4.10.3."""
+    zeros = 0
+    while not bits.take():
+        zeros += 1
+    bits.take(zeros if zeros < 32 else 0)
+
+
+def _sequence(bits: Bits) -> _Sequence:
     """5.5.1. Stills, and streams of several operating points, are not read."""
     bits.take(3)  # the profile
     if bits.take(2):  # a still, its header reduced
-        raise _Unknown
+        raise Unknown
     equal_interval = decoder_model = False
     delay_length = removal_time_length = presentation_time_length = 0
     if bits.take():
         bits.take(64)
         equal_interval = bool(bits.take())
         if equal_interval:
-            bits.skip_variable()
+            _skip_variable(bits)
         decoder_model = bool(bits.take())
         if decoder_model:
             delay_length = bits.take(5) + 1
@@ -142,7 +135,7 @@ def _sequence(bits: _Bits) -> _Sequence:
             presentation_time_length = bits.take(5) + 1
     display_delay = bits.take()
     if bits.take(5) or bits.take(12):  # more operating points; a choice of layers
-        raise _Unknown
+        raise Unknown
     if bits.take(5) > 7:
         bits.take()
     if decoder_model and bits.take():
@@ -170,7 +163,7 @@ def _sequence(bits: _Bits) -> _Sequence:
     )
 
 
-def _frame(bits: _Bits, sequence: _Sequence) -> _Frame:
+def _frame(bits: Bits, sequence: _Sequence) -> _Frame:
     """5.9.2, up to refresh_frame_flags."""
     if bits.take():  # an older frame shown now: if it is a key frame, it refreshes every slot
         return _Frame(shown=True, key=False, kept=True)

@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 from clipfleet.errors import ClipUnreadable
 from workers.media.decoder import Decoder
-from workers.media.demux import Contents, contents
+from workers.media.demux import Contents, Packet, contents
 from workers.media.limits import Guard
-from workers.media.timeline import Timeline, by_rate, by_timestamps
+from workers.media.timeline import Timeline, by_rate, by_timestamps, filled
 from workers.media.windows import MIN_FRAMES
 
 
@@ -52,19 +52,78 @@ def index(file: BinaryIO, guard: Guard | None = None) -> ClipIndex:
         guard=guard,
         strict=held.intra_only,  # where they cost no other frame
     )
-    damaged = any(packet.corrupt for packet in held.packets)
-    found = settle(file, found) if damaged else found
+    if _only_decoding_tells(held):
+        found = settle(file, found)
+    if found.timeline.leaps:
+        warning = (
+            f"its times leap by a day or more before frame {found.timeline.leaps[0]}: left out"
+        )
+        found = replace(found, warnings=[*found.warnings, warning])
     guard.duration(found.timeline.end_time_s)
     return found
 
 
-def _timeline(held: Contents, places: Sequence[int]) -> Timeline:
-    pts = [held.packets[place].pts or 0 for place in places if place >= 0]
-    rising = all(a < b for a, b in itertools.pairwise(pts))
-    if not held.timed or not rising or len(pts) < len(places) or not places:
+def _only_decoding_tells(held: Contents) -> bool:
+    """Whether packets do not say how many frames there are, or in which order."""
+    unsure = any(packet.corrupt or packet.kind.unsure for packet in held.packets)
+    missing_times = held.timed and not held.ordered
+    return unsure or missing_times or bool(_leading(held)) or (held.filed and _has_gaps(held))
+
+
+def _has_gaps(held: Contents) -> bool:
+    times = [packet.dts or 0 for packet in held.packets if packet.shown]
+    return len({b - a for a, b in itertools.pairwise(times)}) > 1
+
+
+def _leading(held: Contents) -> set[int]:
+    """The places of packets whose frames lean on others before the file's beginning."""
+    packets = held.packets
+    first = next((i for i, packet in enumerate(packets) if packet.kind.starts), len(packets))
+    if not held.knows_starts:
+        return set()
+    leading = {i for i in range(first) if packets[i].shown}
+    first_pts = packets[first].pts if first < len(packets) else None
+    if first_pts is not None:
+        for i in range(first + 1, len(packets)):
+            if packets[i].kind.starts:
+                break
+            pts = packets[i].pts
+            if packets[i].shown and pts is not None and pts < first_pts:
+                leading.add(i)
+    return leading
+
+
+def _timeline(held: Contents, places: Sequence[int], *, delay: int = 0) -> Timeline:
+    """When frames are shown, in their order, by the places of their packets; -1 for none.
+
+    `delay`: how many are decoded before the first is shown.
+    """
+    packets = [held.packets[place] for place in places if place >= 0]
+    times: Sequence[int | None] = []
+    if held.filed:
+        times = _times_by_decoding(held, packets, delay)
+    elif held.timed:
+        times = [packet.pts for packet in packets]
+    known = [time for time in times if time is not None]
+    rising = all(a < b for a, b in itertools.pairwise(known))
+    if not known or not rising or len(packets) < len(places):
         return by_rate(len(places), held.rates[0])
-    last = held.packets[places[-1]].duration
-    return by_timestamps(pts, time_base=held.time_base, rates=held.rates, last_ticks=last)
+    last = packets[-1].duration if held.states_durations else 0
+    return by_timestamps(filled(times), time_base=held.time_base, rates=held.rates, last_ticks=last)
+
+
+def _times_by_decoding(
+    held: Contents, packets: Sequence[Packet], delay: int
+) -> Sequence[int | None]:
+    """The times of frames of which only that of decoding is filed.
+
+    The nth frame is shown when the nth after the delay is decoded. Where some are lost, each of
+    the rest is timed as it was decoded: off by the delay at most.
+    """
+    filed = [packet.dts for packet in held.packets if packet.shown]
+    if len(packets) == len(filed) > delay:
+        return [*filed[delay:], *[None] * delay]
+    return sorted(packet.dts for packet in packets if packet.dts is not None)
 
 
 def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
@@ -78,14 +137,7 @@ def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
         settled = _settled(file, index, strict=False)
     if not settled.num_frames:
         raise ClipUnreadable("it holds no frame that can be decoded")
-    lost = index.num_frames - settled.num_frames
-    if lost <= 0:
-        return settled
-    warning = (
-        f"{lost} of {index.num_frames} frames are lost: damaged, or leaning on frames that are "
-        "damaged or missing"
-    )
-    return replace(settled, warnings=[*index.warnings, warning])
+    return settled
 
 
 def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
@@ -99,19 +151,48 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
             keys.add(place)
         if frame.is_corrupt:
             broken.add(place)
-    broken |= decoder.failures | (_known_broken(held) - keys)
+    broken |= {held.picture_of(place) for place in decoder.failures | _known_broken(held)}
     spoiled = _spoiled(held, keys - broken, broken)
     kept = [n for n, place in enumerate(given) if place not in spoiled]
     if len(kept) < MIN_FRAMES:
         kept = [n for n, place in enumerate(given) if place not in broken] or [*range(len(given))]
+    places = [given[n] for n in kept]
     return replace(
         index,
         num_frames=len(kept),
-        timeline=_timeline(held, [given[n] for n in kept]),
+        timeline=_timeline(held, places, delay=decoder.delay),
         numbers={given: number for number, given in enumerate(kept)},
+        warnings=[*index.warnings, *_losses(held, places, broken)],
         settled=True,
         strict=strict,
     )
+
+
+def _losses(held: Contents, places: list[int], broken: set[int]) -> list[str]:
+    """What to say of frames that packets promise and decoding does not give."""
+    missing = {i for i, packet in enumerate(held.packets) if packet.shown}
+    promised = len(missing)
+    if len(places) >= promised:
+        return []
+    missing -= set(places)
+    leading = missing & _leading(held)
+    lost = len(missing - leading)
+    warnings = []
+    if leading:
+        what = "first frame" if len(leading) == 1 else f"first {len(leading)} frames"
+        lean = "it leans" if len(leading) == 1 else "they lean"
+        warnings.append(f"its {what} could not be shown: {lean} on others before its beginning")
+    if lost and not broken and any(packet.kind.unsure for packet in held.packets):
+        warnings.append(
+            f"{lost} of {promised} frames never come out of the decoder, which begins anew where "
+            "size or format change"
+        )
+    elif lost:
+        warnings.append(
+            f"{lost} of {promised} frames are lost: damaged, or leaning on frames that are "
+            "damaged or missing"
+        )
+    return warnings
 
 
 # Decoders that say so where a frame's bytes are missing: they did in 27 trials of 27 with one
@@ -129,7 +210,10 @@ def _known_broken(held: Contents) -> set[int]:
     for place in [*range(len(held.packets)), None]:
         if place is None or held.packets[place].kind.starts:
             corrupt = {i for i in stretch if held.packets[i].corrupt}
-            if corrupt and (held.codec not in _SPEAKING_UP or _frames_miss(held, stretch)):
+            if held.codec in _SPEAKING_UP:
+                if _frames_miss(held, stretch):
+                    broken |= corrupt
+            elif not (place is not None and _are_joined(held, stretch, place)):
                 broken |= corrupt
             stretch = []
         if place is not None:
@@ -141,6 +225,16 @@ def _frames_miss(held: Contents, stretch: Sequence[int]) -> bool:
     times = sorted({held.packets[i].pts or 0 for i in stretch})
     steps = [b - a for a, b in itertools.pairwise(times)]
     return bool(steps) and max(steps) > 1.5 * min(steps)
+
+
+def _are_joined(held: Contents, stretch: Sequence[int], place: int) -> bool:
+    """Whether another stream begins at `place`: its clock is another, and nothing else is wrong."""
+    times = [held.packets[i].dts for i in [*stretch, place]]
+    known = [time for time in times if time is not None]
+    if len(known) < 3 or [i for i in stretch[:-1] if held.packets[i].corrupt]:
+        return False
+    usual = (known[-2] - known[0]) / (len(known) - 2)
+    return not 0 < known[-1] - known[-2] < 3 * usual
 
 
 def _spoiled(held: Contents, keys: set[int], broken: set[int]) -> set[int]:

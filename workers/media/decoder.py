@@ -14,10 +14,15 @@ class FramesDiffer(Exception):
 
 
 class Decoder:
-    """One pass over the packets that are needed. `failures` are places of those that failed."""
+    """One pass over the packets that are needed.
+
+    `failures` are places of those that failed; `delay` is that of the one that the first frame
+    came at.
+    """
 
     def __init__(self, file: BinaryIO, needed: list[bool], guard: Guard, *, strict: bool) -> None:
         self.failures: set[int] = set()
+        self.delay = 0
         self.pixel_aspect_ratio = 0.0
         self._file, self._needed, self._guard, self._strict = file, needed, guard, strict
 
@@ -31,7 +36,7 @@ class Decoder:
         with opened(self._file, self._guard) as (container, stream):
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
-            place = -1
+            place, began = -1, False
             packets = packets_of(container, stream)
             while True:
                 self._guard.frames(place)
@@ -57,6 +62,8 @@ class Decoder:
                     self.failures.add(place)
                     frames = []
                 if frames:
+                    self.delay = self.delay if began or packet is None else place
+                    began = True
                     coded = stream.codec_context.sample_aspect_ratio
                     self.pixel_aspect_ratio = float(stream.sample_aspect_ratio or coded or 0)
                 frames.reverse()

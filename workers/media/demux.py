@@ -2,19 +2,21 @@
 
 import errno
 import io
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
 from workers.media import bitstream
-from workers.media.kind import Kind
+from workers.media.kind import Kind, Reader
 from workers.media.limits import Guard
 
 # Clips are untrusted: containers that carry media themselves, never playlists or references.
@@ -33,17 +35,21 @@ _BUFFER_BYTES = 1 << 20
 _WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", "rawvideo"})
 # In these, frames that are shown in another order than they lie in have the times of their places.
 _TIMES_IN_FILE_ORDER = frozenset({"avi", "asf"})
+# These state how long each frame is shown; of others FFmpeg makes it up.
+_DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packet:
     """One packet of the video stream. Times in the stream's ticks.
 
-    `shown` is false for what an edit list hides. `corrupt`: the demuxer knows that it is not
+    `pts` is when its frame is shown, `dts` when it is decoded. `shown` is false for what gives no
+    frame of its own, or one that an edit list hides. `corrupt`: the demuxer knows that it is not
     whole. `key` is the container's word, `kind` what its own bytes say.
     """
 
     pts: int | None
+    dts: int | None
     duration: int
     shown: bool
     corrupt: bool
@@ -56,7 +62,10 @@ class Contents:
     """A clip's packets, in the order in which they lie in the file, and what is said of them.
 
     `rates` are those that the file states, in frames a second, the likeliest first. `timed`: the
-    packets' times are when frames are shown; `ordered`: they say at least in which order.
+    packets' times, of those that have one, are when frames are shown; `ordered`: all say at least
+    in which order. `filed`: of each packet only the time of decoding is known. `states_durations`:
+    the packets' durations are the file's own. `knows_starts`: packets of this codec say where
+    decoding can start.
     """
 
     packets: list[Packet]
@@ -64,11 +73,20 @@ class Contents:
     rates: list[float]
     timed: bool
     ordered: bool
+    filed: bool
+    states_durations: bool
+    knows_starts: bool
     intra_only: bool
     container: str
     codec: str
     video_streams: int
     warnings: list[str]
+
+    def picture_of(self, place: int) -> int:
+        """The place of the packet that begins the picture of this one."""
+        while place > 0 and self.packets[place].kind.joins:
+            place -= 1
+        return place
 
 
 @contextmanager
@@ -82,7 +100,13 @@ def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, Video
     most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
     options = _OPEN_OPTIONS | most_pixels
     try:
-        container = av.open(_Places(file), "r", options=options, buffer_size=_BUFFER_BYTES)
+        container = av.open(
+            _Places(file),
+            "r",
+            options=options,
+            buffer_size=_BUFFER_BYTES,
+            metadata_errors="replace",
+        )
     except (av.FFmpegError, ValueError) as error:
         guard.memory(error)
         raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
@@ -98,6 +122,7 @@ def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, Video
         stream = known[0]
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
         guard.frame_size(stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.options = most_pixels  # frames may grow on the way
         yield container, stream
@@ -152,31 +177,39 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
     """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
     with opened(file, guard) as (container, stream):
         codec = stream.codec_context.codec
+        reader, knows_starts = bitstream.reader(
+            codec.canonical_name,
+            extradata=stream.codec_context.extradata,
+            intra_only=codec.intra_only,
+        )
         packets: list[Packet] = []
         warnings = []
         try:
-            for packet in _read(container, stream):
-                packets.append(packet)
+            for packet in packets_of(container, stream):
+                packets.append(_read(packet, reader))
                 guard.frames(len(packets))
         except av.FFmpegError as error:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
-        corrupt = sum(packet.corrupt for packet in packets)
-        if corrupt:
-            warnings.append(f"{corrupt} of {len(packets)} packets are damaged or cut short")
-        elif "matroska" in container.format.name and _is_cut_short(file):
+        if not warnings and "matroska" in container.format.name and _is_cut_short(file):
             warnings.append("the file is cut short: it ends before the end that it states")
-        shown = [packet.pts for packet in packets if packet.shown]
-        own_times = container.format.name not in _WITHOUT_TIMES
-        ordered = None not in shown and len(set(shown)) == len(shown) and _keys_rise(packets)
+        filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
-            ordered = False
+            packets, filed = _as_filed(packets)
+        shown = [packet.pts for packet in packets if packet.shown]
+        known = [pts for pts in shown if pts is not None]
+        own_times = container.format.name not in _WITHOUT_TIMES
+        rises = len(set(known)) == len(known) and _keys_rise(packets)
+        ordered = rises and len(known) == len(shown)
         return Contents(
             packets=packets,
             time_base=stream.time_base or Fraction(1, 1000),
             rates=_stated_rates(stream, own_times=own_times),
-            timed=own_times and ordered,
+            timed=own_times and rises and bool(known),
             ordered=ordered,
+            filed=filed,
+            states_durations=container.format.name in _DURATIONS,
+            knows_starts=knows_starts,
             intra_only=codec.intra_only,
             container=container.format.name,
             codec=codec.canonical_name,
@@ -185,23 +218,33 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         )
 
 
-def _read(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
-    context = stream.codec_context
-    look = bitstream.reader(
-        context.codec.canonical_name,
-        extradata=context.extradata,
-        intra_only=context.codec.intra_only,
+def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
+    beside = bitstream.brings_parameters(packet, reader)
+    kind = reader.read(bytes(packet))
+    if beside:
+        kind = kind._replace(sets=True)
+    return Packet(
+        pts=packet.pts,
+        dts=packet.dts,
+        duration=packet.duration or 0,
+        shown=not (packet.is_discard or kind.hidden or kind.joins),
+        corrupt=packet.is_corrupt,
+        key=packet.is_keyframe,
+        kind=kind,
     )
-    for packet in packets_of(container, stream):
-        kind = look(bytes(packet))
-        yield Packet(
-            pts=packet.pts,
-            duration=packet.duration or 0,
-            shown=not packet.is_discard and not kind.hidden,
-            corrupt=packet.is_corrupt,
-            key=packet.is_keyframe,
-            kind=kind,
-        )
+
+
+def _as_filed(packets: list[Packet]) -> tuple[list[Packet], bool]:
+    """The packets, of a file that keeps one time for each, and whether it is that of decoding.
+
+    Times that rise are; those that do not can only be when frames are shown.
+    """
+    times = [packet.pts if packet.dts is None else packet.dts for packet in packets]
+    known = [time for time in times if time is not None]
+    if all(a < b for a, b in itertools.pairwise(known)):
+        filed = zip(packets, times, strict=True)
+        return [replace(packet, pts=None, dts=time) for packet, time in filed], True
+    return [replace(packet, pts=time) for packet, time in zip(packets, times, strict=True)], False
 
 
 def _keys_rise(packets: list[Packet]) -> bool:

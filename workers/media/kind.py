@@ -1,18 +1,65 @@
-"""What is known of a packet before it is decoded."""
+"""What is known of a packet before it is decoded, and of the parameters that it may change."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, Protocol
 
 
 class Kind(NamedTuple):
     """One packet.
 
     `starts`: nothing shown after it leans on anything before it. `disposable`: no other packet of
-    its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it carries
-    parameters that later packets may need. `hidden`: its frame is never shown itself.
+    its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it changes
+    parameters that later packets may need. `unsure`: whether frames are given up here only the
+    decoder knows. `hidden`: its frame is never shown itself. `joins`: it is the second field of
+    the packet before.
     """
 
     starts: bool = False
     disposable: bool = False
     layer: int = 0
     sets: bool = False
+    unsure: bool = False
     hidden: bool = False
+    joins: bool = False
+
+
+class Reader(Protocol):
+    """Reads a stream's packets in their order."""
+
+    def read(self, data: bytes) -> Kind:
+        """What one packet's own bytes say; never raises."""
+
+    def renew(self, extradata: bytes) -> None:
+        """The stream's extradata, or others that a packet brings beside its bytes."""
+
+
+class Alone:
+    """Reads packets each for itself."""
+
+    def __init__(self, kind_of: Callable[[bytes], Kind]) -> None:
+        self._kind_of = kind_of
+
+    def read(self, data: bytes) -> Kind:
+        """What its bytes say."""
+        return self._kind_of(data)
+
+    def renew(self, extradata: bytes) -> None:
+        """Nothing there changes how a packet is read."""
+
+
+class Held:
+    """The parameters that a decoder holds, by name: one that is repeated changes nothing."""
+
+    def __init__(self) -> None:
+        self._values: dict[Hashable, bytes] = {}
+
+    def take(self, name: Hashable, value: bytes) -> bool:
+        """Whether the decoder did not hold this already."""
+        changes = self._values.get(name) != value
+        self._values[name] = value
+        return changes
+
+    def drop(self, *first: str) -> None:
+        """Forget what is named by tuples that begin so: it must come again to hold."""
+        for name in [n for n in self._values if isinstance(n, tuple) and n[0] in first]:
+            del self._values[name]

@@ -119,6 +119,8 @@ def _cut(
             num_frames=len(timeline.times_s),
         )
     warnings = [*index.warnings, *studio.warnings]
+    if span is not None and not span.num_frames:
+        warnings.append("no frame begins within its span")
     return CutClip(source=source, span=span, windows=plans, warnings=warnings)
 
 

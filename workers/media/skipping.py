@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from workers.media.counting import ClipIndex
-from workers.media.demux import Contents
+from workers.media.demux import Contents, Packet
 
 
 def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
-    """Which packets must be decoded for the wanted frames to come out right."""
+    """Which packets must be decoded for the wanted frames to come out right.
+
+    What changes parameters is always decoded, and with it what it leans on: whatever is wanted
+    finds the decoder as a full decode would have it.
+    """
     packets = index.contents.packets
     if index.numbers is None or index.settled:
         return [True] * len(packets)
@@ -16,16 +20,29 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     top_layer = max((packet.kind.layer for packet in packets), default=0)
     needed = [False] * len(packets)
     leaned_on = False
-    for place in reversed(range(len(packets))):
-        kind = packets[place].kind
-        if numbers.get(place) in asked:
-            needed[place] = leaned_on = True
+    for places in reversed(_pictures(packets)):
+        kinds = [packets[place].kind for place in places]
+        disposable = all(kind.disposable and kind.layer == top_layer for kind in kinds)
+        if numbers.get(places[0]) in asked or any(kind.sets for kind in kinds):
+            leaned_on = here = True
         else:
-            disposable = kind.disposable and kind.layer == top_layer
-            needed[place] = kind.sets or (leaned_on and not disposable)
-        if place in starts:
+            here = leaned_on and not disposable
+        for place in places:
+            needed[place] = here
+        if places[0] in starts:
             leaned_on = False
     return needed
+
+
+def _pictures(packets: Sequence[Packet]) -> list[list[int]]:
+    """The places of each picture's packets: one, or those of its two fields."""
+    pictures: list[list[int]] = []
+    for place, packet in enumerate(packets):
+        if packet.kind.joins and pictures:
+            pictures[-1].append(place)
+        else:
+            pictures.append([place])
+    return pictures
 
 
 def _clean_starts(held: Contents) -> set[int]:

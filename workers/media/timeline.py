@@ -3,7 +3,7 @@
 import bisect
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 # Containers round times to their ticks, and Matroska's milliseconds live on in files made from it.
 _TICKS, _MILLISECONDS = 1.5, 1.1
 _PRINTED_S = 1e-6
+# No shot pauses for a day: some recorders stamp part of a file from boot, the rest since 1970.
+_LEAP_S = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +20,14 @@ class Timeline:
     """Times in seconds, from the first frame; `rate` in frames a second.
 
     `end_time_s` is when the last frame ends. `uneven`: times do not follow a constant rate.
+    `leaps`: the numbers of frames before which days were left out.
     """
 
     times_s: tuple[float, ...]
     rate: float
     end_time_s: float
     uneven: bool
+    leaps: tuple[int, ...] = ()
 
 
 def by_rate(num_frames: int, rate: float) -> Timeline:
@@ -38,11 +42,14 @@ def by_timestamps(
     """The times of frames whose timestamps rise, in ticks of `time_base` seconds.
 
     `rates` are those that the file states: one that explains all but the rounding of times is
-    exact; else the rate is the mean of what was measured. `last_ticks` is how long the last frame
-    is shown, 0 where that is not known.
+    exact; else the rate is the mean of what was measured. `last_ticks` is how long the file says
+    that the last frame is shown, 0 where it does not.
     """
+    stated_s = float(last_ticks * time_base)
     if len(pts) < 2:
-        return by_rate(len(pts), rates[0])
+        found = by_rate(len(pts), rates[0])
+        return replace(found, end_time_s=stated_s) if pts and stated_s else found
+    pts, leaps = _without_leaps(pts, time_base)
     times = tuple(float((p - pts[0]) * time_base) for p in pts)
     rate = (len(times) - 1) / times[-1]
     rounding_s = max(_TICKS * float(time_base), _MILLISECONDS / 1000)
@@ -54,8 +61,43 @@ def by_timestamps(
     last_s = 1 / rate
     if uneven:
         steps = sorted(b - a for a, b in itertools.pairwise(times))
-        last_s = float(last_ticks * time_base) or steps[len(steps) // 2]
-    return Timeline(times_s=times, rate=rate, end_time_s=times[-1] + last_s, uneven=uneven)
+        last_s = stated_s or steps[len(steps) // 2]
+    elif stated_s and abs(stated_s - last_s) > last_s / 2:
+        last_s = stated_s
+    return Timeline(
+        times_s=times, rate=rate, end_time_s=times[-1] + last_s, uneven=uneven, leaps=leaps
+    )
+
+
+def _without_leaps(
+    pts: Sequence[int], time_base: Fraction
+) -> tuple[Sequence[int], tuple[int, ...]]:
+    """Timestamps in which a leap of a day or more takes as long as the usual frame."""
+    steps = [b - a for a, b in itertools.pairwise(pts)]
+    leaps = tuple(n + 1 for n, step in enumerate(steps) if step * time_base >= _LEAP_S)
+    usual = sorted(step for step in steps if step * time_base < _LEAP_S)
+    if not leaps or not usual:
+        return pts, ()
+    for n in leaps:
+        steps[n - 1] = usual[len(usual) // 2]
+    return [*itertools.accumulate(steps, initial=pts[0])], leaps
+
+
+def filled(times: Sequence[int | None]) -> list[int]:
+    """Timestamps with those that are missing set evenly between those that are not.
+
+    Before the first and after the last of these, the nearest step goes on. One must be there.
+    """
+    known = [(n, time) for n, time in enumerate(times) if time is not None]
+    (first, first_time), (last, last_time) = known[0], known[-1]
+    second, second_time = known[1] if len(known) > 1 else (first + 1, first_time + 1)
+    other, other_time = known[-2] if len(known) > 1 else (last - 1, last_time - 1)
+    before = first_time - first * (second_time - first_time) / (second - first)
+    more = len(times) - 1 - last
+    after = last_time + more * (last_time - other_time) / (last - other)
+    at = [0, *(n for n, _ in known), len(times) - 1]
+    values = [before, *(time for _, time in known), after]
+    return [round(each) for each in np.interp(range(len(times)), at, values)]
 
 
 def part(timeline: Timeline, start_s: float, end_s: float) -> tuple[int, Timeline]:
