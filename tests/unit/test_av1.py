@@ -12,6 +12,7 @@ SEQUENCE, FRAME_HEADER, TILE_GROUP, METADATA, FRAME, REDUNDANT = 1, 3, 4, 5, 6, 
 TILE_LIST, PADDING = 8, 15
 KEY, INTER, INTRA_ONLY, SWITCH = 0, 1, 2, 3
 NOTHING = Kind()
+UNKNOWN = Kind(sets=True)
 DISPOSABLE = Kind(disposable=True)
 
 
@@ -167,8 +168,8 @@ def stream(request: pytest.FixtureRequest) -> Stream:
 
 def kinds(*packets: bytes, extradata: bytes | None = None) -> list[Kind]:
     """What a new reader says of each packet."""
-    look = reader("av1", extradata=extradata, intra_only=False)
-    return [look(packet) for packet in packets]
+    found, _ = reader("av1", extradata=extradata, intra_only=False)
+    return [found.read(packet) for packet in packets]
 
 
 def said(stream: Stream, *frames: bytes) -> Kind:
@@ -224,7 +225,7 @@ def test_a_frame_after_a_hidden_key_frame_does_not_start() -> None:
 
 
 def test_a_key_frame_that_another_shown_one_follows_does_not_start() -> None:
-    assert said(PLAIN, PLAIN.frame(KEY), PLAIN.frame(INTER, 0)) == NOTHING
+    assert said(PLAIN, PLAIN.frame(KEY), PLAIN.frame(INTER, 0)) == Kind(unsure=True)
 
 
 def test_a_switch_frame_is_leaned_on(stream: Stream) -> None:
@@ -233,9 +234,19 @@ def test_a_switch_frame_is_leaned_on(stream: Stream) -> None:
 
 def test_an_older_frame_shown_now_is_not_disposable_for_it_may_be_a_key_frame() -> None:
     existing = unit(FRAME_HEADER, packed((1, 1), (0, 3)))
-    frame = unit(FRAME, PLAIN.frame(INTER, 0))
+    hidden = unit(FRAME, PLAIN.frame(INTER, 0, shown=False))
 
-    assert kinds(PLAIN.sequence(), existing, frame + existing)[1:] == [NOTHING, NOTHING]
+    assert kinds(PLAIN.sequence(), existing, hidden + existing)[1:] == [NOTHING, NOTHING]
+
+
+def test_a_packet_without_a_shown_frame_gives_none() -> None:
+    assert said(PLAIN, PLAIN.frame(INTER, 1, shown=False)) == Kind(hidden=True)
+
+
+def test_a_sequence_header_that_is_repeated_changes_nothing() -> None:
+    packet = DELIMITER + PLAIN.sequence() + unit(FRAME, PLAIN.frame(KEY))
+
+    assert kinds(packet, packet) == [Kind(starts=True, sets=True), Kind(starts=True)]
 
 
 def test_a_frame_header_and_its_tiles_may_lie_apart() -> None:
@@ -257,7 +268,7 @@ def test_a_packet_with_a_sequence_header_is_not_disposable() -> None:
 
 
 def test_a_packet_without_frames_is_not_disposable() -> None:
-    assert kinds(PLAIN.sequence(), DELIMITER, b"")[1:] == [NOTHING, NOTHING]
+    assert kinds(PLAIN.sequence(), DELIMITER, b"")[1:] == 2 * [Kind(sets=True, hidden=True)]
 
 
 @pytest.mark.parametrize(("metadata", "kind"), [(1, NOTHING), (2, NOTHING), (4, DISPOSABLE)])
@@ -297,7 +308,7 @@ def test_frames_are_read_by_the_latest_sequence_header() -> None:
 def test_without_a_sequence_header_nothing_is_known(extradata: bytes | None) -> None:
     packets = [unit(FRAME, PLAIN.frame(kind, 0)) for kind in (KEY, INTER)]
 
-    assert kinds(*packets, extradata=extradata) == [NOTHING, NOTHING]
+    assert kinds(*packets, extradata=extradata) == [UNKNOWN, UNKNOWN]
 
 
 @pytest.mark.parametrize("unread", [Stream(points=2), Stream(layers=0x101), Stream(still=True)])
@@ -306,20 +317,20 @@ def test_of_layers_and_stills_nothing_is_known(unread: Stream) -> None:
 
     found = kinds(PLAIN.sequence(), unread.sequence() + packets[0], *packets)
 
-    assert found[1:] == [Kind(sets=True), NOTHING, NOTHING]
+    assert found[1:] == 3 * [UNKNOWN]
 
 
 def test_of_a_spatial_layer_above_the_first_nothing_is_known() -> None:
     frame = PLAIN.frame(INTER, 0)
     lower, upper = (unit(FRAME, frame, layers=layers) for layers in (1 << 5, 1 << 3))
 
-    assert kinds(PLAIN.sequence(), lower, upper)[1:] == [DISPOSABLE, NOTHING]
+    assert kinds(PLAIN.sequence(), lower, upper)[1:] == [DISPOSABLE, UNKNOWN]
 
 
 def test_of_tile_lists_nothing_is_known() -> None:
     packet = unit(FRAME, PLAIN.frame(INTER, 0)) + unit(TILE_LIST, b"\0" * 4)
 
-    assert kinds(PLAIN.sequence(), packet)[1] == NOTHING
+    assert kinds(PLAIN.sequence(), packet)[1] == UNKNOWN
 
 
 @pytest.mark.parametrize("kind", [KEY, INTER])
@@ -342,7 +353,8 @@ def test_a_frame_that_ends_early_is_no_error(stream: Stream, sized: bool) -> Non
     packet = unit(FRAME, stream.frame(INTER, 1), sized=sized)
 
     for end in range(len(packet)):
-        assert kinds(stream.sequence(), packet[:end])[1] == NOTHING
+        found = kinds(stream.sequence(), packet[:end])[1]
+        assert (found.starts, found.disposable) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from workers.media.bits import Bits, Unknown
 from workers.media.kind import Held, Kind
 
-_SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME, _TILE_LIST = 1, 3, 5, 6, 8
+_SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME = 1, 3, 5, 6
+# A delimiter, tiles, a header once more, padding; not lists of tiles, nor what is reserved.
+_OTHERS = frozenset({2, 4, 7, 15})
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame says it for itself
 _FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others hold on
@@ -64,10 +66,12 @@ class Av1:
                     frames.append(_frame(Bits(content), self._sequence))
                 elif kind == _METADATA:
                     holds_on |= content[:1] not in _FLEETING
-                elif kind == _TILE_LIST:
+                elif kind not in _OTHERS:
                     raise Unknown
         except Unknown:
             return Kind(sets=True)
+        if not frames:
+            return Kind(sets=True, hidden=True)
         shown = sum(frame.shown for frame in frames)
         return Kind(
             starts=shown == 1 and frames[0].key,

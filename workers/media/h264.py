@@ -74,11 +74,12 @@ class H264:
             return Kind(sets=True)
 
     def _kind(self, data: bytes) -> Kind:
-        starts = sets = referenced = unsure = False
+        starts = sets = referenced = unsure = known = False
         pictures: list[_Slice] = []
         for unit in self._units.of(data):
             if len(unit) < 2:
                 continue
+            known = True
             kind = unit[0] & 0x1F
             if kind in (1, 5):
                 referenced |= unit[0] & 0x60 != 0
@@ -91,6 +92,8 @@ class H264:
                 sets |= self._messages.take(unit[1:])
             elif kind in (7, 8):
                 sets |= self._parameters(unit)
+        if not known:
+            raise Unknown
         if not pictures:
             self._field = None
             return Kind(sets=True, hidden=True)

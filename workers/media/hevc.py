@@ -42,9 +42,10 @@ class Hevc:
             return Kind(sets=True)
 
     def _kind(self, data: bytes) -> Kind:
-        starts = sets = referenced = unsure = ends = False
+        starts = sets = referenced = unsure = ends = known = False
         layer = pictures = 0
         for unit in self._units.of(data):
+            known |= len(unit) > 1
             if len(unit) < 3:
                 ends |= len(unit) == 2 and unit[0] >> 1 & 0x3F in _ENDS
                 continue
@@ -66,6 +67,8 @@ class Hevc:
                 sets |= self._messages.take(unit[2:])
             else:
                 sets |= self._parameters(kind, unit)
+        if not known:
+            raise Unknown
         if ends:
             self._ended = sets = True
         if not pictures:

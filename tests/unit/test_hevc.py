@@ -1,0 +1,110 @@
+"""What HEVC packets' headers say, on headers made by hand; the corpus has real streams."""
+
+import pytest
+
+from tests.unit.bits import by_length, by_start_code, packed
+from workers.media.hevc import Hevc
+from workers.media.kind import Kind
+
+TRAIL_N, TRAIL_R, BLA, IDR, CRA, VPS, SPS, PPS, END, MESSAGE = 0, 1, 16, 19, 21, 32, 33, 34, 36, 39
+
+
+def unit(kind: int, content: bytes, *, layer: int = 0, sublayer: int = 0) -> bytes:
+    """7.3.1.2: type, nuh_layer_id, TemporalId + 1."""
+    return bytes([kind << 1 | layer >> 5, (layer & 31) << 3 | sublayer + 1]) + content
+
+
+def vps(*, more: int = 0) -> bytes:
+    return unit(VPS, packed((0, 4), (more, 8)))
+
+
+def sps(*, number: int = 0, sublayers: int = 0, more: int = 0) -> bytes:
+    """7.3.2.2.1, up to its number and a little more."""
+    present: list[int | tuple[int, int]] = [(3, 2)] * sublayers
+    rest: list[int | tuple[int, int]] = [(0, 2 * (8 - sublayers))] if sublayers else []
+    profiles: list[int | tuple[int, int]] = [(0, 96)] * sublayers
+    fields = [(0, 4), (sublayers, 3), (1, 1), (0, 96), *present, *rest, *profiles, number, more]
+    return unit(SPS, packed(*fields))
+
+
+def pps(*, number: int = 0, of: int = 0, more: int = 0) -> bytes:
+    return unit(PPS, packed(number, of, more))
+
+
+def piece(kind: int, *, drops: int = 0, of: int = 0, first: int = 1, sublayer: int = 0) -> bytes:
+    """A slice segment's header (7.3.6.1)."""
+    irap: list[int | tuple[int, int]] = [(drops, 1)] if kind >= BLA else []
+    return unit(kind, packed((first, 1), *irap, of, (0, 20)), sublayer=sublayer)
+
+
+def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
+    """What is said of each packet, in a stream whose parameters come before."""
+    reader, pack = Hevc(), by_start_code
+    sets = [vps(), sps(), pps()]
+    if boxed:
+        pack = by_length
+        arrays = b"".join(
+            bytes([each[0] >> 1, 0, 1]) + len(each).to_bytes(2) + each for each in sets
+        )
+        reader.renew(bytes([1, *(20 * [0]), 0xFF, len(sets)]) + arrays)
+    else:
+        reader.renew(by_start_code(*sets))
+    return [reader.read(pack(*units)) for units in packets]
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize(
+    ("units", "kind"),
+    [
+        ([piece(IDR)], Kind(starts=True)),
+        ([piece(CRA)], Kind(starts=True)),
+        ([piece(TRAIL_R)], Kind()),
+        ([piece(TRAIL_N)], Kind(disposable=True)),
+        ([piece(TRAIL_N), piece(TRAIL_N, first=0)], Kind(disposable=True)),
+        ([piece(TRAIL_N, sublayer=2)], Kind(disposable=True, layer=2)),
+        ([piece(TRAIL_R), unit(TRAIL_R, b"\x80..", layer=1)], Kind()),  # another view
+        ([vps(), sps(), pps(), piece(IDR)], Kind(starts=True)),  # repeated
+        ([pps(more=5), piece(IDR)], Kind(starts=True, sets=True)),
+        ([vps(more=5), sps(), pps(), piece(IDR)], Kind(starts=True, sets=True)),
+        ([sps(number=3, sublayers=2), piece(IDR)], Kind(starts=True, sets=True)),
+        ([pps()], Kind(sets=True, hidden=True)),
+        ([piece(CRA, of=7)], Kind(sets=True)),  # by parameters that never came
+        ([unit(MESSAGE, b"\x2f\x01t\x80"), piece(IDR)], Kind(starts=True, sets=True)),
+        ([unit(MESSAGE, b"\x84\x01t\x80"), piece(IDR)], Kind(starts=True)),
+        ([piece(TRAIL_R), piece(TRAIL_R)], Kind(unsure=True)),
+    ],
+)
+def test_a_packet_is_read(units: list[bytes], kind: Kind, boxed: bool) -> None:
+    assert kinds(units, boxed=boxed) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("second", "unsure"),
+    [
+        ([piece(IDR)], False),
+        ([piece(CRA)], False),
+        ([piece(IDR, drops=1)], True),
+        ([piece(BLA)], True),
+        ([sps(more=1), pps(), piece(IDR)], True),
+        ([sps(number=1), pps(number=1, of=1), piece(IDR)], False),
+        ([sps(number=1), pps(number=1, of=1), piece(IDR, of=1)], True),
+    ],
+)
+def test_where_a_sequence_changes_frames_may_be_given_up(second: list[bytes], unsure: bool) -> None:
+    assert kinds([piece(IDR)], second)[1].unsure == unsure
+
+
+def test_after_the_end_of_a_sequence_leading_frames_are_given_up() -> None:
+    found = kinds([piece(IDR)], [piece(TRAIL_R), unit(END, b"")], [piece(CRA)], [piece(CRA)])
+
+    assert [kind.unsure for kind in found] == [False, False, True, False]
+    assert found[1].sets
+
+
+@pytest.mark.parametrize("data", [b"\0", b"\0\0\1", b"\xff" * 9, b"\0" * 5, b"\0\0\1\x42\1", b""])
+@pytest.mark.parametrize("extradata", [b"", b"\1", b"\1" * 23, b"\1" * 40])
+def test_bytes_that_end_early_are_never_passed_over(data: bytes, extradata: bytes) -> None:
+    reader = Hevc()
+    reader.renew(extradata)
+
+    assert reader.read(data).sets
