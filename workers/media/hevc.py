@@ -49,6 +49,8 @@ class Hevc:
             if len(unit) < 3:
                 ends |= len(unit) == 2 and unit[0] >> 1 & 0x3F in _ENDS
                 continue
+            if not unit[1] & 7:
+                raise Unknown
             kind, of_layer = unit[0] >> 1 & 0x3F, (unit[0] & 1) << 5 | unit[1] >> 3
             if kind < 32:
                 if of_layer:
@@ -56,7 +58,7 @@ class Hevc:
                 layer = (unit[1] & 7) - 1
                 # Even types below 16 are pictures that their sub-layer's others never lean on.
                 referenced |= kind > 15 or kind % 2 == 1
-                if unit[2] & 0x80:
+                if unit[2] & 0x80 or not pictures:
                     pictures += 1
                     if 16 <= kind <= 23:
                         starts |= kind <= _CRA and pictures == 1
