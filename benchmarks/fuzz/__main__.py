@@ -2,9 +2,10 @@
 
 Clips of every kind go, changed in their structure, their packets and their bytes, through what a
 prepare and a preview worker do with one; texts of every kind (manifests, options, plans, records,
-parts, packs, messages) to those who read them. All go through one process, one after another, until
-one ends it: then that one is counted, and another process goes on. Each input follows from the seed
-and its number.
+parts, packs, messages) to those who read them; and streams that differ in all that their codec has,
+cut and joined, are compared with a full decode, frame by frame. All go through one process, one
+after another, until one ends it: then that one is counted, and another process goes on. Each input
+follows from the seed and its number.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from pathlib import Path
 from benchmarks.report import Row, publish
 from tests.support.fuzz.child import INPUT_NAME
 from tests.support.fuzz.course import Course, room, write_seeds
+from tests.support.fuzz.exact import FAULTS
 from tests.support.fuzz.worker import DECODE_S, REFUSALS
 
 SETTLED = 500
 NEAR = 100  # inputs whose median is the memory at one of them
-TEXTS_PER_CLIP = 5
+TEXTS_PER_CLIP, CLIPS_PER_SPLICE = 5, 2
 
 
 def main() -> None:
@@ -31,10 +33,21 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for the inputs that show anything")
     parser.add_argument("--replay", type=int, metavar="NUMBER", help="take this one clip alone")
     parser.add_argument("--replay-text", type=int, metavar="NUMBER", help="take this one text")
+    parser.add_argument("--splices", type=int, metavar="N", help="this many splices, alone")
+    parser.add_argument("--replay-splice", type=int, metavar="NUMBER", help="take this one splice")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
     count = 1000 if given.quick else given.count
     with room() as folder:
+        splices = Course("splices", folder, given.seed, given.keep)
+        if given.replay_splice is not None:
+            replay(splices, given.replay_splice)
+            return
+        if given.splices is not None:
+            splices.run(0, given.splices)
+            title = f"{given.splices:,} splices, seed {given.seed}"
+            publish(title, splice_rows(splices), json_file=given.json)
+            return
         write_seeds(folder)
         if given.replay is not None:
             replay(Course("clips", folder, given.seed, given.keep), given.replay)
@@ -46,8 +59,10 @@ def main() -> None:
         clips.run(0, count)
         texts = Course("texts", folder, given.seed, given.keep)
         texts.run(0, count * TEXTS_PER_CLIP)
-    title = f"{count:,} clips and {count * TEXTS_PER_CLIP:,} texts made wrong, seed {given.seed}"
-    publish(title, rows_of(clips, texts), json_file=given.json)
+        splices.run(0, count // CLIPS_PER_SPLICE)
+    made = f"{count:,} clips and {count * TEXTS_PER_CLIP:,} texts made wrong"
+    title = f"{made}, {count // CLIPS_PER_SPLICE:,} splices, seed {given.seed}"
+    publish(title, rows_of(clips, texts) + splice_rows(splices), json_file=given.json)
 
 
 def replay(course: Course, number: int) -> None:
@@ -95,6 +110,34 @@ def rows_of(clips: Course, texts: Course) -> list[Row]:
     for kind in kinds:
         total = sum(times for (each, _), times in clips.ends.items() if each == kind)
         rows.append(Row(f"cut/{kind}", clips.ends[kind, "cut"], f"of {total:,}"))
+    return rows
+
+
+def splice_rows(splices: Course) -> list[Row]:
+    """The figures of streams cut and joined: together, then by kind."""
+    kinds = sorted({kind for kind, _ in splices.ends})
+    rows = [
+        Row("seconds/SPLICES", splices.seconds, ""),
+        Row("crashes/SPLICES", splices.crashes, "processes ended"),
+        Row("hangs/SPLICES", splices.hangs, ""),
+    ]
+    for name, among in [("", kinds), *((f"/{kind}", [kind]) for kind in kinds)]:
+        ends, counts = Counter[str](), Counter[str]()
+        for kind in among:
+            ends.update({end: n for (each, end), n in splices.ends.items() if each == kind})
+            counts.update({each: n for (of, each), n in splices.counts.items() if of == kind})
+        rows += [
+            Row(f"splices{name}", ends.total(), f"{counts['frames']:,} frames compared"),
+            Row(f"bad{name}", sum(splices.faults[kind] for kind in among), "clips"),
+            *(Row(f"bad_{sort}{name}", counts[sort], "clips") for sort in FAULTS if counts[sort]),
+            Row(f"warned{name}", ends["warned"], "clips that say that frames may be lost"),
+            Row(f"refused_splices{name}", ends["ClipUnreadable"], "clips"),
+            Row(
+                f"skipped{name}",
+                counts["skipped"] / max(1, counts["packets"]),
+                "of the packets, for a few frames",
+            ),
+        ]
     return rows
 
 

@@ -49,7 +49,7 @@ def write_seeds(folder: Path) -> None:
 
 @dataclass
 class Course:
-    """Inputs of one sort (`clips` or `texts`) through processes, and what they showed."""
+    """Inputs of one sort (`clips`, `texts`, `splices`) through processes, and what they showed."""
 
     what: str
     folder: Path
@@ -58,6 +58,7 @@ class Course:
     module: str = "tests.support.fuzz.child"
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and end
     faults: Counter[str] = field(default_factory=Counter)  # by kind
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and name
     crashes: int = 0
     hangs: int = 0
     seconds: float = 0.0
@@ -88,6 +89,8 @@ class Course:
 
     def _note(self, outcome: Outcome) -> None:
         self.ends[outcome.kind, outcome.end] += 1
+        for name, count in outcome.counts.items():
+            self.counts[outcome.kind, name] += count
         self.slowest_s = max(self.slowest_s, outcome.seconds)
         self.peak_mb = max(self.peak_mb, outcome.peak_mb)
         if outcome.fault:

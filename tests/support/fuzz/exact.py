@@ -1,0 +1,215 @@
+"""Whether a clip's frames are those of a full decode, bit for bit, or it says that they may not be.
+
+A full decode takes every packet in one thread, and shares nothing with workers/.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import av
+import numpy as np
+
+from clipfleet.errors import ClipUnreadable
+from clipfleet.grid import QWEN2_5_VL
+from clipfleet.options import PrepareOptions, PreviewOptions
+from workers.media import decode, onepass
+
+FAULTS = ("pixels", "order", "count", "refused")
+Digest = bytes
+_PREVIEW = PreviewOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of one clip.
+
+    `end` is `exact`, `warned`, or an error's name. `fault` is how frames differ, or empty; its
+    first word, one of `FAULTS`, is the sort. `frames` were compared; of `packets` so many were
+    `skipped` for a few frames.
+    """
+
+    end: str
+    fault: str
+    frames: int
+    packets: int
+    skipped: int
+
+    def counts(self) -> dict[str, int]:
+        """What a course adds up; a fault under the name of its sort."""
+        found = {"frames": self.frames, "packets": self.packets, "skipped": self.skipped}
+        return found | ({self.fault.partition(":")[0]: 1} if self.fault else {})
+
+
+def digest(frame: av.VideoFrame) -> Digest:
+    """What stands for a frame's format, its size and all its pixels."""
+    found = hashlib.blake2b(f"{frame.format.name} {frame.width}x{frame.height}".encode())
+    for number, plane in enumerate(frame.planes):
+        data = np.frombuffer(memoryview(plane), np.uint8)
+        if frame.format.name == "pal8" and number == 1:
+            found.update(data[:1024].tobytes())
+            continue
+        rows = data[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
+        found.update(rows[:, : _row_bytes(frame.format, plane)].tobytes())
+    return found.digest()
+
+
+def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
+    if layout.is_planar or layout.name == "pal8":
+        return int(plane.width) * -(-layout.components[0].bits // 8)
+    return -(-int(plane.width) * layout.padded_bits_per_pixel // 8)
+
+
+def full_decode(data: bytes) -> list[Digest]:
+    """Every frame that a decode of all packets gives, in order; what fails is passed over."""
+    found: list[Digest] = []
+    try:
+        opened = av.open(io.BytesIO(data), "r")
+    except av.FFmpegError:
+        return found
+    with opened as container:
+        if not container.streams.video:
+            return found
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        for packet in _packets(container):
+            try:
+                frames = stream.decode(packet)
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                continue
+            found += [digest(frame) for frame in frames]
+    return found
+
+
+def _packets(container: Any) -> Iterator[Any]:
+    """The packets, and None for the end."""
+    packets = container.demux(video=0)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            packet = None
+        if packet is None:
+            yield None
+            return
+        if packet.size:
+            yield packet
+
+
+def check(data: bytes, share: float, span: tuple[float, float] | None) -> Verdict:
+    """Compare some frames, `share` of them (or those of a span, two shares of the whole's length).
+
+    With no warning, there are as many frames as a full decode gives, and each is its own; with
+    one, each is one of a full decode's, and they rise.
+    """
+    truth = full_decode(data)
+    try:
+        index, given = _given(data, share, span)
+    except ClipUnreadable as error:
+        fault = f"refused: {error}" if len(truth) > 3 and span is None else ""
+        return Verdict(end=type(error).__name__, fault=fault, frames=0, packets=0, skipped=0)
+    warned = bool(index.warnings)
+    return Verdict(
+        end="warned" if warned else "exact",
+        fault=_fault(truth, index.num_frames, given, warned=warned),
+        frames=len(given),
+        packets=len(index.contents.packets),
+        skipped=_skipped(index, share),
+    )
+
+
+def _skipped(index: decode.ClipIndex, share: float) -> int:
+    needed = decode.needed_packets(index, _wanted(index.num_frames, share))
+    return len(needed) - sum(needed)
+
+
+def _wanted(count: int, share: float) -> list[int]:
+    """Frames about as far apart, the first of them by the share itself."""
+    step = max(1, round(1 / share))
+    return list(range(round(1000 * share) % min(step, count), count, step))
+
+
+def _given(
+    data: bytes, share: float, span: tuple[float, float] | None
+) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+    """The index that stood, and each frame's number and digest. Raises `ClipUnreadable`."""
+    file = io.BytesIO(data)
+    if span is not None:
+        return _spanned(file, share, span)
+    index = decode.index(file)
+    while True:
+        given: list[tuple[int, Digest]] = []
+        try:
+            for frame in decode.frames(file, index, _wanted(index.num_frames, share)):
+                given.append((frame.number, digest(frame.picture)))
+        except decode.FramesDiffer:
+            if index.settled:
+                raise ClipUnreadable("it decodes differently every time") from None
+            index = decode.settle(file, index)
+        else:
+            return index, given
+
+
+def _spanned(
+    file: io.BytesIO, share: float, span: tuple[float, float]
+) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+    """As a prepare worker cuts a span: what it takes is noted on the way."""
+    passes: list[tuple[decode.ClipIndex, list[tuple[int, Digest]]]] = []
+    taken = decode.frames
+    length_s = decode.index(file).timeline.end_time_s
+
+    def noted(
+        file: io.BytesIO, index: decode.ClipIndex, wanted: Sequence[int]
+    ) -> Iterator[decode.Frame]:
+        passes.append((index, []))
+        for frame in taken(file, index, wanted):
+            passes[-1][1].append((frame.number, digest(frame.picture)))
+            yield frame
+
+    with mock.patch.object(decode, "frames", noted):
+        onepass.cut(
+            file,
+            prepare=PrepareOptions(
+                sampling_fps=max(1.0, 30 * share),
+                model_does_preprocess=True,
+                generate_previews=False,
+                window_size=16,
+                remainder_threshold=8,
+            ),
+            preview=_PREVIEW,
+            grid=QWEN2_5_VL,
+            write=lambda _: None,
+            span_s=(span[0] * length_s, span[1] * length_s),
+        )
+    return passes[-1]
+
+
+def _fault(
+    truth: list[Digest], count: int, given: list[tuple[int, Digest]], *, warned: bool
+) -> str:
+    """How frames differ: their pixels, their order, or only how many there are; or nothing."""
+    says = "a warning" if warned else "no warning"
+    places: dict[Digest, list[int]] = {}
+    for place, each in enumerate(truth):
+        places.setdefault(each, []).append(place)
+    strange = [number for number, each in given if each not in places]
+    if strange:
+        return f"pixels: frames {strange} are none of a full decode's, with {says}"
+    if not warned and count == len(truth):
+        wrong = {number: places[each] for number, each in given if truth[number] != each}
+        return f"order: frames are others of a full decode's: {wrong}, with {says}" if wrong else ""
+    last = -1
+    for number, each in given:
+        later = [place for place in places[each] if place > last]
+        if not later:
+            return f"order: frame {number} comes after one that is shown after it, with {says}"
+        last = later[0]
+    if warned or count == len(truth):
+        return ""
+    return f"count: {count} frames where a full decode gives {len(truth)}, with {says}"

@@ -1,0 +1,138 @@
+"""Encoded stretches of video, to be cut and joined packet by packet."""
+
+import io
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+from av.video.stream import VideoStream
+
+from tests.support import clips
+
+TICKS = 8  # of a packet's time, to a frame: a hidden frame may lie between two that are shown
+RATE = 30
+Options = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a part looks like: pixels of (width, height), and FFmpeg's name of their format."""
+
+    size: tuple[int, int]
+    pixel_format: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """One packet. Times in ticks from the part's first frame; `headers` is what it sets anew."""
+
+    data: bytes
+    pts: int
+    key: bool
+    headers: bytes = b""
+    palette: bytes = b""
+
+    def later(self, ticks: int) -> "Chunk":
+        """The same, later."""
+        return replace(self, pts=self.pts + ticks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Packets of one encoder in the order in which they are decoded.
+
+    `headers` is what the container says of them, `file` a whole file that says what codec it is.
+    """
+
+    chunks: Sequence[Chunk]
+    headers: bytes
+    look: Look
+    file: bytes
+    how: str
+
+    @property
+    def ticks(self) -> int:
+        """How long it lasts."""
+        return max((chunk.pts for chunk in self.chunks), default=0) + TICKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """An encoder, what it may be told, and what its packets may lie in."""
+
+    encoder: str
+    options: Callable[[random.Random], Options]
+    containers: Sequence[str]
+    pixel_formats: Sequence[str] = ("yuv420p",)
+    sizes: Sequence[tuple[int, int]] = ((64, 48), (80, 48), (48, 64))
+    frames: tuple[int, int] = (8, 28)
+    wrapped: str = "nut"  # the container in which a part is kept
+    edit: Callable[[Part, random.Random], Part] = lambda part, _: part
+
+    def look(self, chance: random.Random) -> Look:
+        """Mostly the first, else any."""
+        usual = chance.random() < 0.7
+        return Look(
+            size=self.sizes[0] if usual else chance.choice(self.sizes),
+            pixel_format=self.pixel_formats[0] if usual else chance.choice(self.pixel_formats),
+        )
+
+    def part(self, chance: random.Random) -> Part:
+        """One stretch, its settings by chance: those that the encoder refuses are drawn anew."""
+        while True:
+            look, options = self.look(chance), self.options(chance)
+            count, first = chance.randint(*self.frames), chance.randrange(4000)
+            try:
+                file = self._encode(look, options, count, first=first)
+                break
+            except av.FFmpegError:
+                continue
+        with av.open(io.BytesIO(file), "r") as container:
+            stream = container.streams.video[0]
+            headers = stream.codec_context.extradata or b""
+            chunks = _chunks(container.demux(stream), stream)
+        said = " ".join(f"{name}={value}" for name, value in options.items())
+        part = Part(
+            chunks=chunks,
+            headers=headers,
+            look=look,
+            file=file,
+            how=f"{look.size[0]}x{look.size[1]} {look.pixel_format} {said}",
+        )
+        return self.edit(part, chance)
+
+    def _encode(self, look: Look, options: Options, count: int, *, first: int) -> bytes:
+        out, (width, height) = io.BytesIO(), look.size
+        with av.open(out, "w", format=self.wrapped) as file:
+            stream = file.add_stream(self.encoder, rate=RATE, options={"threads": "1", **options})
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = width, height, look.pixel_format
+            for number in range(count):
+                image = clips.picture(first + number, width=width, height=height)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame = frame.reformat(format=look.pixel_format)
+                frame.pts, frame.time_base = number, Fraction(1, RATE)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        return out.getvalue()
+
+
+def _chunks(packets: "Iterable[av.Packet]", stream: VideoStream) -> list[Chunk]:  # type: ignore[type-arg]
+    base = stream.time_base
+    assert base is not None
+    found = [packet for packet in packets if packet.size]
+    chunks = [
+        Chunk(
+            data=bytes(packet),
+            pts=round((packet.pts or 0) * base * RATE * TICKS),
+            key=packet.is_keyframe,
+            palette=bytes(packet.get_sidedata("palette"))
+            if packet.has_sidedata("palette")
+            else b"",
+        )
+        for packet in found
+    ]
+    earliest = min(chunk.pts for chunk in chunks)
+    return [chunk.later(-earliest) for chunk in chunks]

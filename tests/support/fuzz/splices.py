@@ -1,0 +1,104 @@
+"""Streams that differ in all that their codec has, cut and joined: is every frame still exact?
+
+`python -m tests.support.fuzz.splices NUMBER [--seed SEED] [--save FILE]` says all about one.
+"""
+
+import argparse
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.fuzz.encodings import ENCODINGS
+from tests.support.fuzz.exact import Verdict, check
+from tests.support.fuzz.joining import SAYS_ANEW, alone, join, write
+from tests.support.fuzz.parts import Part
+
+ALONE = 0.1  # of clips are a part alone, whole: what clips are like that nobody cut
+CAREFUL = 0.6  # of the others are cut at key frames, and say what holds
+POOL = 10  # parts of a kind, from which clips are made
+RENEWED = 4000  # clips, after which the parts are others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splice:
+    """A clip, how it came about, and what is asked of it."""
+
+    kind: str
+    data: bytes
+    how: str
+    share: float
+    span: tuple[float, float] | None
+
+    def check(self) -> Verdict:
+        """What comes of it."""
+        return check(self.data, self.share, self.span)
+
+
+class Splicer:
+    """Makes clips by their number. Parts are kept, so that few are encoded."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._pool: dict[tuple[str, int, int], Part] = {}
+
+    def make(self, number: int) -> Splice:
+        """The clip of this number."""
+        kinds = list(ENCODINGS)
+        kind = kinds[number % len(kinds)]
+        chance = random.Random(f"{self._seed}/splice/{number}")
+        age = number // RENEWED
+        container = chance.choice(ENCODINGS[kind].containers)
+        if chance.random() < ALONE:
+            joined = alone(self._part(kind, age, chance.randrange(POOL)))
+            kind += ", alone"
+        else:
+            care = chance.random() < CAREFUL
+            ways = ["each", "each", "first", "ahead"]
+            ways += ["said"] * 5 if container in SAYS_ANEW else []
+            ways += [] if care else ["never"]
+            parts = self._parts(kind, age, chance)
+            joined = join(parts, chance.choice(ways), chance, careful=care)
+        share = chance.choice((0.03, 0.1, 0.1, 0.3, 1.0))
+        ends = sorted((chance.random(), chance.random()))
+        return Splice(
+            kind=kind,
+            data=write(joined, container),
+            how=f"{container}, {joined.how}",
+            share=share,
+            span=(ends[0], max(ends[1], ends[0] + 0.2)) if chance.random() < 0.5 else None,
+        )
+
+    def _parts(self, kind: str, age: int, chance: random.Random) -> list[Part]:
+        count = chance.choice((2, 2, 3, 3, 4))
+        drawn = [self._part(kind, age, chance.randrange(POOL)) for _ in range(count)]
+        if chance.random() < 0.7:  # of one look, as most joined clips are
+            alike = [
+                place for place in range(POOL) if self._part(kind, age, place).look == drawn[0].look
+            ]
+            drawn[1:] = [self._part(kind, age, chance.choice(alike)) for _ in drawn[1:]]
+        return drawn
+
+    def _part(self, kind: str, age: int, place: int) -> Part:
+        name = (kind, age, place)
+        if name not in self._pool:
+            chance = random.Random(f"{self._seed}/{name}")
+            self._pool[name] = ENCODINGS[kind].part(chance)
+        return self._pool[name]
+
+
+def main() -> None:
+    """Say all about one clip."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.fuzz.splices")
+    parser.add_argument("number", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", type=Path, help="a file for the clip")
+    given = parser.parse_args()
+    splice = Splicer(given.seed).make(given.number)
+    if given.save is not None:
+        given.save.write_bytes(splice.data)
+    print(f"{splice.kind}: {splice.how}\nshare {splice.share}, span {splice.span}")
+    print(splice.check())
+
+
+if __name__ == "__main__":
+    main()
