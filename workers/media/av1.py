@@ -45,9 +45,12 @@ class Av1:
     def __init__(self) -> None:
         self._sequence: _Sequence | None = None
         self._held = Held()
+        self._began = False
 
     def renew(self, extradata: bytes) -> None:
-        """The units of an av1C box (version 1), or bare ones."""
+        """The units of an av1C box (version 1), or bare ones. Decoders read none later."""
+        if self._began:
+            return
         self.read(extradata[4:] if extradata[:1] == b"\x81" else extradata)
 
     def read(self, data: bytes) -> Kind:
@@ -72,6 +75,7 @@ class Av1:
             return Kind(sets=True)
         if not frames:
             return Kind(sets=True, hidden=True)
+        self._began = True
         shown = sum(frame.shown for frame in frames)
         return Kind(
             starts=shown == 1 and frames[0].key,

@@ -67,7 +67,16 @@ def _only_decoding_tells(held: Contents) -> bool:
     """Whether packets do not say how many frames there are, or in which order."""
     unsure = any(packet.corrupt or packet.kind.unsure for packet in held.packets)
     missing_times = held.timed and not held.ordered
-    return unsure or missing_times or bool(_leading(held)) or (held.filed and _has_gaps(held))
+    disagree = held.ordered and not _orders_agree(held)
+    gaps = held.filed and _has_gaps(held)
+    return unsure or missing_times or disagree or gaps or bool(_leading(held))
+
+
+def _orders_agree(held: Contents) -> bool:
+    """Whether the container shows frames in the order that the codec has for them."""
+    shown = sorted((packet for packet in held.packets if packet.shown), key=lambda p: p.pts or 0)
+    orders = [packet.kind.order for packet in shown if packet.kind.order is not None]
+    return all(a < b for a, b in itertools.pairwise(orders))
 
 
 def _has_gaps(held: Contents) -> bool:
@@ -144,7 +153,7 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
     held = index.contents
     given: list[int] = []
     keys, broken = set(), set()
-    decoder = Decoder(file, [True] * len(held.packets), index.guard, strict=strict)
+    decoder = Decoder(file, held, [True] * len(held.packets), index.guard, strict=strict)
     for place, frame in decoder.frames():
         given.append(place)
         if frame.key_frame:

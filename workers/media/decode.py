@@ -34,7 +34,8 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     due = list(reversed(wanted))
     given = last = -1
     needed = needed_packets(index, wanted)
-    decoder = Decoder(file, needed, index.guard, strict=index.strict)
+    awaited = {place for place in index.numbers or () if not index.settled and needed[place]}
+    decoder = Decoder(file, index.contents, needed, index.guard, strict=index.strict)
     for packet_place, frame in decoder.frames():
         given += 1
         place = given if index.settled else packet_place
@@ -50,10 +51,11 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
         if failed or number <= last or number >= index.num_frames or (due and number > due[-1]):
             raise FramesDiffer
         last = number
+        awaited.discard(place)
         if due and number == due[-1]:
             due.pop()
             yield Frame(number, frame, decoder.pixel_aspect_ratio)
         del frame  # else the decoder needs room for one more: 30 MB in HEVC at 2160p
     short = index.numbers is None and last + 1 != index.num_frames
-    if due or short or (decoder.failed and not index.settled):
+    if due or short or awaited or (decoder.failed and not index.settled):
         raise FramesDiffer

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import av
 
-from workers.media.demux import opened, packets_of
+from workers.media.demux import Contents, opened, packets_of
 from workers.media.limits import Guard
 
 
@@ -14,17 +14,20 @@ class FramesDiffer(Exception):
 
 
 class Decoder:
-    """One pass over the packets that are needed.
+    """One pass over the packets of `held` that are needed.
 
     `failures` are places of those that failed; `delay` is that of the one that the first frame
     came at.
     """
 
-    def __init__(self, file: BinaryIO, needed: list[bool], guard: Guard, *, strict: bool) -> None:
+    def __init__(
+        self, file: BinaryIO, held: Contents, needed: list[bool], guard: Guard, *, strict: bool
+    ) -> None:
         self.failures: set[int] = set()
         self.delay = 0
         self.pixel_aspect_ratio = 0.0
-        self._file, self._needed, self._guard, self._strict = file, needed, guard, strict
+        self._file, self._held, self._needed = file, held, needed
+        self._guard, self._strict = guard, strict
 
     @property
     def failed(self) -> bool:
@@ -33,7 +36,7 @@ class Decoder:
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Each frame with the place of its packet; packets that fail are passed over."""
-        with opened(self._file, self._guard) as (container, stream):
+        with opened(self._file, self._guard, look=self._held.changes) as (container, stream):
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
             place, began = -1, False

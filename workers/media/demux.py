@@ -27,8 +27,9 @@ _CONTAINERS = (
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,
     "protocol_whitelist": "",
-    "skip_frame": "all",  # else opening decodes a key frame by itself: 31 ms at 1080p
 }
+# Else opening decodes a key frame by itself: 31 ms at 1080p.
+_WITHOUT_LOOKING = {"skip_frame": "all"}
 _BUFFER_BYTES = 1 << 20
 
 # These carry no times of their own: FFmpeg makes them up from a rate of 25.
@@ -82,6 +83,12 @@ class Contents:
     video_streams: int
     warnings: list[str]
 
+    @property
+    def changes(self) -> bool:
+        """Whether parameters change after the first picture."""
+        first = next((i for i, packet in enumerate(self.packets) if packet.shown), 0)
+        return any(packet.kind.sets for packet in self.packets[first + 1 :])
+
     def picture_of(self, place: int) -> int:
         """The place of the packet that begins the picture of this one."""
         while place > 0 and self.packets[place].kind.joins:
@@ -90,15 +97,18 @@ class Contents:
 
 
 @contextmanager
-def opened(file: BinaryIO, guard: Guard) -> Iterator[tuple[InputContainer, VideoStream]]:
+def opened(
+    file: BinaryIO, guard: Guard, *, look: bool = False
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The clip's container, from its start, and the video stream that is taken, in one thread.
 
-    What only pixels tell (their format and shape) is not known before one is decoded.
-    Raises `ClipUnreadable` or `ClipTooLarge`.
+    What only pixels tell (their format and shape) is not known before one is decoded. Unless it
+    may `look` at the first frame, FFmpeg reads on for them, and where parameters change, lets the
+    decoder begin with those that come last. Raises `ClipUnreadable` or `ClipTooLarge`.
     """
     file.seek(0)
     most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
-    options = _OPEN_OPTIONS | most_pixels
+    options = _OPEN_OPTIONS | most_pixels | ({} if look else _WITHOUT_LOOKING)
     try:
         container = av.open(
             _Places(file),

@@ -7,7 +7,7 @@ changes nothing, and picture parameters must come again after the sequence's hav
 from typing import NamedTuple
 
 from workers.media.bits import Bits, Unknown, unescaped
-from workers.media.kind import Held, Kind
+from workers.media.kind import Held, Kind, Order
 from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
 
 _HEAD_BYTES = 64  # no slice header that is read here is longer
@@ -32,11 +32,13 @@ class _Pps(NamedTuple):
 
 
 class _Slice(NamedTuple):
-    """`field`: None of a frame, else whether it is the bottom one."""
+    """`field`: None of a frame, else whether it is the bottom one. `order`: its count's low bits,
+    None where they are not written."""
 
     field: bool | None
     frame_num: int
-    pps: int
+    sps: _Sps
+    order: int | None
     drops: bool
 
 
@@ -49,6 +51,8 @@ class H264:
         self._sps: dict[int, _Sps] = {}
         self._pps: dict[int, _Pps] = {}
         self._active: bytes | None = None
+        self._order = Order()
+        self._last = 0  # frame_num of the last picture that others lean on
         self._field: _Slice | None = None  # the first of a pair, its second not yet seen
 
     def renew(self, extradata: bytes) -> None:
@@ -97,22 +101,42 @@ class H264:
         if not pictures:
             self._field = None
             return Kind(sets=True, hidden=True)
-        if starts:
-            unsure |= self._activate(pictures[0]) or pictures[0].drops
+        first = pictures[0]
+        unsure = first.drops or self._is_other(first.sps, starts=starts)
         joins, alone = self._fields(pictures)
+        if not joins:
+            unsure |= self._misses_frames(first, starts=starts, referenced=referenced)
         return Kind(
             starts=starts and not joins,
             disposable=not referenced,
             sets=sets or self._messages.grain,
             unsure=unsure or alone,
             joins=joins,
+            order=self._shown_at(first, starts=starts, referenced=referenced),
         )
 
-    def _activate(self, picture: _Slice) -> bool:
-        """Whether the decoder begins anew."""
-        shape = self._sps[self._pps[picture.pps].sps].shape
-        before, self._active = self._active, shape
-        return before is not None and before != shape
+    def _is_other(self, sps: _Sps, *, starts: bool) -> bool:
+        """Whether the decoder begins anew, or cannot while no sequence starts here."""
+        before = self._active
+        if starts or before is None:
+            self._active = sps.shape
+        return before is not None and before != sps.shape
+
+    def _misses_frames(self, picture: _Slice, *, starts: bool, referenced: bool) -> bool:
+        """Whether frames that others lean on are missing before this one: 7.4.3, frame_num."""
+        expected = 0 if starts else (self._last + 1) % (1 << picture.sps.frame_num_length)
+        if referenced:
+            self._last = picture.frame_num
+        return picture.frame_num != expected
+
+    def _shown_at(
+        self, picture: _Slice, *, starts: bool, referenced: bool
+    ) -> tuple[int, int] | None:
+        if starts:
+            self._order.start()
+        if picture.order is None:
+            return None
+        return self._order.of(picture.order, picture.sps.order_length, counts=referenced)
 
     def _fields(self, pictures: list[_Slice]) -> tuple[bool, bool]:
         """Whether a packet is the second field of a pair; whether a field stays without one."""
@@ -155,11 +179,13 @@ class H264:
         frame_num = bits.take(sps.frame_num_length)
         is_field = not sps.frames_only and bool(bits.take())
         bottom = is_field and bool(bits.take())
-        drops = False
-        if unit[0] & 0x1F == 5:
+        drops, order = False, None
+        starts = unit[0] & 0x1F == 5
+        if starts:
             bits.golomb()
-            if sps.order_type == 0:
-                bits.take(sps.order_length)
+        if sps.order_type == 0:
+            order = bits.take(sps.order_length)
+        if starts:
             deltas = sps.order_type == 0 or (sps.order_type == 1 and not sps.order_always_zero)
             for _ in range(deltas * ((sps.order_type == 1) + (pps.order_present and not is_field))):
                 bits.golomb()
@@ -169,7 +195,8 @@ class H264:
         return _Slice(
             field=bottom if is_field else None,
             frame_num=frame_num,
-            pps=number,
+            sps=sps,
+            order=order,
             drops=drops and self._active is not None,
         )
 

@@ -1,9 +1,10 @@
 """Packets of HEVC (ITU-T H.265): their slices' headers and parameter sets, of the base layer."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from workers.media.bits import Bits, Unknown, unescaped
-from workers.media.kind import Held, Kind
+from workers.media.kind import Held, Kind, Order
 from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
 
 _HEAD_BYTES = 32  # no slice header that is read here is longer
@@ -13,15 +14,39 @@ _ENDS = frozenset({36, 37})  # of a sequence, of the stream
 _MESSAGES = frozenset({39, 40})
 
 
+class _Sps(NamedTuple):
+    """`raw` is all of it; `order_length` that of the low bits of pictures' counts."""
+
+    raw: bytes
+    colour_planes: bool
+    order_length: int
+
+
+class _Pps(NamedTuple):
+    sps: int
+    says_output: bool
+    extra_bits: int
+
+
+class _Slice(NamedTuple):
+    """A picture's first slice. `order`: its count's low bits, 0 of an IDR picture."""
+
+    sps: _Sps
+    drops: bool
+    shown: bool
+    order: int
+
+
 class Hevc:
     """Reads packets that hold one picture."""
 
     def __init__(self) -> None:
         self._units, self._held = Units(21), Held()
         self._messages = Messages(self._held)
-        self._sps: dict[int, bytes] = {}
-        self._sps_of: dict[int, int] = {}  # by the number of picture parameters
+        self._sps: dict[int, _Sps] = {}
+        self._pps: dict[int, _Pps] = {}
         self._active: bytes | None = None
+        self._order = Order()
         self._ended = False
 
     def renew(self, extradata: bytes) -> None:
@@ -44,6 +69,7 @@ class Hevc:
     def _kind(self, data: bytes) -> Kind:
         starts = sets = referenced = unsure = ends = known = False
         layer = pictures = 0
+        shown, order = True, None
         for unit in self._units.of(data):
             known |= len(unit) > 1
             if len(unit) < 3:
@@ -58,11 +84,17 @@ class Hevc:
                 layer = (unit[1] & 7) - 1
                 # Even types below 16 are pictures that their sub-layer's others never lean on.
                 referenced |= kind > 15 or kind % 2 == 1
-                if unit[2] & 0x80 or not pictures:
+                if unit[2] & 0x80:
                     pictures += 1
-                    if 16 <= kind <= 23:
-                        starts |= kind <= _CRA and pictures == 1
-                        unsure |= self._begins_anew(kind, unit)
+                    starts |= 16 <= kind <= _CRA and pictures == 1
+                    head = self._slice(kind, unit)
+                    unsure |= self._begins_anew(kind, head)
+                    shown = head.shown
+                    # Neither pictures of higher layers nor those that may be left out: 8.3.1.
+                    counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
+                    order = self._order.of(head.order, head.sps.order_length, counts=counts)
+                elif not pictures:
+                    raise Unknown  # its first slice is lost
             elif kind in _ENDS:
                 ends = True
             elif kind in _MESSAGES:
@@ -81,26 +113,41 @@ class Hevc:
             layer=layer,
             sets=sets or self._messages.grain,
             unsure=unsure or pictures > 1,
+            hidden=not shown,
+            order=order,
         )
 
-    def _begins_anew(self, kind: int, unit: bytes) -> bool:
+    def _slice(self, kind: int, unit: bytes) -> _Slice:
+        """7.3.6.1, up to slice_pic_order_cnt_lsb."""
+        bits = Bits(unescaped(unit[2:_HEAD_BYTES]))
+        bits.take()
+        drops = 16 <= kind <= 23 and bool(bits.take())
+        pps = self._pps.get(bits.golomb())
+        if pps is None or pps.sps not in self._sps:
+            raise Unknown
+        sps = self._sps[pps.sps]
+        bits.take(pps.extra_bits)
+        bits.golomb()
+        shown = not pps.says_output or bool(bits.take())
+        bits.take(2 * sps.colour_planes)
+        order = 0 if kind in _IDR else bits.take(sps.order_length)
+        return _Slice(sps=sps, drops=drops, shown=shown, order=order)
+
+    def _begins_anew(self, kind: int, picture: _Slice) -> bool:
         """Whether the decoder may give up frames at this picture: C.5.2.2, 8.1.3.
 
         Frames not yet shown, where the sequence's parameters change or the picture says so; those
-        that lean across it, where it starts a sequence.
+        that lean across it, where it starts a sequence; and it, where it comes without one.
         """
-        bits = Bits(unescaped(unit[2:_HEAD_BYTES]))
-        bits.take()
-        drops = bool(bits.take())
-        number = self._sps_of.get(bits.golomb(), -1)
-        if number not in self._sps:
-            raise Unknown
-        before, self._active = self._active, self._sps[number]
-        ended, self._ended = self._ended, False
+        before, ended = self._active, self._ended
+        if before is None or 16 <= kind <= 23:
+            self._active, self._ended = picture.sps.raw, False
+        if kind in _IDR or kind in _BLA or (ended and kind == _CRA):
+            self._order.start()
         if before is None:
             return False
-        anew = ended or kind in _BLA or (drops and kind in _IDR)
-        return anew or before != self._active
+        anew = kind in _BLA or (ended and kind == _CRA) or (picture.drops and kind in _IDR)
+        return anew or before != picture.sps.raw
 
     def _parameters(self, kind: int, unit: bytes) -> bool:
         """Whether they change what is held. FFmpeg forgets what leans on changed ones."""
@@ -115,20 +162,22 @@ class Hevc:
             if changes:
                 self._held.drop("sps", "pps")
         elif kind == _SPS:
-            number = _sps_number(bits)
+            number, sps = _sps(bits, raw)
             changes = self._held.take(("sps", number), raw)
-            self._sps[number] = raw
+            self._sps[number] = sps
             if changes:
                 self._held.drop("pps")
         else:
             number = bits.golomb()
-            self._sps_of[number] = bits.golomb()
+            of = bits.golomb()
+            bits.take()
+            self._pps[number] = _Pps(of, says_output=bool(bits.take()), extra_bits=bits.take(3))
             changes = self._held.take(("pps", number), raw)
         return changes
 
 
-def _sps_number(bits: Bits) -> int:
-    """7.3.2.2.1, past profile_tier_level (7.3.3)."""
+def _sps(bits: Bits, raw: bytes) -> tuple[int, _Sps]:
+    """Its number, and what is needed of it: 7.3.2.2.1, past profile_tier_level (7.3.3)."""
     bits.take(4)
     sub_layers = bits.take(3)
     bits.take(1 + 96)
@@ -137,7 +186,16 @@ def _sps_number(bits: Bits) -> int:
         bits.take(2 * (8 - sub_layers))
     for profile, level in present:
         bits.take(88 * profile + 8 * level)
-    return bits.golomb()
+    number = bits.golomb()
+    colour_planes = bits.golomb() == 3 and bool(bits.take())
+    bits.golomb()
+    bits.golomb()
+    if bits.take():
+        for _ in range(4):
+            bits.golomb()
+    bits.golomb()
+    bits.golomb()
+    return number, _Sps(raw, colour_planes, bits.golomb() + 4)
 
 
 def _boxed(extradata: bytes) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ class Kind(NamedTuple):
     its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it changes
     parameters that later packets may need. `unsure`: whether frames are given up here only the
     decoder knows. `hidden`: its frame is never shown itself. `joins`: it is the second field of
-    the packet before.
+    the packet before. `order`: the frame's place among all that are shown, by the codec's own
+    count; None where it keeps none that is read here.
     """
 
     starts: bool = False
@@ -21,6 +22,33 @@ class Kind(NamedTuple):
     unsure: bool = False
     hidden: bool = False
     joins: bool = False
+    order: tuple[int, int] | None = None
+
+
+class Order:
+    """The order in which pictures are shown, from the low bits of their count.
+
+    As H.264, 8.2.1.1, and H.265, 8.3.1, have it: counted from each picture that starts a sequence.
+    """
+
+    def __init__(self) -> None:
+        self._sequence = self._before = 0
+
+    def start(self) -> None:
+        """A new sequence begins."""
+        self._sequence, self._before = self._sequence + 1, 0
+
+    def of(self, low: int, length: int, *, counts: bool) -> tuple[int, int]:
+        """Of a picture with these low bits; `counts` where the next ones count from it."""
+        whole = 1 << length
+        count = (self._before & -whole) + low
+        if count - self._before <= -whole // 2:
+            count += whole
+        elif count - self._before > whole // 2:
+            count -= whole
+        if counts:
+            self._before = count
+        return self._sequence, count
 
 
 class Reader(Protocol):

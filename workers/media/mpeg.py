@@ -23,8 +23,9 @@ class Mpeg2:
         )
 
     def renew(self, extradata: bytes) -> None:
-        """The sequence's header and extensions."""
-        self._headers(extradata)
+        """The sequence's header and extensions. FFmpeg reads them at the beginning alone."""
+        if not self._began:
+            self._headers(extradata)
 
     def read(self, data: bytes) -> Kind:
         """6.3.9: picture_coding_type, 1 for I and 3 for B; 6.3.10: picture_structure."""
@@ -98,8 +99,9 @@ class Mpeg4:
         self._began = self._packed = False
 
     def renew(self, extradata: bytes) -> None:
-        """The headers of sequence, object and layer."""
-        self._headers(extradata)
+        """The headers of sequence, object and layer. FFmpeg reads them at the beginning alone."""
+        if not self._began:
+            self._headers(extradata)
 
     def read(self, data: bytes) -> Kind:
         """vop_coding_type, 0 for I and 2 for B, and vop_coded."""
