@@ -73,10 +73,16 @@ def _only_decoding_tells(held: Contents) -> bool:
 
 
 def _orders_agree(held: Contents) -> bool:
-    """Whether the container shows frames in the order that the codec has for them."""
+    """Whether the container has the frames that the codec counts: all, and in their order."""
     shown = sorted((packet for packet in held.packets if packet.shown), key=lambda p: p.pts or 0)
     orders = [packet.kind.order for packet in shown if packet.kind.order is not None]
-    return all(a < b for a, b in itertools.pairwise(orders))
+    steps: set[int] = set()
+    for (sequence, count), (following, next_count) in itertools.pairwise(orders):
+        if (following, next_count) <= (sequence, count):
+            return False
+        if following == sequence:
+            steps.add(next_count - count)
+    return len(steps) < 2
 
 
 def _has_gaps(held: Contents) -> bool:
@@ -164,7 +170,7 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
     spoiled = _spoiled(held, keys - broken, broken)
     kept = [n for n, place in enumerate(given) if place not in spoiled]
     if len(kept) < MIN_FRAMES:
-        kept = [n for n, place in enumerate(given) if place not in broken] or [*range(len(given))]
+        kept = [n for n, place in enumerate(given) if place not in broken]
     places = [given[n] for n in kept]
     return replace(
         index,

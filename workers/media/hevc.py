@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from workers.media.bits import Bits, Unknown, unescaped
+from workers.media.hevc_references import References, Sets, of_slice, read_sets
 from workers.media.kind import Held, Kind, Order
 from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
 
-_HEAD_BYTES = 32  # no slice header that is read here is longer
+_HEAD_BYTES = 128  # no slice header that is read here is longer
 _BLA, _IDR, _CRA = frozenset({16, 17, 18}), frozenset({19, 20}), 21
 _VPS, _SPS, _PPS = 32, 33, 34
 _ENDS = frozenset({36, 37})  # of a sequence, of the stream
@@ -20,6 +21,7 @@ class _Sps(NamedTuple):
     raw: bytes
     colour_planes: bool
     order_length: int
+    references: Sets
 
 
 class _Pps(NamedTuple):
@@ -35,6 +37,7 @@ class _Slice(NamedTuple):
     drops: bool
     shown: bool
     order: int
+    references: References
 
 
 class Hevc:
@@ -47,6 +50,7 @@ class Hevc:
         self._pps: dict[int, _Pps] = {}
         self._active: bytes | None = None
         self._order = Order()
+        self._came: set[tuple[int, int]] = set()  # pictures of the sequence
         self._ended = False
 
     def renew(self, extradata: bytes) -> None:
@@ -93,6 +97,7 @@ class Hevc:
                     # Neither pictures of higher layers nor those that may be left out: 8.3.1.
                     counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
                     order = self._order.of(head.order, head.sps.order_length, counts=counts)
+                    unsure |= self._misses_any(kind, head, order)
                 elif not pictures:
                     raise Unknown  # its first slice is lost
             elif kind in _ENDS:
@@ -130,8 +135,11 @@ class Hevc:
         bits.golomb()
         shown = not pps.says_output or bool(bits.take())
         bits.take(2 * sps.colour_planes)
-        order = 0 if kind in _IDR else bits.take(sps.order_length)
-        return _Slice(sps=sps, drops=drops, shown=shown, order=order)
+        order, references = 0, References()
+        if kind not in _IDR:
+            order = bits.take(sps.order_length)
+            references = of_slice(bits, sps.references)
+        return _Slice(sps, drops, shown, order, references)
 
     def _begins_anew(self, kind: int, picture: _Slice) -> bool:
         """Whether the decoder may give up frames at this picture: C.5.2.2, 8.1.3.
@@ -148,6 +156,15 @@ class Hevc:
             return False
         anew = kind in _BLA or (ended and kind == _CRA) or (picture.drops and kind in _IDR)
         return anew or before != picture.sps.raw
+
+    def _misses_any(self, kind: int, picture: _Slice, order: tuple[int, int]) -> bool:
+        """Whether anything that the picture leans on never came in its sequence."""
+        sequence, count = order
+        missing = {(sequence, count + distance) for distance in picture.references} - self._came
+        if kind in _IDR or kind in _BLA:
+            self._came.clear()
+        self._came.add(order)
+        return bool(missing) and not 16 <= kind <= 23
 
     def _parameters(self, kind: int, unit: bytes) -> bool:
         """Whether they change what is held. FFmpeg forgets what leans on changed ones."""
@@ -195,7 +212,8 @@ def _sps(bits: Bits, raw: bytes) -> tuple[int, _Sps]:
             bits.golomb()
     bits.golomb()
     bits.golomb()
-    return number, _Sps(raw, colour_planes, bits.golomb() + 4)
+    order_length = bits.golomb() + 4
+    return number, _Sps(raw, colour_planes, order_length, read_sets(bits, sub_layers))
 
 
 def _boxed(extradata: bytes) -> Iterator[bytes]:

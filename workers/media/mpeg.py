@@ -13,14 +13,30 @@ _FRAME = 3  # picture_structure; else a top or bottom field
 _MOST_BYTES = 512
 
 
+class _Anchors:
+    """The order in which pictures are shown: B pictures before the last that others lean on."""
+
+    def __init__(self) -> None:
+        self._anchors = self._between = 0
+
+    def of(self, *, leans_both_ways: bool) -> tuple[int, int]:
+        """Of the next picture."""
+        if leans_both_ways:
+            self._between += 1
+            return 2 * self._anchors, self._between
+        self._anchors, self._between = self._anchors + 1, 0
+        return 2 * self._anchors + 1, 0
+
+
 class Mpeg2:
     """Reads packets that hold a frame, a field, or both fields of one (ISO/IEC 13818-2, 6.2)."""
 
     def __init__(self) -> None:
         self._state: dict[int, bytes] = {}  # the sequence's header and extensions, as they hold
-        self._began = self._half = (
-            False  # whether any picture came; whether a field awaits its other
-        )
+        self._anchors = _Anchors()
+        self._began = False  # whether any picture came
+        self._half = False  # whether a field awaits its other
+        self._strange = False  # whether a picture came that its sequence forbids
 
     def renew(self, extradata: bytes) -> None:
         """The sequence's header and extensions. FFmpeg reads them at the beginning alone."""
@@ -33,7 +49,6 @@ class Mpeg2:
         pictures = self._headers(data)
         sets = self._state != before
         if not pictures:
-            self._half = False
             return Kind(sets=True, hidden=True, unsure=self._began)
         unsure = self._began and _shape(self._state) != _shape(before)
         self._began = True
@@ -45,13 +60,20 @@ class Mpeg2:
         else:
             unsure |= half or fields not in ([False], [True, True])
         kinds = [kind for kind, _ in pictures]
+        disposable = set(kinds) == {3}
         return Kind(
             starts=kinds[0] == 1 and not joins,
-            disposable=set(kinds) == {3},
+            disposable=disposable,
             sets=sets,
-            unsure=unsure,
+            unsure=unsure or self._strange,
             joins=joins,
+            order=None if joins else self._anchors.of(leans_both_ways=disposable),
         )
+
+    def _is_progressive(self) -> bool:
+        """Whether the sequence says that it has no fields."""
+        extension = self._state.get(_OF_SEQUENCE, b"")
+        return len(extension) > 1 and bool(extension[1] & 8)
 
     def _headers(self, data: bytes) -> list[tuple[int, int]]:
         """(type, structure) of each picture; what holds on is noted."""
@@ -68,6 +90,8 @@ class Mpeg2:
                     self._state[kind] = content
                 elif kind == _OF_PICTURE and pictures and len(content) > 2:
                     pictures[-1] = (pictures[-1][0], content[2] & 3 or _FRAME)
+                    in_frames = bool(content[4:] and content[4] & 0x80)  # progressive_frame
+                    self._strange |= self._is_progressive() and not in_frames
         return pictures
 
 
@@ -95,6 +119,7 @@ class Mpeg4:
 
     def __init__(self) -> None:
         self._held = Held()
+        self._anchors = _Anchors()
         self._time_bits: int | None = None
         self._began = self._packed = False
 
@@ -116,7 +141,8 @@ class Mpeg4:
             return Kind(sets=True, unsure=unsure)
         if not coded:
             return Kind(sets=sets, unsure=unsure, hidden=True)
-        return Kind(starts=kind == 0, disposable=kind == 2, sets=sets, unsure=unsure)
+        order = self._anchors.of(leans_both_ways=kind == 2)
+        return Kind(starts=kind == 0, disposable=kind == 2, sets=sets, unsure=unsure, order=order)
 
     def _headers(self, data: bytes) -> tuple[list[bytes], bool, bool]:
         """The planes' headers; whether any other changes; whether the layer's does."""
