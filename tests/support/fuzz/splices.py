@@ -4,9 +4,12 @@
 """
 
 import argparse
+import contextlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
+
+import av
 
 from tests.support.fuzz.encodings import ENCODINGS
 from tests.support.fuzz.exact import Verdict, check
@@ -16,6 +19,7 @@ from tests.support.fuzz.parts import Part
 ALONE = 0.1  # of clips are a part alone, whole: what clips are like that nobody cut
 CAREFUL = 0.6  # of the others are cut at key frames, and say what holds
 POOL = 10  # parts of a kind, from which clips are made
+TRIALS = 50  # until a container takes what was drawn
 RENEWED = 4000  # clips, after which the parts are others
 
 
@@ -46,25 +50,30 @@ class Splicer:
         kinds = list(ENCODINGS)
         kind = kinds[number % len(kinds)]
         chance = random.Random(f"{self._seed}/splice/{number}")
-        age = number // RENEWED
-        container = chance.choice(ENCODINGS[kind].containers)
-        if chance.random() < ALONE:
+        for _ in range(TRIALS):
+            with contextlib.suppress(av.FFmpegError):
+                return self._drawn(kind, number // RENEWED, chance)
+        raise AssertionError(f"no container takes what becomes of {kind}, {number}")
+
+    def _drawn(self, kind: str, age: int, chance: random.Random) -> Splice:
+        """One clip. Raises `av.FFmpegError` where the container's writer does not take it."""
+        encoding = ENCODINGS[kind]
+        container = chance.choice(encoding.containers)
+        if whole := chance.random() < ALONE:
             joined = alone(self._part(kind, age, chance.randrange(POOL)))
-            kind += ", alone"
         else:
             care = chance.random() < CAREFUL
-            ways = ["each", "each", "first", "ahead"]
+            ways = ["each", "each", "first", "ahead"] if encoding.in_band else []
             ways += ["said"] * 5 if container in SAYS_ANEW else []
-            ways += [] if care else ["never"]
+            ways += [] if care and ways else ["never"]
             parts = self._parts(kind, age, chance)
             joined = join(parts, chance.choice(ways), chance, careful=care)
-        share = chance.choice((0.03, 0.1, 0.1, 0.3, 1.0))
         ends = sorted((chance.random(), chance.random()))
         return Splice(
-            kind=kind,
+            kind=f"{kind}, alone" if whole else kind,
             data=write(joined, container),
             how=f"{container}, {joined.how}",
-            share=share,
+            share=chance.choice((0.03, 0.1, 0.1, 0.3, 1.0)),
             span=(ends[0], max(ends[1], ends[0] + 0.2)) if chance.random() < 0.5 else None,
         )
 
