@@ -135,7 +135,7 @@ def splice_rows(splices: Course) -> list[Row]:
             Row(
                 f"skipped{name}",
                 counts["skipped"] / max(1, counts["packets"]),
-                "of the packets, for a few frames",
+                "of the packets, for 2 frames a second",
             ),
         ]
     return rows

@@ -18,6 +18,7 @@ from tests.support.fuzz.parts import Part
 
 ALONE = 0.1  # of clips are a part alone, whole: what clips are like that nobody cut
 CAREFUL = 0.6  # of the others are cut at key frames, and say what holds
+ALIKE = 0.7  # have parts of one size and format
 POOL = 10  # parts of a kind, from which clips are made
 TRIALS = 50  # until a container takes what was drawn
 RENEWED = 4000  # clips, after which the parts are others
@@ -66,8 +67,8 @@ class Splicer:
             ways = ["each", "each", "first", "ahead"] if encoding.in_band else []
             ways += ["said"] * 5 if container in SAYS_ANEW else []
             ways += [] if care and ways else ["never"]
-            parts = self._parts(kind, age, chance)
-            joined = join(parts, chance.choice(ways), chance, careful=care)
+            way = chance.choice(ways)
+            joined = join(self._parts(kind, age, way, chance), way, chance, careful=care)
         ends = sorted((chance.random(), chance.random()))
         return Splice(
             kind=f"{kind}, alone" if whole else kind,
@@ -77,15 +78,18 @@ class Splicer:
             span=(ends[0], max(ends[1], ends[0] + 0.2)) if chance.random() < 0.5 else None,
         )
 
-    def _parts(self, kind: str, age: int, chance: random.Random) -> list[Part]:
-        count = chance.choice((2, 2, 3, 3, 4))
-        drawn = [self._part(kind, age, chance.randrange(POOL)) for _ in range(count)]
-        if chance.random() < 0.7:  # of one look, as most joined clips are
-            alike = [
-                place for place in range(POOL) if self._part(kind, age, place).look == drawn[0].look
-            ]
-            drawn[1:] = [self._part(kind, age, chance.choice(alike)) for _ in drawn[1:]]
-        return drawn
+    def _parts(self, kind: str, age: int, way: str, chance: random.Random) -> list[Part]:
+        """Two to four parts, mostly of one look, as those of most joined clips are.
+
+        Where nothing can say what holds for a part, what holds for the first must hold for all.
+        """
+        pool = [self._part(kind, age, place) for place in range(POOL)]
+        first = chance.choice(pool)
+        alike = [part for part in pool if part.look == first.look]
+        pool = alike if chance.random() < ALIKE else pool
+        if way == "never" and not first.in_band:
+            pool = [part for part in pool if part.headers == first.headers]
+        return [first, *(chance.choice(pool) for _ in range(chance.choice((1, 1, 2, 2, 3))))]
 
     def _part(self, kind: str, age: int, place: int) -> Part:
         name = (kind, age, place)
