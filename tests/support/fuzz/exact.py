@@ -8,11 +8,12 @@ import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
@@ -20,8 +21,7 @@ from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.support.fuzz.parts import RATE
 from workers.media import decode, onepass
 
-FAULTS = ("pixels", "order", "count", "refused")
-Digest = bytes
+FAULTS = ("pixels", "order", "colours", "count", "refused")
 _PREVIEW = PreviewOptions()
 
 
@@ -46,17 +46,28 @@ class Verdict:
         return found | ({self.fault.partition(":")[0]: 1} if self.fault else {})
 
 
-def digest(frame: av.VideoFrame) -> Digest:
-    """What stands for a frame's format, its size and all its pixels."""
-    found = hashlib.blake2b(f"{frame.format.name} {frame.width}x{frame.height}".encode())
+class Seen(NamedTuple):
+    """What stands for a frame's size and all its pixels; and what is said of its colours."""
+
+    pixels: bytes
+    colours: str
+
+
+def seen(frame: av.VideoFrame) -> Seen:
+    """What a frame is."""
+    name = frame.format.name
+    full_range = name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+    layout = name.replace("yuvj", "yuv")
+    found = hashlib.blake2b(f"{layout} {frame.width}x{frame.height}".encode())
     for number, plane in enumerate(frame.planes):
         data = np.frombuffer(memoryview(plane), np.uint8)
-        if frame.format.name == "pal8" and number == 1:
+        if name == "pal8" and number == 1:
             found.update(data[:1024].tobytes())
             continue
         rows = data[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
         found.update(rows[:, : _row_bytes(frame.format, plane)].tobytes())
-    return found.digest()
+    colours = f"{'full' if full_range else 'limited'} range, matrix {int(frame.colorspace)}"
+    return Seen(found.digest(), colours)
 
 
 def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
@@ -65,12 +76,12 @@ def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
     return -(-int(plane.width) * layout.padded_bits_per_pixel // 8)
 
 
-def full_decode(data: bytes, *, hold: bool = False) -> list[Digest]:
+def full_decode(data: bytes, *, hold: bool = False) -> list[Seen]:
     """Every frame that a decode of all packets gives, in order; what fails is passed over.
 
     With `hold`, no frame's memory is used again.
     """
-    found: list[Digest] = []
+    found: list[Seen] = []
     held = []
     try:
         opened = av.open(io.BytesIO(data), "r")
@@ -89,12 +100,12 @@ def full_decode(data: bytes, *, hold: bool = False) -> list[Digest]:
                 break
             except av.FFmpegError:
                 continue
-            found += [digest(frame) for frame in frames]
+            found += [seen(frame) for frame in frames]
             held += frames if hold else []
     return found
 
 
-def _determined(data: bytes, truth: list[Digest]) -> list[Digest | None]:
+def _determined(data: bytes, truth: list[Seen]) -> list[Seen | None]:
     """A full decode, without frames that show what was in their memory before.
 
     Decoders leave pixels unwritten where the bytes say nothing of them: those have no right.
@@ -157,17 +168,17 @@ def _wanted(count: int, share: float) -> list[int]:
 
 def _given(
     data: bytes, share: float, span: tuple[float, float] | None
-) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+) -> tuple[decode.ClipIndex, list[tuple[int, Seen]]]:
     """The index that stood, and each frame's number and digest. Raises `ClipUnreadable`."""
     file = io.BytesIO(data)
     if span is not None:
         return _spanned(file, share, span)
     index = decode.index(file)
     while True:
-        given: list[tuple[int, Digest]] = []
+        given: list[tuple[int, Seen]] = []
         try:
             for frame in decode.frames(file, index, _wanted(index.num_frames, share)):
-                given.append((frame.number, digest(frame.picture)))
+                given.append((frame.number, seen(frame.picture)))
         except decode.FramesDiffer:
             if index.settled:
                 raise ClipUnreadable("it decodes differently every time") from None
@@ -178,9 +189,9 @@ def _given(
 
 def _spanned(
     file: io.BytesIO, share: float, span: tuple[float, float]
-) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+) -> tuple[decode.ClipIndex, list[tuple[int, Seen]]]:
     """As a prepare worker cuts a span: what it takes is noted on the way."""
-    passes: list[tuple[decode.ClipIndex, list[tuple[int, Digest]]]] = []
+    passes: list[tuple[decode.ClipIndex, list[tuple[int, Seen]]]] = []
     taken = decode.frames
     length_s = decode.index(file).timeline.end_time_s
 
@@ -189,7 +200,7 @@ def _spanned(
     ) -> Iterator[decode.Frame]:
         passes.append((index, []))
         for frame in taken(file, index, wanted):
-            passes[-1][1].append((frame.number, digest(frame.picture)))
+            passes[-1][1].append((frame.number, seen(frame.picture)))
             yield frame
 
     with mock.patch.object(decode, "frames", noted):
@@ -211,7 +222,7 @@ def _spanned(
 
 
 def _fault(
-    truth: Sequence[Digest | None], count: int, given: list[tuple[int, Digest]], *, warned: bool
+    truth: Sequence[Seen | None], count: int, given: list[tuple[int, Seen]], *, warned: bool
 ) -> str:
     """How frames differ: their pixels, their order, or only how many there are; or nothing.
 
@@ -221,21 +232,34 @@ def _fault(
     numbered = not warned and count == len(truth)
     if numbered:
         given = [(number, each) for number, each in given if truth[number] is not None]
-    places: dict[Digest | None, list[int]] = {}
+    places: dict[bytes, list[int]] = {}
     for place, known in enumerate(truth):
-        places.setdefault(known, []).append(place)
-    strange = [number for number, each in given if each not in places]
-    if strange and (numbered or None not in places):
+        places.setdefault(known.pixels if known else b"", []).append(place)
+    strange = [number for number, each in given if each.pixels not in places]
+    if strange and (numbered or None not in truth):
         return f"pixels: frames {strange} are none of a full decode's, with {says}"
     if numbered:
-        wrong = {number: places[each] for number, each in given if truth[number] != each}
-        return f"order: frames are others of a full decode's: {wrong}, with {says}" if wrong else ""
+        return _numbered(truth, given)
     last = -1
     for number, each in given:
-        later = [place for place in places.get(each, []) if place > last]
-        if not later and each in places:
+        later = [place for place in places.get(each.pixels, []) if place > last]
+        if not later and each.pixels in places:
             return f"order: frame {number} comes after one that is shown after it, with {says}"
         last = later[0] if later else last
     if warned or count == len(truth):
         return ""
     return f"count: {count} frames where a full decode gives {len(truth)}, with {says}"
+
+
+def _numbered(truth: Sequence[Seen | None], given: list[tuple[int, Seen]]) -> str:
+    """How frames differ from those of their own numbers."""
+    pairs = [(number, each, known) for number, each in given if (known := truth[number])]
+    wrong = [number for number, each, known in pairs if each.pixels != known.pixels]
+    if wrong:
+        return f"order: frames {wrong} are others of a full decode's, with no warning"
+    wrong = [number for number, each, known in pairs if each.colours != known.colours]
+    if not wrong:
+        return ""
+    right = {known.colours for number, _, known in pairs if number in wrong}
+    found = {each.colours for number, each, _ in pairs if number in wrong}
+    return f"colours: frames {wrong} say {found} for {right}, with no warning"

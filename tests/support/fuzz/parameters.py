@@ -175,7 +175,15 @@ _MPEG4 = _MPEG12 | {
     "ps": "0 100",
     "qmax": "8 31",
 }
-mpeg4 = partial(_mpeg12, _MPEG4, "+ilme+ildct +cgop +qpel +mv4 +aic")
+
+
+def mpeg4(chance: Chance) -> Options:
+    """MPEG-4's: FFmpeg's decoder does not take its own interlaced partitions."""
+    said = _mpeg12(_MPEG4, "+ilme+ildct +cgop +qpel +mv4 +aic", chance)
+    if "ilme" in said["flags"]:
+        said.pop("data_partitioning", None)
+    return said
+
 
 _H263 = {"g": "1 4 8 100", "mbd": "simple bits rd", "qmax": "8 31", "trellis": "0 1"}
 h263 = partial(_mpeg12, _H263, "+mv4 +aic +loop")
