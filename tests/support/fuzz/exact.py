@@ -21,6 +21,7 @@ from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.support.fuzz.parts import RATE
 from workers.media import decode, onepass
 
+FEW = 3  # frames, of which no clip is made
 FAULTS = ("pixels", "order", "colours", "count", "refused")
 _PREVIEW = PreviewOptions()
 
@@ -36,9 +37,9 @@ class Verdict:
 
     end: str
     fault: str
-    frames: int
-    packets: int
-    skipped: int
+    frames: int = 0
+    packets: int = 0
+    skipped: int = 0
 
     def counts(self) -> dict[str, int]:
         """What a course adds up; a fault under the name of its sort."""
@@ -129,29 +130,43 @@ def _packets(container: Any) -> Iterator[Any]:
             yield packet
 
 
-def check(data: bytes, share: float, span: tuple[float, float] | None) -> Verdict:
-    """Compare some frames, `share` of them (or those of a span, two shares of the whole's length).
+def check(data: bytes, share: float, span: tuple[float, float]) -> Verdict:
+    """Compare some frames, `share` of them, and those of a span, in shares of the clip's length.
 
     With no warning, there are as many frames as a full decode gives, and each is its own; with
     one, each is one of a full decode's, and they rise.
     """
     truth = full_decode(data)
-    try:
-        index, given = _given(data, share, span)
-    except ClipUnreadable as error:
-        fault = f"refused: {error}" if len(truth) > 3 and span is None else ""
-        return Verdict(end=type(error).__name__, fault=fault, frames=0, packets=0, skipped=0)
+    frames, fault = 0, ""
+    for within in (None, span):
+        try:
+            index, given = _given(data, share, within)
+        except ClipUnreadable as error:
+            if within is None:
+                fault = f"refused: {error}" if len(truth) > FEW else ""
+                return Verdict(end=type(error).__name__, fault=fault)
+            continue
+        frames += len(given)
+        fault = fault or _judged(data, truth, index, given)
+        if within is None:
+            whole = index
+    return Verdict(
+        end="warned" if whole.warnings else "exact",
+        fault=fault,
+        frames=frames,
+        packets=len(whole.contents.packets),
+        skipped=_skipped(whole),
+    )
+
+
+def _judged(
+    data: bytes, truth: list[Seen], index: decode.ClipIndex, given: list[tuple[int, Seen]]
+) -> str:
     warned = bool(index.warnings)
     fault = _fault(truth, index.num_frames, given, warned=warned)
-    if fault:
-        fault = _fault(_determined(data, truth), index.num_frames, given, warned=warned)
-    return Verdict(
-        end="warned" if warned else "exact",
-        fault=fault,
-        frames=len(given),
-        packets=len(index.contents.packets),
-        skipped=_skipped(index),
-    )
+    if not fault:
+        return ""
+    return _fault(_determined(data, truth), index.num_frames, given, warned=warned)
 
 
 def _skipped(index: decode.ClipIndex) -> int:
