@@ -128,14 +128,14 @@ def splice_rows(splices: Course) -> list[Row]:
             counts.update({each: n for (of, each), n in splices.counts.items() if of == kind})
         rows += [
             Row(f"splices{name}", ends.total(), f"{counts['frames']:,} frames compared"),
-            Row(f"bad{name}", sum(splices.faults[kind] for kind in among), "clips"),
-            *(Row(f"bad_{sort}{name}", counts[sort], "clips") for sort in FAULTS if counts[sort]),
+            Row(f"bad{name}", sum(splices.faults[kind] for kind in among), "clips, of which:"),
+            *(Row(f"bad/{sort.upper()}{name}", counts[sort], "") for sort in FAULTS),
             Row(f"warned{name}", ends["warned"], "clips that say that frames may be lost"),
             Row(f"refused_splices{name}", ends["ClipUnreadable"], "clips"),
             Row(
                 f"skipped{name}",
                 counts["skipped"] / max(1, counts["packets"]),
-                "of the packets, for a few frames",
+                "of the packets, for 2 frames a second",
             ),
         ]
     return rows

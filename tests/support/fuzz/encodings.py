@@ -1,170 +1,13 @@
-"""What each encoder may be told: every parameter that its codec has, as far as it can be told."""
+"""The encoders whose streams are cut and joined, and the containers in which those may lie."""
 
-import random
-from functools import partial
-
-from tests.support.corpus.case import AV1 as _QUIET  # noqa: F401 - its encoder is told to be quiet
+from tests.support.corpus.case import AV1 as _QUIET  # noqa: F401  # its encoder is told to be quiet
+from tests.support.fuzz import parameters
+from tests.support.fuzz.jpeg_tables import with_tables_at_times
 from tests.support.fuzz.mpeg2_headers import with_matrices
-from tests.support.fuzz.parts import Encoding, Options
+from tests.support.fuzz.mpeg4_headers import with_matrices as with_mpeg4_matrices
+from tests.support.fuzz.parts import Encoding
 
-Chance = random.Random
-
-
-def _some(chance: Chance, choices: dict[str, str], share: float = 0.6) -> Options:
-    """Some of the options, each with one of its values, which blanks part."""
-    return {
-        name: chance.choice(values.split())
-        for name, values in choices.items()
-        if chance.random() < share
-    }
-
-
-def _joined(options: Options) -> str:
-    return ":".join(f"{name}={value}" for name, value in options.items())
-
-
-_X264 = {
-    "keyint": "4 8 12 250",
-    "scenecut": "0 40",
-    "bframes": "0 1 2 3 5",
-    "b-pyramid": "none strict normal",
-    "b-adapt": "0 1",
-    "ref": "1 2 4 8",
-    "open-gop": "0 1",
-    "cabac": "0 1",
-    "8x8dct": "0 1",
-    "cqm": "flat jvt",
-    "weightp": "0 1 2",
-    "weightb": "0 1",
-    "deblock": "-3,-3 0,0 3,3",
-    "no-deblock": "0 1",
-    "slices": "1 2 3",
-    "slice-max-size": "100 300",
-    "chroma-qp-offset": "-8 0 5",
-    "constrained-intra": "0 1",
-    "direct": "none spatial temporal auto",
-    "partitions": "none all",
-    "aud": "0 1",
-    "pic-struct": "0 1",
-    "nal-hrd": "none vbr",
-    "sps-id": "0 0 1 5",
-    "level": "1.1 3.0 4.2",
-    "fullrange": "on off",
-    "colormatrix": "bt709 smpte170m",
-    "subme": "0 2 7",
-    "me": "dia hex umh",
-}
-
-
-def _x264(chance: Chance) -> Options:
-    said = _some(chance, _X264)
-    said["qp"] = chance.choice(["10", "18", "26", "34", "42"])
-    if chance.random() < 0.15:
-        said |= {chance.choice(("tff", "bff", "fake-interlaced")): "1"}
-    if chance.random() < 0.15:
-        said |= {"intra-refresh": "1", "keyint": "8", "open-gop": "0"}
-    if chance.random() < 0.25:
-        lists = chance.choice(("cqm4", "cqm8"))
-        said[lists] = ",".join(
-            str(chance.randint(8, 60)) for _ in range(16 if lists[-1] == "4" else 64)
-        )
-    if said.get("nal-hrd") == "vbr":
-        said.pop("qp")
-        said |= {"vbv-maxrate": "500", "vbv-bufsize": "500", "bitrate": "300"}
-    return {
-        "preset": "veryfast",
-        "x264-params": _joined({"rc-lookahead": "4", "mbtree": "0", **said}),
-    }
-
-
-_X265 = {
-    "keyint": "4 8 12 250",
-    "min-keyint": "1 4",
-    "scenecut": "0 40",
-    "bframes": "0 1 2 3 4 7",
-    "b-pyramid": "0 1",
-    "ref": "1 2 4",
-    "open-gop": "0 1",
-    "weightp": "0 1",
-    "weightb": "0 1",
-    "sao": "0 1",
-    "deblock": "-3,-3 0,0 3,3",
-    "no-deblock": "0 1",
-    "cbqpoffs": "-6 0 6",
-    "crqpoffs": "-6 0 6",
-    "scaling-list": "default off",
-    "tskip": "0 1",
-    "amp": "0 1",
-    "rect": "0 1",
-    "ctu": "32 64",
-    "min-cu-size": "8 16",
-    "tu-intra-depth": "1 3",
-    "strong-intra-smoothing": "0 1",
-    "constrained-intra": "0 1",
-    "signhide": "0 1",
-    "temporal-mvp": "0 1",
-    "cu-lossless": "0 1",
-    "aud": "0 1",
-    "hrd": "0 0 1",
-    "temporal-layers": "0 2 3",
-    "level-idc": "30 41 51",
-    "range": "limited full",
-    "colormatrix": "bt709 smpte170m",
-    "radl": "0 2",
-    "wpp": "0 1",
-}
-
-
-def _x265(chance: Chance) -> Options:
-    said = _some(chance, _X265)
-    said[chance.choice(("qp", "crf"))] = chance.choice(["10", "20", "30", "40"])
-    if "level-idc" in said and "qp" in said:
-        said["crf"] = said.pop("qp")
-    if said.get("radl") == "2":
-        said["bframes"] = "3"
-    if said.get("hrd") == "1":
-        said = {name: value for name, value in said.items() if name not in ("qp", "crf")}
-        said |= {"vbv-maxrate": "500", "vbv-bufsize": "500", "bitrate": "300"}
-    if chance.random() < 0.1 and "radl" not in said:
-        said |= {"intra-refresh": "1", "bframes": "0", "keyint": "8"}
-    usual = {"log-level": "none", "pools": "none", "frame-threads": "1", "rc-lookahead": "8"}
-    return {"preset": "ultrafast", "x265-params": _joined(usual | said)}
-
-
-_MPEG12 = {
-    "g": "1 4 8 12 100",
-    "bf": "0 1 2 3",
-    "mbd": "simple bits rd",
-    "b_strategy": "0 1",
-    "sc_threshold": "0 1000000000",
-    "subq": "1 8",
-    "trellis": "0 1",
-}
-_MPEG2 = _MPEG12 | {
-    "intra_vlc": "0 1",
-    "non_linear_quant": "0 1",
-    "alternate_scan": "0 1",
-    "dc": "0 1 2",
-    "seq_disp_ext": "0 1",
-    "a53cc": "0 1",
-    "qmax": "8 28",
-}
-
-
-def _mpeg(choices: dict[str, str], flags: str, chance: Chance) -> Options:
-    said = _some(chance, choices)
-    chosen = [each for each in flags.split() if chance.random() < 0.3]
-    if said.get("mbd") == "simple":
-        said.pop("trellis", None)
-    if "+cgop" in chosen:
-        said["sc_threshold"] = "1000000000"
-    if said.get("non_linear_quant") == "1":
-        said["qmax"] = "28"
-    return said | {
-        "b": chance.choice(("60k", "200k", "2M")),
-        "flags": "+bitexact" + "".join(chosen),
-    }
-
+_YUV = ("yuv420p", "yuv422p", "yuv444p")
 
 _H264_IN = ("mp4", "mov", "matroska", "mpegts", "flv", "avi", "h264", "ismv")
 _HEVC_IN = ("mp4", "mov", "matroska", "mpegts", "flv", "hevc", "ismv")
@@ -173,28 +16,190 @@ _MPEG2_IN = ("mpegts", "mpeg", "matroska", "mpeg2video", "avi", "mp4", "mov", "v
 ENCODINGS: dict[str, Encoding] = {
     "H.264": Encoding(
         encoder="libx264",
-        options=_x264,
+        options=parameters.x264,
+        in_band=True,
         containers=_H264_IN,
         pixel_formats=("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "gray"),
     ),
     "HEVC": Encoding(
         encoder="libx265",
-        options=_x265,
+        options=parameters.x265,
+        in_band=True,
         containers=_HEVC_IN,
         pixel_formats=("yuv420p", "yuv420p10le", "yuv422p", "yuv444p", "gray"),
         sizes=((64, 64), (96, 64), (64, 96)),
     ),
     "MPEG-2": Encoding(
         encoder="mpeg2video",
-        options=partial(_mpeg, _MPEG2, "+ilme+ildct +cgop"),
+        options=parameters.mpeg2,
         containers=_MPEG2_IN,
         pixel_formats=("yuv420p", "yuv422p"),
         edit=with_matrices,
     ),
     "MPEG-1": Encoding(
         encoder="mpeg1video",
-        options=partial(_mpeg, _MPEG12, "+cgop"),
+        options=parameters.mpeg1,
         containers=("mpeg", "mpegts", "mpeg1video", "matroska", "avi"),
         edit=with_matrices,
+    ),
+    "MPEG-4": Encoding(
+        encoder="mpeg4",
+        options=parameters.mpeg4,
+        in_band=True,
+        containers=("mp4", "mov", "avi", "matroska", "m4v", "3gp", "mpegts"),
+        edit=with_mpeg4_matrices,
+    ),
+    "H.263": Encoding(
+        encoder="h263p",
+        options=parameters.h263,
+        containers=("avi", "nut"),
+    ),
+    "FLV1": Encoding(
+        encoder="flv",
+        options=parameters.flv1,
+        containers=("flv", "avi", "nut"),
+    ),
+    "WMV": Encoding(
+        encoder="wmv2",
+        options=parameters.microsoft,
+        containers=("asf", "avi"),
+        wrapped="avi",
+    ),
+    "MS MPEG-4": Encoding(
+        encoder="msmpeg4",
+        options=parameters.microsoft,
+        containers=("asf", "avi", "matroska"),
+        wrapped="avi",
+    ),
+    "VP8": Encoding(
+        encoder="libvpx",
+        options=parameters.vp8,
+        containers=("webm", "matroska", "ivf", "avi", "ogg"),
+    ),
+    "VP9": Encoding(
+        encoder="libvpx-vp9",
+        options=parameters.vp9,
+        containers=("webm", "matroska", "ivf", "mp4", "avi"),
+        pixel_formats=("yuv420p", "yuv422p", "yuv444p", "yuv440p", "gbrp"),
+    ),
+    "AV1": Encoding(
+        encoder="libsvtav1",
+        options=parameters.av1,
+        containers=("mp4", "matroska", "webm", "ivf", "obu", "flv"),
+        pixel_formats=("yuv420p", "yuv420p10le"),
+        sizes=((64, 64), (96, 64), (128, 64)),
+    ),
+    "motion JPEG": Encoding(
+        encoder="mjpeg",
+        options=parameters.choosing(
+            huffman="default optimal", b="100k 1M 8M", qmin="1 10", qmax="4 31", slices="1 2"
+        ),
+        containers=("avi", "mov", "matroska", "mjpeg", "mp4", "nut"),
+        pixel_formats=("yuvj420p", "yuvj422p", "yuvj444p"),
+        edit=with_tables_at_times,
+    ),
+    "ProRes": Encoding(
+        encoder="prores_ks",
+        options=parameters.choosing(
+            profile="0 2 3", quant_mat="auto proxy hq", bits_per_mb="200 2000"
+        ),
+        containers=("mov", "matroska"),
+        pixel_formats=("yuv422p10le",),
+        wrapped="mov",
+    ),
+    "FFV1": Encoding(
+        encoder="ffv1",
+        options=parameters.choosing(
+            g="1 4 100", level="1 3", coder="rice ac range_tab", context="0 1", slicecrc="0 1"
+        ),
+        containers=("matroska", "avi", "nut"),
+        pixel_formats=("yuv420p", "yuv444p", "bgr0", "gray"),
+    ),
+    "HuffYUV": Encoding(
+        encoder="ffvhuff",
+        options=parameters.choosing(context="0 1", pred="left plane median"),
+        containers=("avi",),
+        pixel_formats=_YUV,
+        wrapped="avi",
+    ),
+    "Ut Video": Encoding(
+        encoder="utvideo",
+        options=parameters.choosing(pred="none left median"),
+        containers=("avi",),
+        pixel_formats=_YUV,
+        wrapped="avi",
+    ),
+    "PNG": Encoding(
+        encoder="png",
+        options=parameters.choosing(pred="none sub mixed", compression_level="1 9"),
+        containers=("mov", "avi", "nut"),
+        pixel_formats=("pal8", "rgb24", "rgba", "gray", "rgb48be"),
+    ),
+    "raw with a palette": Encoding(
+        encoder="rawvideo",
+        options=parameters.choosing(),
+        containers=("avi",),
+        pixel_formats=("pal8",),
+        wrapped="avi",
+    ),
+    "MS RLE": Encoding(
+        encoder="msrle",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("avi",),
+        pixel_formats=("pal8",),
+        wrapped="avi",
+    ),
+    "SMC": Encoding(
+        encoder="smc",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("mov",),
+        pixel_formats=("pal8",),
+        wrapped="mov",
+    ),
+    "ZMBV": Encoding(
+        encoder="zmbv",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("nut",),
+        pixel_formats=("pal8", "bgr0", "rgb555le", "bgr24"),
+    ),
+    "QuickTime Animation": Encoding(
+        encoder="qtrle",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("mov",),
+        pixel_formats=("rgb24", "gray", "argb", "rgb555be"),
+        wrapped="mov",
+    ),
+    "GIF": Encoding(
+        encoder="gif",
+        options=parameters.choosing(gifflags="offsetting transdiff 0", g="1 4 100"),
+        containers=("gif",),
+        pixel_formats=("rgb8", "pal8", "gray"),
+        wrapped="gif",
+    ),
+    "Cinepak": Encoding(
+        encoder="cinepak",
+        options=parameters.choosing(g="1 4 100", max_strips="1 3"),
+        containers=("mov", "avi"),
+        pixel_formats=("rgb24", "gray"),
+        wrapped="avi",
+    ),
+    "MS Video 1": Encoding(
+        encoder="msvideo1",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("avi",),
+        pixel_formats=("rgb555le",),
+        wrapped="avi",
+    ),
+    "Flash Screen": Encoding(
+        encoder="flashsv",
+        options=parameters.choosing(g="1 4 100"),
+        containers=("flv",),
+        pixel_formats=("bgr24",),
+        wrapped="flv",
+    ),
+    "Snow": Encoding(
+        encoder="snow",
+        options=parameters.choosing(g="1 4 100", qmax="8 31"),
+        containers=("avi", "nut", "matroska"),
     ),
 }

@@ -5,21 +5,24 @@ A full decode takes every packet in one thread, and shares nothing with workers/
 
 import hashlib
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from tests.support.fuzz.parts import RATE
 from workers.media import decode, onepass
 
-FAULTS = ("pixels", "order", "count", "refused")
-Digest = bytes
+FEW = 3  # frames, of which no clip is made
+FAULTS = ("pixels", "order", "colours", "count", "refused")
 _PREVIEW = PreviewOptions()
 
 
@@ -34,9 +37,9 @@ class Verdict:
 
     end: str
     fault: str
-    frames: int
-    packets: int
-    skipped: int
+    frames: int = 0
+    packets: int = 0
+    skipped: int = 0
 
     def counts(self) -> dict[str, int]:
         """What a course adds up; a fault under the name of its sort."""
@@ -44,17 +47,28 @@ class Verdict:
         return found | ({self.fault.partition(":")[0]: 1} if self.fault else {})
 
 
-def digest(frame: av.VideoFrame) -> Digest:
-    """What stands for a frame's format, its size and all its pixels."""
-    found = hashlib.blake2b(f"{frame.format.name} {frame.width}x{frame.height}".encode())
+class Seen(NamedTuple):
+    """What stands for a frame's size and all its pixels; and what is said of its colours."""
+
+    pixels: bytes
+    colours: str
+
+
+def seen(frame: av.VideoFrame) -> Seen:
+    """What a frame is."""
+    name = frame.format.name
+    full_range = name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+    layout = name.replace("yuvj", "yuv")
+    found = hashlib.blake2b(f"{layout} {frame.width}x{frame.height}".encode())
     for number, plane in enumerate(frame.planes):
         data = np.frombuffer(memoryview(plane), np.uint8)
-        if frame.format.name == "pal8" and number == 1:
+        if name == "pal8" and number == 1:
             found.update(data[:1024].tobytes())
             continue
         rows = data[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
         found.update(rows[:, : _row_bytes(frame.format, plane)].tobytes())
-    return found.digest()
+    colours = f"{'full' if full_range else 'limited'} range, matrix {int(frame.colorspace)}"
+    return Seen(found.digest(), colours)
 
 
 def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
@@ -63,17 +77,21 @@ def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
     return -(-int(plane.width) * layout.padded_bits_per_pixel // 8)
 
 
-def full_decode(data: bytes) -> list[Digest]:
-    """Every frame that a decode of all packets gives, in order; what fails is passed over."""
-    found: list[Digest] = []
+def full_decode(data: bytes, *, hold: bool = False) -> list[Seen]:
+    """Every frame that a decode of all packets gives, in order; what fails is passed over.
+
+    With `hold`, no frame's memory is used again.
+    """
+    found: list[Seen] = []
+    held = []
     try:
         opened = av.open(io.BytesIO(data), "r")
     except av.FFmpegError:
         return found
     with opened as container:
-        if not container.streams.video:
+        stream = next((s for s in container.streams.video if s.codec_context is not None), None)
+        if stream is None:
             return found
-        stream = container.streams.video[0]
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         for packet in _packets(container):
@@ -83,8 +101,18 @@ def full_decode(data: bytes) -> list[Digest]:
                 break
             except av.FFmpegError:
                 continue
-            found += [digest(frame) for frame in frames]
+            found += [seen(frame) for frame in frames]
+            held += frames if hold else []
     return found
+
+
+def _determined(data: bytes, truth: list[Seen]) -> list[Seen | None]:
+    """A full decode, without frames that show what was in their memory before.
+
+    Decoders leave pixels unwritten where the bytes say nothing of them: those have no right.
+    """
+    held = full_decode(data, hold=True)
+    return [a if a == b else None for a, b in itertools.zip_longest(truth, held)][: len(truth)]
 
 
 def _packets(container: Any) -> Iterator[Any]:
@@ -102,30 +130,48 @@ def _packets(container: Any) -> Iterator[Any]:
             yield packet
 
 
-def check(data: bytes, share: float, span: tuple[float, float] | None) -> Verdict:
-    """Compare some frames, `share` of them (or those of a span, two shares of the whole's length).
+def check(data: bytes, share: float, span: tuple[float, float]) -> Verdict:
+    """Compare some frames, `share` of them, and those of a span, in shares of the clip's length.
 
     With no warning, there are as many frames as a full decode gives, and each is its own; with
     one, each is one of a full decode's, and they rise.
     """
     truth = full_decode(data)
-    try:
-        index, given = _given(data, share, span)
-    except ClipUnreadable as error:
-        fault = f"refused: {error}" if len(truth) > 3 and span is None else ""
-        return Verdict(end=type(error).__name__, fault=fault, frames=0, packets=0, skipped=0)
-    warned = bool(index.warnings)
+    frames, fault = 0, ""
+    for within in (None, span):
+        try:
+            index, given = _given(data, share, within)
+        except ClipUnreadable as error:
+            if within is None:
+                fault = f"refused: {error}" if len(truth) > FEW else ""
+                return Verdict(end=type(error).__name__, fault=fault)
+            continue
+        frames += len(given)
+        fault = fault or _judged(data, truth, index, given)
+        if within is None:
+            whole = index
     return Verdict(
-        end="warned" if warned else "exact",
-        fault=_fault(truth, index.num_frames, given, warned=warned),
-        frames=len(given),
-        packets=len(index.contents.packets),
-        skipped=_skipped(index, share),
+        end="warned" if whole.warnings else "exact",
+        fault=fault,
+        frames=frames,
+        packets=len(whole.contents.packets),
+        skipped=_skipped(whole),
     )
 
 
-def _skipped(index: decode.ClipIndex, share: float) -> int:
-    needed = decode.needed_packets(index, _wanted(index.num_frames, share))
+def _judged(
+    data: bytes, truth: list[Seen], index: decode.ClipIndex, given: list[tuple[int, Seen]]
+) -> str:
+    warned = bool(index.warnings)
+    fault = _fault(truth, index.num_frames, given, warned=warned)
+    if not fault:
+        return ""
+    return _fault(_determined(data, truth), index.num_frames, given, warned=warned)
+
+
+def _skipped(index: decode.ClipIndex) -> int:
+    """How many packets need no decoding for two frames a second."""
+    needed = decode.needed_packets(index, range(0, index.num_frames, RATE // 2))
     return len(needed) - sum(needed)
 
 
@@ -137,17 +183,17 @@ def _wanted(count: int, share: float) -> list[int]:
 
 def _given(
     data: bytes, share: float, span: tuple[float, float] | None
-) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+) -> tuple[decode.ClipIndex, list[tuple[int, Seen]]]:
     """The index that stood, and each frame's number and digest. Raises `ClipUnreadable`."""
     file = io.BytesIO(data)
     if span is not None:
         return _spanned(file, share, span)
     index = decode.index(file)
     while True:
-        given: list[tuple[int, Digest]] = []
+        given: list[tuple[int, Seen]] = []
         try:
             for frame in decode.frames(file, index, _wanted(index.num_frames, share)):
-                given.append((frame.number, digest(frame.picture)))
+                given.append((frame.number, seen(frame.picture)))
         except decode.FramesDiffer:
             if index.settled:
                 raise ClipUnreadable("it decodes differently every time") from None
@@ -158,9 +204,9 @@ def _given(
 
 def _spanned(
     file: io.BytesIO, share: float, span: tuple[float, float]
-) -> tuple[decode.ClipIndex, list[tuple[int, Digest]]]:
+) -> tuple[decode.ClipIndex, list[tuple[int, Seen]]]:
     """As a prepare worker cuts a span: what it takes is noted on the way."""
-    passes: list[tuple[decode.ClipIndex, list[tuple[int, Digest]]]] = []
+    passes: list[tuple[decode.ClipIndex, list[tuple[int, Seen]]]] = []
     taken = decode.frames
     length_s = decode.index(file).timeline.end_time_s
 
@@ -169,7 +215,7 @@ def _spanned(
     ) -> Iterator[decode.Frame]:
         passes.append((index, []))
         for frame in taken(file, index, wanted):
-            passes[-1][1].append((frame.number, digest(frame.picture)))
+            passes[-1][1].append((frame.number, seen(frame.picture)))
             yield frame
 
     with mock.patch.object(decode, "frames", noted):
@@ -191,25 +237,44 @@ def _spanned(
 
 
 def _fault(
-    truth: list[Digest], count: int, given: list[tuple[int, Digest]], *, warned: bool
+    truth: Sequence[Seen | None], count: int, given: list[tuple[int, Seen]], *, warned: bool
 ) -> str:
-    """How frames differ: their pixels, their order, or only how many there are; or nothing."""
+    """How frames differ: their pixels, their order, or only how many there are; or nothing.
+
+    Of `truth`, what is None may be anything.
+    """
     says = "a warning" if warned else "no warning"
-    places: dict[Digest, list[int]] = {}
-    for place, each in enumerate(truth):
-        places.setdefault(each, []).append(place)
-    strange = [number for number, each in given if each not in places]
-    if strange:
+    numbered = not warned and count == len(truth)
+    if numbered:
+        given = [(number, each) for number, each in given if truth[number] is not None]
+    places: dict[bytes, list[int]] = {}
+    for place, known in enumerate(truth):
+        places.setdefault(known.pixels if known else b"", []).append(place)
+    strange = [number for number, each in given if each.pixels not in places]
+    if strange and (numbered or None not in truth):
         return f"pixels: frames {strange} are none of a full decode's, with {says}"
-    if not warned and count == len(truth):
-        wrong = {number: places[each] for number, each in given if truth[number] != each}
-        return f"order: frames are others of a full decode's: {wrong}, with {says}" if wrong else ""
+    if numbered:
+        return _numbered(truth, given)
     last = -1
     for number, each in given:
-        later = [place for place in places[each] if place > last]
-        if not later:
+        later = [place for place in places.get(each.pixels, []) if place > last]
+        if not later and each.pixels in places:
             return f"order: frame {number} comes after one that is shown after it, with {says}"
-        last = later[0]
+        last = later[0] if later else last
     if warned or count == len(truth):
         return ""
     return f"count: {count} frames where a full decode gives {len(truth)}, with {says}"
+
+
+def _numbered(truth: Sequence[Seen | None], given: list[tuple[int, Seen]]) -> str:
+    """How frames differ from those of their own numbers."""
+    pairs = [(number, each, known) for number, each in given if (known := truth[number])]
+    wrong = [number for number, each, known in pairs if each.pixels != known.pixels]
+    if wrong:
+        return f"order: frames {wrong} are others of a full decode's, with no warning"
+    wrong = [number for number, each, known in pairs if each.colours != known.colours]
+    if not wrong:
+        return ""
+    right = {known.colours for number, _, known in pairs if number in wrong}
+    found = {each.colours for number, each, _ in pairs if number in wrong}
+    return f"colours: frames {wrong} say {found} for {right}, with no warning"

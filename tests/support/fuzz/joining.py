@@ -49,7 +49,8 @@ def cut(part: Part, chance: random.Random, *, careful: bool) -> tuple[list[Chunk
 
 def alone(part: Part) -> Joined:
     """A part as it is, its headers in every key packet."""
-    chunks = [_begun(chunk, part.headers) if chunk.key else chunk for chunk in part.chunks]
+    headers = part.headers if part.in_band else b""
+    chunks = [_begun(chunk, headers) if chunk.key else chunk for chunk in part.chunks]
     return Joined(chunks=chunks, part=part, how=f"alone: {part.how}")
 
 
@@ -95,8 +96,10 @@ def write(joined: Joined, container: str) -> bytes:
         av.open(io.BytesIO(joined.part.file), "r") as source,
         written(container, {"fflags": "+bitexact"}) as (file, result),
     ):
-        stream = file.add_stream_from_template(source.streams.video[0])
+        stream = file.add_stream_from_template(source.streams.video[0], opaque=True)
         assert isinstance(stream, VideoStream)
+        if container == source.format.name:  # the tag may tell the format of pixels
+            stream.codec_context.codec_tag = source.streams.video[0].codec_context.codec_tag
         reordered = any(
             a.pts > b.pts for a, b in zip(joined.chunks, joined.chunks[1:], strict=False)
         )

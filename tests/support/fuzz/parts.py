@@ -2,17 +2,19 @@
 
 import io
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.video.stream import VideoStream
 
 from tests.support import clips
 
 TICKS = 8  # of a packet's time, to a frame: a hidden frame may lie between two that are shown
 RATE = 30
+PALETTE_FRAMES = 9  # that one palette holds for
 Options = dict[str, str]
 
 
@@ -43,11 +45,13 @@ class Chunk:
 class Part:
     """Packets of one encoder in the order in which they are decoded.
 
-    `headers` is what the container says of them, `file` a whole file that says what codec it is.
+    `headers` is what the container says of them: where `in_band`, packets may say it as well.
+    `file` is a whole file that says what codec it is.
     """
 
     chunks: Sequence[Chunk]
     headers: bytes
+    in_band: bool
     look: Look
     file: bytes
     how: str
@@ -68,7 +72,8 @@ class Encoding:
     pixel_formats: Sequence[str] = ("yuv420p",)
     sizes: Sequence[tuple[int, int]] = ((64, 48), (80, 48), (48, 64))
     frames: tuple[int, int] = (8, 28)
-    wrapped: str = "nut"  # the container in which a part is kept
+    wrapped: str = "nut"  # the container of the file that says what codec it is
+    in_band: bool = False  # whether packets may say what the container says
     edit: Callable[[Part, random.Random], Part] = lambda part, _: part
 
     def look(self, chance: random.Random) -> Look:
@@ -85,54 +90,62 @@ class Encoding:
             look, options = self.look(chance), self.options(chance)
             count, first = chance.randint(*self.frames), chance.randrange(4000)
             try:
-                file = self._encode(look, options, count, first=first)
+                file, headers, chunks = self._encode(look, options, count, first=first)
                 break
             except av.FFmpegError:
                 continue
-        with av.open(io.BytesIO(file), "r") as container:
-            stream = container.streams.video[0]
-            headers = stream.codec_context.extradata or b""
-            chunks = _chunks(container.demux(stream), stream)
         said = " ".join(f"{name}={value}" for name, value in options.items())
         part = Part(
             chunks=chunks,
             headers=headers,
+            in_band=self.in_band,
             look=look,
             file=file,
             how=f"{look.size[0]}x{look.size[1]} {look.pixel_format} {said}",
         )
         return self.edit(part, chance)
 
-    def _encode(self, look: Look, options: Options, count: int, *, first: int) -> bytes:
+    def _encode(
+        self, look: Look, options: Options, count: int, *, first: int
+    ) -> tuple[bytes, bytes, list[Chunk]]:
         out, (width, height) = io.BytesIO(), look.size
-        with av.open(out, "w", format=self.wrapped) as file:
+        packets: list[Chunk] = []
+        with av.open(out, "w", format=self.wrapped, options={"fflags": "+bitexact"}) as file:
             stream = file.add_stream(self.encoder, rate=RATE, options={"threads": "1", **options})
             assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = width, height, look.pixel_format
-            for number in range(count):
-                image = clips.picture(first + number, width=width, height=height)
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame = frame.reformat(format=look.pixel_format)
-                frame.pts, frame.time_base = number, Fraction(1, RATE)
-                file.mux(stream.encode(frame))
-            file.mux(stream.encode(None))
-        return out.getvalue()
+            for number in [*range(count), None]:
+                frame = None if number is None else paint(first + number, look)
+                if frame is not None:
+                    frame.pts, frame.time_base = number, Fraction(1, RATE)
+                for packet in stream.encode(frame):
+                    packets.append(_chunk(packet))
+                    file.mux(packet)
+            headers = stream.codec_context.extradata or b""
+        earliest = min(chunk.pts for chunk in packets)
+        return out.getvalue(), headers, [chunk.later(-earliest) for chunk in packets]
 
 
-def _chunks(packets: "Iterable[av.Packet]", stream: VideoStream) -> list[Chunk]:  # type: ignore[type-arg]
-    base = stream.time_base
-    assert base is not None
-    found = [packet for packet in packets if packet.size]
-    chunks = [
-        Chunk(
-            data=bytes(packet),
-            pts=round((packet.pts or 0) * base * RATE * TICKS),
-            key=packet.is_keyframe,
-            palette=bytes(packet.get_sidedata("palette"))
-            if packet.has_sidedata("palette")
-            else b"",
-        )
-        for packet in found
-    ]
-    earliest = min(chunk.pts for chunk in chunks)
-    return [chunk.later(-earliest) for chunk in chunks]
+def paint(number: int, look: Look) -> av.VideoFrame:
+    """The picture of this number. Where colours lie in a palette, it changes now and then."""
+    width, height = look.size
+    image = clips.picture(number, width=width, height=height)
+    if look.pixel_format != "pal8":
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        return frame.reformat(format=look.pixel_format)
+    frame = av.VideoFrame(width, height, "pal8")
+    padding = frame.planes[0].line_size - width
+    frame.planes[0].update(np.pad(image[..., 0] // 4, ((0, 0), (0, padding))).tobytes())
+    colours = np.random.default_rng(number // PALETTE_FRAMES).integers(0, 1 << 24, 256, np.uint32)
+    frame.planes[1].update((colours | 0xFF000000).astype(np.uint32).tobytes())
+    return frame
+
+
+def _chunk(packet: "av.Packet[VideoStream]") -> Chunk:
+    palette = packet.has_sidedata("palette")
+    return Chunk(
+        data=bytes(packet),
+        pts=round((packet.pts or 0) * packet.time_base * RATE * TICKS),
+        key=packet.is_keyframe,
+        palette=bytes(packet.get_sidedata("palette")) if palette else b"",
+    )
