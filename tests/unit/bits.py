@@ -1,7 +1,9 @@
 """Headers written bit by bit."""
 
+Field = int | tuple[int, int]
 
-def packed(*fields: int | tuple[int, int]) -> bytes:
+
+def packed(*fields: Field) -> bytes:
     """Numbers as Exp-Golomb codes, (value, length) as they are; then a 1 and zeros to the byte."""
     text = ""
     for field in fields:

@@ -10,9 +10,9 @@ from workers.media.kind import Kind
 def kinds(
     codec: str, *packets: bytes, intra_only: bool = False, extradata: bytes = b""
 ) -> list[Kind]:
-    """What is said of each packet of a stream."""
+    """What is said of each packet of a stream, but for their order."""
     found, _ = reader(codec, extradata=extradata, intra_only=intra_only)
-    return [found.read(data) for data in packets]
+    return [found.read(data)._replace(order=None) for data in packets]
 
 
 SEQUENCE = b"\0\0\1\xb3\x0b\x00\x80\x13..."
@@ -190,3 +190,20 @@ SHORT = [b"\0", b"\0\0\1", b"\0\0\1\0", b"\xff" * 9, b"\0\0\1\xb6", b"\0" * 5, b
 @pytest.mark.parametrize("data", SHORT)
 def test_bytes_that_end_early_are_no_error(codec: str, extradata: bytes, data: bytes) -> None:
     assert not kinds(codec, data, extradata=extradata)[0].disposable
+
+
+@pytest.mark.parametrize(
+    ("codec", "packets"),
+    [
+        ("mpeg2video", [I_FRAME, P_FRAME, B_FRAME, B_FRAME, I_FRAME, B_FRAME]),
+        ("mpeg4", [vop(0), vop(1), vop(2), vop(2), vop(0), vop(2)]),
+    ],
+)
+def test_pictures_that_lean_both_ways_come_before_what_they_follow(
+    codec: str, packets: list[bytes]
+) -> None:
+    found, _ = reader(codec, extradata=layer(), intra_only=False)
+
+    orders = [found.read(data).order or (0, 0) for data in packets]
+
+    assert sorted(range(6), key=lambda place: orders[place]) == [0, 2, 3, 1, 5, 4]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.bits import by_length, by_start_code, packed
+from tests.unit.bits import Field, by_length, by_start_code, packed
 from workers.media.hevc import Hevc
 from workers.media.kind import Kind
 
@@ -19,26 +19,43 @@ def vps(*, more: int = 0) -> bytes:
 
 
 def sps(*, number: int = 0, sublayers: int = 0, more: int = 0) -> bytes:
-    """7.3.2.2.1, up to its number and a little more."""
-    present: list[int | tuple[int, int]] = [(3, 2)] * sublayers
-    rest: list[int | tuple[int, int]] = [(0, 2 * (8 - sublayers))] if sublayers else []
-    profiles: list[int | tuple[int, int]] = [(0, 96)] * sublayers
-    fields = [(0, 4), (sublayers, 3), (1, 1), (0, 96), *present, *rest, *profiles, number, more]
-    return unit(SPS, packed(*fields))
+    """7.3.2.2.1: counts of 4 bits; references one set, the picture before."""
+    present: list[Field] = [(3, 2)] * sublayers
+    rest: list[Field] = [(0, 2 * (8 - sublayers))] if sublayers else []
+    profiles: list[Field] = [(0, 96)] * sublayers
+    fields = [(0, 4), (sublayers, 3), (1, 1), (0, 96), *present, *rest, *profiles, number]
+    size: list[Field] = [1, 64, 64, (0, 1), 0, 0, 0]  # 4:2:0
+    buffers: list[Field] = [(0, 1), 4, 2, 0]
+    blocks: list[Field] = [0, 3, 0, 3, 0, 0, (0, 1), (0, 2), (0, 1)]
+    references: list[Field] = [1, 1, 0, 0, (1, 1), (0, 1)]
+    return unit(SPS, packed(*fields, *size, *buffers, *blocks, *references, more))
 
 
-def pps(*, number: int = 0, of: int = 0, more: int = 0) -> bytes:
-    return unit(PPS, packed(number, of, more))
+def pps(*, number: int = 0, of: int = 0, more: int = 0, says_output: int = 0) -> bytes:
+    """7.3.2.3.1"""
+    return unit(PPS, packed(number, of, (0, 1), (says_output, 1), (0, 3), more))
 
 
-def piece(kind: int, *, drops: int = 0, of: int = 0, first: int = 1, sublayer: int = 0) -> bytes:
-    """A slice segment's header (7.3.6.1)."""
-    irap: list[int | tuple[int, int]] = [(drops, 1)] if kind >= BLA else []
-    return unit(kind, packed((first, 1), *irap, of, (0, 20)), sublayer=sublayer)
+def piece(
+    kind: int,
+    *,
+    order: int = 1,
+    drops: int = 0,
+    of: int = 0,
+    first: int = 1,
+    sublayer: int = 0,
+    shown: int | None = None,
+) -> bytes:
+    """A slice segment's header (7.3.6.1), its references those of its sequence."""
+    irap: list[Field] = [(drops, 1)] if kind >= BLA else []
+    output: list[Field] = [] if shown is None else [(shown, 1)]
+    counts: list[Field] = [] if kind == IDR else [(order, 4), (1, 1)]
+    fields = [(first, 1), *irap, of, 1, *output, *counts, (0, 20)]
+    return unit(kind, packed(*fields), sublayer=sublayer)
 
 
 def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
-    """What is said of each packet, in a stream whose parameters come before."""
+    """What is said of each packet, in a stream whose parameters and first picture come before."""
     reader, pack = Hevc(), by_start_code
     sets = [vps(), sps(), pps()]
     if boxed:
@@ -49,7 +66,8 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
         reader.renew(bytes([1, *(20 * [0]), 0xFF, len(sets)]) + arrays)
     else:
         reader.renew(by_start_code(*sets))
-    return [reader.read(pack(*units)) for units in packets]
+    reader.read(pack(piece(IDR)))
+    return [reader.read(pack(*units))._replace(order=None) for units in packets]
 
 
 @pytest.mark.parametrize("boxed", [False, True])
@@ -71,7 +89,11 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
         ([piece(CRA, of=7)], Kind(sets=True)),  # by parameters that never came
         ([unit(MESSAGE, b"\x2f\x01t\x80"), piece(IDR)], Kind(starts=True, sets=True)),
         ([unit(MESSAGE, b"\x84\x01t\x80"), piece(IDR)], Kind(starts=True)),
-        ([piece(TRAIL_R), piece(TRAIL_R)], Kind(unsure=True)),
+        ([piece(TRAIL_R), piece(TRAIL_R, order=2)], Kind(unsure=True)),
+        ([piece(TRAIL_R, order=3)], Kind(unsure=True)),  # what it leans on never came
+        ([piece(TRAIL_R, first=0)], Kind(sets=True)),  # its first slice is lost
+        ([pps(says_output=1), piece(TRAIL_R, shown=0)], Kind(sets=True, hidden=True)),
+        ([pps(says_output=1), piece(TRAIL_R, shown=1)], Kind(sets=True)),
     ],
 )
 def test_a_packet_is_read(units: list[bytes], kind: Kind, boxed: bool) -> None:
@@ -88,6 +110,7 @@ def test_a_packet_is_read(units: list[bytes], kind: Kind, boxed: bool) -> None:
         ([sps(more=1), pps(), piece(IDR)], True),
         ([sps(number=1), pps(number=1, of=1), piece(IDR)], False),
         ([sps(number=1), pps(number=1, of=1), piece(IDR, of=1)], True),
+        ([sps(number=1, more=1), pps(number=1, of=1), piece(TRAIL_R, of=1)], True),
     ],
 )
 def test_where_a_sequence_changes_frames_may_be_given_up(second: list[bytes], unsure: bool) -> None:
@@ -95,7 +118,8 @@ def test_where_a_sequence_changes_frames_may_be_given_up(second: list[bytes], un
 
 
 def test_after_the_end_of_a_sequence_leading_frames_are_given_up() -> None:
-    found = kinds([piece(IDR)], [piece(TRAIL_R), unit(END, b"")], [piece(CRA)], [piece(CRA)])
+    packets = [piece(IDR)], [piece(TRAIL_R), unit(END, b"")], [piece(CRA)], [piece(CRA)]
+    found = kinds(*packets)
 
     assert [kind.unsure for kind in found] == [False, False, True, False]
     assert found[1].sets
@@ -108,3 +132,15 @@ def test_bytes_that_end_early_are_never_passed_over(data: bytes, extradata: byte
     reader.renew(extradata)
 
     assert reader.read(data).sets
+
+
+def test_the_order_of_pictures_is_that_of_their_counts() -> None:
+    """In counts of 4 bits, which begin anew at each IDR picture and go on beyond 15."""
+    reader = Hevc()
+    reader.renew(by_start_code(vps(), sps(), pps()))
+    counts = [(IDR, 0), (TRAIL_R, 6), (TRAIL_N, 4), (TRAIL_R, 13), (TRAIL_R, 3), (CRA, 8), (IDR, 0)]
+    units = [piece(kind, order=count) for kind, count in counts]
+
+    orders = [reader.read(by_start_code(unit)).order for unit in units]
+
+    assert orders == [(1, 0), (1, 6), (1, 4), (1, 13), (1, 19), (1, 24), (2, 0)]

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from workers.media.bits import Bits, Unknown
-from workers.media.kind import Held, Kind
+from workers.media.kind import Held, Kind, Order
 
 _SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME = 1, 3, 5, 6
 # A delimiter, tiles, a header once more, padding; not lists of tiles, nor what is reserved.
 _OTHERS = frozenset({2, 4, 7, 15})
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
+_SLOTS, _ALL_SLOTS = 8, 0xFF
+_MISSING = (-1, -1)
 _FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame says it for itself
 _FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others hold on
 _HEADER_BYTES = 64  # no header that is read here is longer
@@ -32,11 +34,16 @@ class _Sequence(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """One frame header: whether its frame is shown, starts anew, leaves anything behind."""
+    """One frame header: whether its frame is shown, and is a key frame; which slots it refreshes.
+
+    `order`: when it is shown, in low bits. `again`: the slot whose frame is shown now.
+    """
 
     shown: bool
     key: bool
-    kept: bool
+    refreshes: int
+    order: int
+    again: int | None = None
 
 
 class Av1:
@@ -45,6 +52,8 @@ class Av1:
     def __init__(self) -> None:
         self._sequence: _Sequence | None = None
         self._held = Held()
+        self._order = Order()
+        self._slots: list[_Frame | None] = [None] * _SLOTS
         self._began = False
 
     def renew(self, extradata: bytes) -> None:
@@ -76,14 +85,35 @@ class Av1:
         if not frames:
             return Kind(sets=True, hidden=True)
         self._began = True
+        assert self._sequence is not None
+        length = self._sequence.order_hint_length
+        first, orders = frames[0], [self._take(frame, length) for frame in frames]
         shown = sum(frame.shown for frame in frames)
+        # A key frame that is shown again refreshes every slot.
+        kept = any(frame.refreshes or frame.again is not None for frame in frames)
         return Kind(
-            starts=shown == 1 and frames[0].key,
-            disposable=not (sets or holds_on or any(frame.kept for frame in frames)),
+            starts=shown == 1 and first.key and first.shown,
+            disposable=not (sets or holds_on or kept),
             sets=sets,
-            unsure=shown > 1,
+            unsure=shown > 1 or _MISSING in orders,
             hidden=shown == 0,
+            order=orders[-1] if length and frames[-1].shown and orders[-1] != _MISSING else None,
         )
+
+    def _take(self, frame: _Frame, length: int) -> tuple[int, int]:
+        """Its place in order; what the slots hold after it is noted."""
+        again = self._slots[frame.again] if frame.again is not None else frame
+        if again is None:
+            return _MISSING
+        refreshes = frame.refreshes
+        if frame.again is not None and again.key:
+            refreshes = _ALL_SLOTS
+        if again.key and frame.shown:
+            self._order.start()
+        for slot in range(_SLOTS):
+            if refreshes >> slot & 1:
+                self._slots[slot] = again
+        return self._order.of(again.order, length, counts=frame.shown)
 
 
 def _units(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -173,23 +203,24 @@ def _sequence(bits: Bits) -> _Sequence:
 
 def _frame(bits: Bits, sequence: _Sequence) -> _Frame:
     """5.9.2, up to refresh_frame_flags."""
-    if bits.take():  # an older frame shown now: if it is a key frame, it refreshes every slot
-        return _Frame(shown=True, key=False, kept=True)
+    if bits.take():
+        return _Frame(shown=True, key=False, refreshes=0, order=0, again=bits.take(3))
     kind, shown = bits.take(2), bool(bits.take())
     if shown:
         bits.take(sequence.presentation_time_length)
     else:
         bits.take()
-    if kind == _SWITCH or (kind == _KEY and shown):
-        return _Frame(shown=shown, key=kind == _KEY, kept=True)
-    error_resilient = bits.take()
+    whole = kind == _SWITCH or (kind == _KEY and shown)
+    error_resilient = whole or bool(bits.take())
     bits.take()
     tools = sequence.screen_content_tools
     if (bits.take() if tools == _FREE else tools) and sequence.integer_mv == _FREE:
         bits.take()
-    bits.take(sequence.frame_id_length + 1 + sequence.order_hint_length)
+    bits.take(sequence.frame_id_length + (kind != _SWITCH))
+    order = bits.take(sequence.order_hint_length)
     if kind not in (_KEY, _INTRA_ONLY) and not error_resilient:
         bits.take(3)
     if sequence.decoder_model and bits.take():
         bits.take(sequence.removal_time_length)
-    return _Frame(shown=shown, key=False, kept=bits.take(8) != 0)
+    refreshes = _ALL_SLOTS if whole else bits.take(8)
+    return _Frame(shown=shown, key=kind == _KEY, refreshes=refreshes, order=order)

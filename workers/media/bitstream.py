@@ -31,7 +31,29 @@ _READERS: dict[str, Callable[[], Reader]] = {
 }
 # Every packet is a picture that leans on nothing before it, shown by tests/integration/
 # test_alone.py: not so of all codecs that FFmpeg calls intra only.
-ALONE = frozenset({"prores", "dnxhd", "rawvideo", "v210", "png", "jpeg2000", "dvvideo"})
+ALONE = frozenset(
+    {
+        "asv1",
+        "asv2",
+        "dnxhd",
+        "dpx",
+        "dvvideo",
+        "huffyuv",
+        "jpeg2000",
+        "jpegls",
+        "magicyuv",
+        "prores",
+        "r10k",
+        "r210",
+        "rawvideo",
+        "speedhq",
+        "targa",
+        "tiff",
+        "utvideo",
+        "v210",
+        "yuv4",
+    }
+)
 
 
 def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> tuple[Reader, bool]:

@@ -13,7 +13,7 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     finds the decoder as a full decode would have it.
     """
     packets = index.contents.packets
-    if index.numbers is None or index.settled:
+    if index.numbers is None or index.settled or not index.contents.knows_starts:
         return [True] * len(packets)
     numbers, asked = index.numbers, set(wanted)
     starts = _clean_starts(index.contents)

@@ -48,10 +48,12 @@ class Verdict:
 
 
 class Seen(NamedTuple):
-    """What stands for a frame's size and all its pixels; and what is said of its colours."""
+    """What stands for a frame's size and all its pixels; what is said of its colours; whether
+    the decoder calls it whole."""
 
     pixels: bytes
     colours: str
+    whole: bool
 
 
 def seen(frame: av.VideoFrame) -> Seen:
@@ -68,7 +70,7 @@ def seen(frame: av.VideoFrame) -> Seen:
         rows = data[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
         found.update(rows[:, : _row_bytes(frame.format, plane)].tobytes())
     colours = f"{'full' if full_range else 'limited'} range, matrix {int(frame.colorspace)}"
-    return Seen(found.digest(), colours)
+    return Seen(found.digest(), colours, not frame.is_corrupt)
 
 
 def _row_bytes(layout: av.VideoFormat, plane: Any) -> int:
@@ -143,7 +145,7 @@ def check(data: bytes, share: float, span: tuple[float, float]) -> Verdict:
             index, given = _given(data, share, within)
         except ClipUnreadable as error:
             if within is None:
-                fault = f"refused: {error}" if len(truth) > FEW else ""
+                fault = f"refused: {error}" if sum(each.whole for each in truth) > FEW else ""
                 return Verdict(end=type(error).__name__, fault=fault)
             continue
         frames += len(given)
