@@ -19,7 +19,7 @@ ENCODINGS: dict[str, Encoding] = {
         options=parameters.x264,
         in_band=True,
         containers=_H264_IN,
-        pixel_formats=("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "gray"),
+        pixel_formats=("yuv420p", "yuv422p", "yuv444p", "yuv420p10le"),  # its grey crashes
     ),
     "HEVC": Encoding(
         encoder="libx265",

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from tests.support.fuzz.parts import Options
+from tests.support.fuzz.parts import Options, joined
 
 Chance = random.Random
 
@@ -16,10 +16,6 @@ def some(chance: Chance, choices: dict[str, str], share: float = 0.6) -> Options
         for name, values in choices.items()
         if chance.random() < share
     }
-
-
-def _joined(options: Options) -> str:
-    return ":".join(f"{name}={value}" for name, value in options.items())
 
 
 _X264 = {
@@ -72,7 +68,7 @@ def x264(chance: Chance) -> Options:
         said |= {"vbv-maxrate": "500", "vbv-bufsize": "500", "bitrate": "300"}
     return {
         "preset": "veryfast",
-        "x264-params": _joined({"rc-lookahead": "4", "mbtree": "0", **said}),
+        "x264-params": joined({"rc-lookahead": "4", "mbtree": "0", **said}),
     }
 
 
@@ -127,7 +123,7 @@ def x265(chance: Chance) -> Options:
     if chance.random() < 0.1 and "radl" not in said:
         said |= {"intra-refresh": "1", "bframes": "0", "keyint": "8"}
     usual = {"log-level": "none", "pools": "none", "frame-threads": "1", "rc-lookahead": "8"}
-    return {"preset": "ultrafast", "x265-params": _joined(usual | said)}
+    return {"preset": "ultrafast", "x265-params": joined(usual | said)}
 
 
 _MPEG12 = {
@@ -262,7 +258,7 @@ def av1(chance: Chance) -> Options:
         "preset": chance.choice(("10", "12", "13")),
         "g": chance.choice(("4", "8", "16", "100")),
         "crf": chance.choice(("15", "35", "55")),
-        "svtav1-params": _joined(said),
+        "svtav1-params": joined(said),
     }
 
 

@@ -14,6 +14,7 @@ from tests.support import clips
 
 TICKS = 8  # of a packet's time, to a frame: a hidden frame may lie between two that are shown
 RATE = 30
+NEW = 0.15  # of the settings differ between parts that are alike
 PALETTE_FRAMES = 9  # that one palette holds for
 Options = dict[str, str]
 
@@ -53,6 +54,7 @@ class Part:
     headers: bytes
     in_band: bool
     look: Look
+    options: Options
     file: bytes
     how: str
 
@@ -84,10 +86,15 @@ class Encoding:
             pixel_format=self.pixel_formats[0] if usual else chance.choice(self.pixel_formats),
         )
 
-    def part(self, chance: random.Random) -> Part:
-        """One stretch, its settings by chance: those that the encoder refuses are drawn anew."""
+    def part(self, chance: random.Random, *, like: Part | None = None) -> Part:
+        """One stretch, its settings by chance; `like` another's, but for few of them.
+
+        What the encoder refuses is drawn anew.
+        """
         while True:
             look, options = self.look(chance), self.options(chance)
+            if like is not None:
+                look, options = like.look, _mostly(like.options, options, chance)
             count, first = chance.randint(*self.frames), chance.randrange(4000)
             try:
                 file, headers, chunks = self._encode(look, options, count, first=first)
@@ -100,6 +107,7 @@ class Encoding:
             headers=headers,
             in_band=self.in_band,
             look=look,
+            options=options,
             file=file,
             how=f"{look.size[0]}x{look.size[1]} {look.pixel_format} {said}",
         )
@@ -124,6 +132,28 @@ class Encoding:
             headers = stream.codec_context.extradata or b""
         earliest = min(chunk.pts for chunk in packets)
         return out.getvalue(), headers, [chunk.later(-earliest) for chunk in packets]
+
+
+def _mostly(old: Options, new: Options, chance: random.Random) -> Options:
+    """The old options, some of them as the new ones have them."""
+    mixed: Options = {}
+    for name in old | new:
+        if ":" in old.get(name, "") and ":" in new.get(name, ""):
+            mixed[name] = joined(_mostly(_split(old[name]), _split(new[name]), chance))
+            continue
+        chosen = new if chance.random() < NEW else old
+        if name in chosen:
+            mixed[name] = chosen[name]
+    return mixed
+
+
+def _split(options: str) -> Options:
+    return dict(option.split("=", 1) for option in options.split(":"))
+
+
+def joined(options: Options) -> str:
+    """Settings as x264 and its like take them in one of FFmpeg's."""
+    return ":".join(f"{name}={value}" for name, value in options.items())
 
 
 def paint(number: int, look: Look) -> av.VideoFrame:

@@ -18,7 +18,7 @@ from tests.support.fuzz.parts import Part
 
 ALONE = 0.1  # of clips are a part alone, whole: what clips are like that nobody cut
 CAREFUL = 0.6  # of the others are cut at key frames, and say what holds
-ALIKE = 0.7  # have parts of one size and format
+TWINS, ALIKE = 0.4, 0.4  # have parts of few differences; of one size and format
 POOL = 10  # parts of a kind, from which clips are made
 TRIALS = 50  # until a container takes what was drawn
 RENEWED = 4000  # clips, after which the parts are others
@@ -87,18 +87,23 @@ class Splicer:
         Where nothing can say what holds for a part, what holds for the first must hold for all.
         """
         pool = [self._part(kind, age, place) for place in range(POOL)]
-        first = chance.choice(pool)
-        alike = [part for part in pool if part.look == first.look]
-        pool = alike if chance.random() < ALIKE else pool
+        place, drawn = chance.randrange(POOL), chance.random()
+        first = pool[place]
+        if drawn < TWINS:
+            pool = pool[place - place % 2 :][:2]
+        elif drawn < TWINS + ALIKE:
+            pool = [part for part in pool if part.look == first.look]
         if way == "never" and not first.in_band:
             pool = [part for part in pool if part.headers == first.headers]
         return [first, *(chance.choice(pool) for _ in range(chance.choice((1, 1, 2, 2, 3))))]
 
     def _part(self, kind: str, age: int, place: int) -> Part:
+        """Those of odd places are like the one before."""
         name = (kind, age, place)
         if name not in self._pool:
             chance = random.Random(f"{self._seed}/{name}")
-            self._pool[name] = ENCODINGS[kind].part(chance)
+            like = self._part(kind, age, place - 1) if place % 2 else None
+            self._pool[name] = ENCODINGS[kind].part(chance, like=like)
         return self._pool[name]
 
 
