@@ -57,11 +57,11 @@ MPEG2 = {
     ),
     "another size": (
         [I_FRAME, OTHER_SIZE + I_FRAME],
-        [Kind(starts=True), Kind(starts=True, sets=True, unsure=True)],
+        [Kind(starts=True), Kind(starts=True, sets=True, anew=True)],
     ),
     "the end of the sequence": (
         [I_FRAME, b"\0\0\1\xb7"],
-        [Kind(starts=True), Kind(sets=True, hidden=True, unsure=True)],
+        [Kind(starts=True), Kind(sets=True, hidden=True, anew=True)],
     ),
 }
 
@@ -73,10 +73,10 @@ def test_mpeg2(name: str) -> None:
     assert kinds("mpeg2video", *packets, extradata=SEQUENCE) == expected
 
 
-def layer(*, ticks: int = 30, more: int = 0) -> bytes:
-    """An MPEG-4 layer's header (6.2.3) up to its clock, and a little more."""
-    fields = ((0, 9), (0, 1), (1, 4), (0, 1), (0, 2), (1, 1), (ticks, 16), (1, 1), (more, 8))
-    return b"\0\0\1\x20" + packed(*fields)
+def layer(*, ticks: int = 30, interlaced: int = 0, more: int = 0) -> bytes:
+    """An MPEG-4 layer's header (6.2.3) up to its fields, and a little more."""
+    clock = ((0, 9), (0, 1), (1, 4), (0, 1), (0, 2), (1, 1), (ticks, 16), (1, 1), (0, 1))
+    return b"\0\0\1\x20" + packed(*clock, (0, 29), (interlaced, 1), (more, 8))
 
 
 def vop(kind: int, *, coded: int = 1) -> bytes:
@@ -90,7 +90,16 @@ MPEG4 = {
     "the layer's header repeated": ([layer() + vop(0)], [Kind(starts=True)]),
     "another layer's header": (
         [vop(0), layer(more=1) + vop(0)],
-        [Kind(starts=True), Kind(starts=True, sets=True, unsure=True)],
+        [Kind(starts=True), Kind(starts=True, sets=True, anew=True)],
+    ),
+    "fields, whose distance the first B plane says": (
+        [layer(interlaced=1) + vop(0), vop(1), vop(2), vop(2)],
+        [
+            Kind(starts=True, sets=True),
+            Kind(),
+            Kind(disposable=True, sets=True),
+            Kind(disposable=True),
+        ],
     ),
     "an encoder's name": ([b"\0\0\1\xb2XviD0050" + vop(0)], [Kind(starts=True, sets=True)]),
     "somebody's words": ([b"\0\0\1\xb2words" + vop(0)], [Kind(starts=True)]),

@@ -65,7 +65,9 @@ def index(file: BinaryIO, guard: Guard | None = None) -> ClipIndex:
 
 def _only_decoding_tells(held: Contents) -> bool:
     """Whether packets do not say how many frames there are, or in which order."""
-    unsure = any(packet.corrupt or packet.kind.unsure for packet in held.packets)
+    unsure = any(
+        packet.corrupt or packet.kind.anew or packet.kind.unsure for packet in held.packets
+    )
     missing_times = held.timed and not held.ordered
     disagree = held.ordered and not _orders_agree(held)
     gaps = held.filed and _has_gaps(held)
@@ -177,32 +179,30 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
         num_frames=len(kept),
         timeline=_timeline(held, places, delay=decoder.delay),
         numbers={given: number for number, given in enumerate(kept)},
-        warnings=[*index.warnings, *_losses(held, places, broken)],
+        warnings=[*index.warnings, *_losses(held, places, len(given), broken)],
         settled=True,
         strict=strict,
     )
 
 
-def _losses(held: Contents, places: list[int], broken: set[int]) -> list[str]:
-    """What to say of frames that packets promise and decoding does not give."""
-    missing = {i for i, packet in enumerate(held.packets) if packet.shown}
-    promised = len(missing)
-    if len(places) >= promised:
-        return []
-    missing -= set(places)
-    leading = missing & _leading(held)
-    lost = len(missing - leading)
+def _losses(held: Contents, places: list[int], given: int, broken: set[int]) -> list[str]:
+    """What to say of frames that packets promise, or decoding gives, and that are not kept."""
+    shown = {i for i, packet in enumerate(held.packets) if packet.shown}
+    promised = max(len(shown), given)
+    leading = (shown - set(places)) & _leading(held)
+    lost = promised - len(places) - len(leading)
     warnings = []
     if leading:
         what = "first frame" if len(leading) == 1 else f"first {len(leading)} frames"
         lean = "it leans" if len(leading) == 1 else "they lean"
         warnings.append(f"its {what} could not be shown: {lean} on others before its beginning")
-    if lost and not broken and any(packet.kind.unsure for packet in held.packets):
+    amiss = broken or any(packet.kind.unsure for packet in held.packets)
+    if lost > 0 and not amiss and any(packet.kind.anew for packet in held.packets):
         warnings.append(
             f"{lost} of {promised} frames never come out of the decoder, which begins anew where "
             "size or format change"
         )
-    elif lost:
+    elif lost > 0:
         warnings.append(
             f"{lost} of {promised} frames are lost: damaged, or leaning on frames that are "
             "damaged or missing"

@@ -78,7 +78,7 @@ class H264:
             return Kind(sets=True)
 
     def _kind(self, data: bytes) -> Kind:
-        starts = sets = referenced = unsure = known = False
+        starts = sets = referenced = known = False
         pictures: list[_Slice] = []
         for unit in self._units.of(data):
             if len(unit) < 2:
@@ -102,7 +102,8 @@ class H264:
             self._field = None
             return Kind(sets=True, hidden=True)
         first = pictures[0]
-        unsure = first.drops or self._is_other(first.sps, starts=starts)
+        other = self._is_other(first.sps, starts=starts)
+        anew, unsure = starts and (other or first.drops), other and not starts
         joins, alone = self._fields(pictures)
         if not joins:
             unsure |= self._misses_frames(first, starts=starts, referenced=referenced)
@@ -110,6 +111,7 @@ class H264:
             starts=starts and not joins,
             disposable=not referenced,
             sets=sets or self._messages.grain,
+            anew=anew,
             unsure=unsure or alone,
             joins=joins,
             order=self._shown_at(first, starts=starts, referenced=referenced),

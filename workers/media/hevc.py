@@ -71,7 +71,7 @@ class Hevc:
             return Kind(sets=True)
 
     def _kind(self, data: bytes) -> Kind:
-        starts = sets = referenced = unsure = ends = known = False
+        starts = sets = referenced = anew = unsure = ends = known = False
         layer = pictures = 0
         shown, order = True, None
         for unit in self._units.of(data):
@@ -92,7 +92,9 @@ class Hevc:
                     pictures += 1
                     starts |= 16 <= kind <= _CRA and pictures == 1
                     head = self._slice(kind, unit)
-                    unsure |= self._begins_anew(kind, head)
+                    other = self._begins_anew(kind, head)
+                    anew |= other and 16 <= kind <= 23
+                    unsure |= other and not 16 <= kind <= 23
                     shown = head.shown
                     # Neither pictures of higher layers nor those that may be left out: 8.3.1.
                     counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
@@ -117,6 +119,7 @@ class Hevc:
             disposable=not referenced,
             layer=layer,
             sets=sets or self._messages.grain,
+            anew=anew,
             unsure=unsure or pictures > 1,
             hidden=not shown,
             order=order,

@@ -9,16 +9,18 @@ class Kind(NamedTuple):
 
     `starts`: nothing shown after it leans on anything before it. `disposable`: no other packet of
     its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it changes
-    parameters that later packets may need. `unsure`: whether frames are given up here only the
-    decoder knows. `hidden`: its frame is never shown itself. `joins`: it is the second field of
-    the packet before. `order`: the frame's place among all that are shown, by the codec's own
-    count; None where it keeps none that is read here.
+    parameters that later packets may need. `anew`: decoders begin anew here, and may give up
+    frames not yet shown. `unsure`: something is amiss (a packet that never came, a field without
+    its other), so that only the decoder knows what is shown. `hidden`: its frame is never shown
+    itself. `joins`: it is the second field of the packet before. `order`: the frame's place among
+    all that are shown, by the codec's own count; None where it keeps none that is read here.
     """
 
     starts: bool = False
     disposable: bool = False
     layer: int = 0
     sets: bool = False
+    anew: bool = False
     unsure: bool = False
     hidden: bool = False
     joins: bool = False

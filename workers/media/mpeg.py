@@ -49,9 +49,10 @@ class Mpeg2:
         pictures = self._headers(data)
         sets = self._state != before
         if not pictures:
-            return Kind(sets=True, hidden=True, unsure=self._began)
-        unsure = self._began and _shape(self._state) != _shape(before)
+            return Kind(sets=True, hidden=True, anew=self._began)
+        anew = self._began and _shape(self._state) != _shape(before)
         self._began = True
+        unsure = self._strange
         half, self._half = self._half, False
         joins = False
         fields = [structure != _FRAME for _, structure in pictures]
@@ -65,7 +66,8 @@ class Mpeg2:
             starts=kinds[0] == 1 and not joins,
             disposable=disposable,
             sets=sets,
-            unsure=unsure or self._strange,
+            anew=anew,
+            unsure=unsure,
             joins=joins,
             order=None if joins else self._anchors.of(leans_both_ways=disposable),
         )
@@ -121,6 +123,7 @@ class Mpeg4:
         self._held = Held()
         self._anchors = _Anchors()
         self._time_bits: int | None = None
+        self._sets_fields = False
         self._began = self._packed = False
 
     def renew(self, extradata: bytes) -> None:
@@ -133,16 +136,19 @@ class Mpeg4:
         vops, sets, anew = self._headers(data)
         if not vops:
             return Kind(sets=True, hidden=True)
-        unsure, self._began = anew and self._began, True
+        anew, self._began = anew and self._began, True
         kind, coded = vops[0][0] >> 6, self._is_coded(vops[0])
         if self._packed or len(vops) > 1:
             # The second is shown in place of the next packet's, and so on until one is empty.
             self._packed = len(vops) > 1 or coded
-            return Kind(sets=True, unsure=unsure)
+            return Kind(sets=True, anew=anew)
         if not coded:
-            return Kind(sets=sets, unsure=unsure, hidden=True)
+            return Kind(sets=sets, anew=anew, hidden=True)
+        if kind == 2:
+            # FFmpeg takes the distance between fields from the first B plane after a header.
+            sets, self._sets_fields = sets or self._sets_fields, False
         order = self._anchors.of(leans_both_ways=kind == 2)
-        return Kind(starts=kind == 0, disposable=kind == 2, sets=sets, unsure=unsure, order=order)
+        return Kind(starts=kind == 0, disposable=kind == 2, sets=sets, anew=anew, order=order)
 
     def _headers(self, data: bytes) -> tuple[list[bytes], bool, bool]:
         """The planes' headers; whether any other changes; whether the layer's does."""
@@ -156,7 +162,8 @@ class Mpeg4:
                 sets |= changes
                 if 0x20 <= code < 0x30:
                     anew |= changes
-                    self._time_bits = _time_bits(content)
+                    self._time_bits, interlaced = _clock(content)
+                    self._sets_fields = interlaced
         return vops, sets, anew
 
     def _is_coded(self, vop: bytes) -> bool:
@@ -174,8 +181,11 @@ class Mpeg4:
             return True
 
 
-def _time_bits(layer: bytes) -> int | None:
-    """The length of a plane's time, from the layer's header: 6.2.3."""
+def _clock(layer: bytes) -> tuple[int | None, bool]:
+    """The length of a plane's time in bits, from the layer's header; whether it has fields: 6.2.3.
+
+    None, and True, where that cannot be read.
+    """
     try:
         bits = Bits(layer)
         bits.take(9)
@@ -189,9 +199,18 @@ def _time_bits(layer: bytes) -> int | None:
             bits.take(3)
             if bits.take():
                 bits.take(79)
-        if bits.take(2) == 3 and version != 1:
+        shape = bits.take(2)
+        if shape == 3 and version != 1:
             bits.take(4)
         bits.take()
-        return max(1, (bits.take(16) - 1).bit_length())
+        length = max(1, (bits.take(16) - 1).bit_length())
     except Unknown:
-        return None
+        return None, True
+    try:
+        bits.take()
+        if bits.take():
+            bits.take(length)
+        bits.take(29 if shape == 0 else 0)
+        return length, bool(bits.take())
+    except Unknown:
+        return length, True
