@@ -17,7 +17,7 @@ _HIDDEN = "…"
 _URL = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 # What is named like this is not shown, whoever made it up.
 _SECRET = re.compile(
-    r"(?P<name>[?&;](?:[^=&?;\s]{0,64}(?:(?<!de)sign(?!al)|token|secret|passw|pwd|auth(?!or)|credential|jwt|hdn)"
+    r"(?P<name>[?&;](?:[^=&?;\s]{0,64}(?:(?<!de)sign(?!al)|token|secret|passw|pwd|auth(?!or(?!iz))|credential|jwt|hdn)"
     r"[^=&?;\s]{0,64}|sig|policy|[^=&?;\s]{0,64}key(?:[-_]?(?:pair)?[-_]?id)?|googleaccessid|__gda__)=)[^&\s\"'<>]+",
     re.IGNORECASE,
 )
