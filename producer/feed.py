@@ -18,6 +18,7 @@ from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet.store import Store
 from producer import manifest
 from producer.ahead import AHEAD, READERS, in_order
+from producer.presigned import with_addresses
 from producer.sources import local_path
 
 if TYPE_CHECKING:
@@ -138,6 +139,13 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
     """
     for shard in range(run.head.shards):
         yield from run.records(manifest.read_shard(run.store, run.head, shard))
+
+
+def addressed_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+    """The same, with the presigned addresses that are still there, for whoever feeds them."""
+    for shard in range(run.head.shards):
+        lines = manifest.read_shard(run.store, run.head, shard)
+        yield from run.records(with_addresses(run.store, run.head, shard, lines))
 
 
 _UNREADABLE = (

@@ -50,7 +50,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if kind == "to":
             self.send_header("Location", self.path.partition("?")[2])
         if kind == "garbled":
-            self.wfile.write(b"".join(self._headers_buffer) + b": no name\r\n x\r\n")  # type: ignore[attr-defined]
+            self.wfile.write(b"".join(self._headers_buffer) + b": no name\r\n x\r\n")
             self._headers_buffer: list[bytes] = []
         self.send_header("Content-Length", str(len(body) + 5 * (kind == "short")))
         self.end_headers()
