@@ -1,5 +1,6 @@
 """Clips behind presigned addresses: what is asked for, and what is said where it is refused."""
 
+import functools
 import http.server
 import logging
 import re
@@ -17,7 +18,8 @@ from clipfleet.presigned import bare
 from clipfleet.settings import read_settings
 from clipfleet.sources import SourceNotAllowed
 from clipfleet.store import Store
-from tests.support.records import CLIP
+from tests.support import clips
+from tests.support.records import CLIP, put_places
 from tests.support.tls import behind_tls, make_certificate
 from workers.context import Context
 from workers.prepare import cut_clip
@@ -32,7 +34,7 @@ PAST = SIGNED.replace("2099", "2020")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """/clip.mp4; /garbled, with a header that is none; /short, which breaks off; /to?URL;
+    """/clip.mp4; /film.mp4, a video; /garbled, with a header that is none; /short, which breaks off; /to?URL;
     /refused/STATUS/CODE."""
 
     asked: list[str]
@@ -40,7 +42,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.asked.append(self.path)
         kind, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
-        status, body = 200, b"a clip"
+        status, body = 200, _film() if kind == "film.mp4" else b"a clip"
         if kind == "refused":
             code, _, why = rest.partition("/")
             status = int(code)
@@ -57,6 +59,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None: ...
+
+
+@functools.cache
+def _film() -> bytes:
+    return clips.encode(30, options={"preset": "ultrafast"})
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +249,18 @@ def test_a_redirect_to_a_presigned_address_out_of_what_is_allowed_is_not_said(
     with pytest.raises(ClipError, match="lies outside") as refused:
         worker.read(f"/to?/clip.mp4?{SIGNED}")
     assert SIGNATURE not in str(refused.value)
+
+
+@pytest.mark.parametrize("named", ["/film.mp4", f"/film.mp4?{PAST}", "/other.mp4"])
+def test_a_presigned_clip_is_copied_if_its_address_was_named_whatever_the_signature(
+    worker: Worker, named: str
+) -> None:
+    put_places(worker.store, worker.url + named)
+    prepare = {"upload_clips": True, "generate_previews": False}
+    options = Options.model_validate({**MINI.model_dump(), "prepare": prepare})
+
+    plan = cut_clip(worker.context(), worker.job(f"/film.mp4?{SIGNED}"), options)
+
+    assert plan.errors == []
+    assert plan.uploaded == (named != "/other.mp4") == worker.store.exists(keys.clip(CLIP))
+    assert SIGNATURE not in plan.model_dump_json()

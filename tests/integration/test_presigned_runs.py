@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from minio import Minio
@@ -59,7 +60,7 @@ def settings_of(scene: Scene) -> Settings:
     return read_settings(store=scene.store.uri, broker=scene.server.url)
 
 
-def refused_record() -> dict[str, object]:
+def refused_record() -> dict[str, Any]:
     failure = Failure(step="prepare", error=AddressRefused.__name__, message="it has expired")
     return {"valid": False, "errors": [failure]}
 
