@@ -34,8 +34,8 @@ PAST = SIGNED.replace("2099", "2020")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """/clip.mp4; /film.mp4, a video; /garbled, with a header that is none; /short, which breaks off; /to?URL;
-    /refused/STATUS/CODE."""
+    """/clip.mp4; /film.mp4, a video; /garbled, with a header that is none; /short, which breaks
+    off; /to?URL; /refused/STATUS/CODE."""
 
     asked: list[str]
 
