@@ -5,7 +5,9 @@ clip is known, recorded and spoken of by its address without it. Every other par
 and `response-content-type` among them, is the clip's own and stays as it is, byte for byte.
 """
 
+import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ _SECRET = re.compile(
     r"[^=&?;\s]{0,64}|sig|policy|[^=&?;\s]{0,64}key(?:[-_]?(?:pair)?[-_]?id)?|googleaccessid|__gda__)=)[^&\s\"'<>]+",
     re.IGNORECASE,
 )
+
+_CLOUDFRONT_BASE64 = str.maketrans("-_~", "+=/")
 
 Expiry = Callable[[dict[str, str]], datetime]
 
@@ -46,6 +50,14 @@ def _azure(values: dict[str, str]) -> datetime:
 
 def _tencent(values: dict[str, str]) -> datetime:
     return datetime.fromtimestamp(int(values["q-sign-time"].partition(";")[2]), UTC)
+
+
+def _cloudfront(values: dict[str, str]) -> datetime:
+    if "Expires" in values:
+        return datetime.fromtimestamp(int(values["Expires"]), UTC)
+    policy = json.loads(b64decode(values["Policy"].translate(_CLOUDFRONT_BASE64)))
+    (statement,) = policy["Statement"]
+    return datetime.fromtimestamp(statement["Condition"]["DateLessThan"]["AWS:EpochTime"], UTC)
 
 
 def _akamai(name: str) -> Expiry:
@@ -116,7 +128,7 @@ _FAMILIES = (
         needs=_words("Signature Key-Pair-Id"),
         one_of=_words("Expires Policy"),
         also=_words("Hash-Algorithm"),
-        expiry=_at("Expires"),
+        expiry=_cloudfront,
     ),
     # Google Cloud Storage and its CDN.
     _version_4("x-goog-"),
@@ -190,7 +202,8 @@ def expiry(url: str) -> datetime | None:
             for each in parameters
             if _name(each) in names
         }
-        with suppress(ValueError, KeyError, OverflowError, OSError):  # it may say anything
+        # It may say anything.
+        with suppress(ValueError, LookupError, TypeError, OverflowError, OSError, RecursionError):
             found.append(family.expiry(values))
     return min(found, default=None)
 

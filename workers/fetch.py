@@ -60,14 +60,14 @@ def read_https(
     too slowly, `AddressRefused` for what another signature may open, `StoreUnavailable` for what
     may come back. None of them says a signature (`presigned.shown`).
     """
-    shared = Deadline(within_s, clock)
+    shared, start = Deadline(within_s, clock), url
     try:
         for _ in range(MAX_REDIRECTS + 1):
             check_allowed(url, allowed)
             answer = _ask(url, shared, private=private)
             try:
                 if answer.status not in _REDIRECTS:
-                    _check_status(url, answer)
+                    _check_status(url, answer, start)
                     yield from _pieces(url, answer)
                     return
                 url = _led_to(url, answer)
@@ -161,13 +161,19 @@ def _check_spelling(host: str) -> None:
         raise ClipMissing(f"{host} is no host's name; write an address as 192.0.2.1") from None
 
 
-def _check_status(url: str, answer: urllib3.BaseHTTPResponse) -> None:
+def _check_status(url: str, answer: urllib3.BaseHTTPResponse, start: str) -> None:
+    """Raises unless the answer is the clip. `start` is the clip's address, which led to `url`."""
     status, said = answer.status, shown(url)
     if status == 200:
         return
-    signed = is_signed(url)
-    if status in _REFUSED or (signed and status == 400):  # Google's to a signature that expired
-        raise AddressRefused(_signature_refused(url, answer) if signed else _unsigned(said, status))
+    # To a signature that expired Google answers 400. Those of redirects are the servers' own.
+    if is_signed(start) and status in {400, *_REFUSED}:
+        raise AddressRefused(_signature_refused(start, answer))
+    if status in _REFUSED:
+        raise AddressRefused(
+            f"the clip may not be read: {said} (status {status}); if its address was presigned, "
+            "that is no longer at hand: run it again with a fresh one"
+        )
     if status in _GONE:
         raise ClipMissing(f"the clip is not there: {said} (status {status})")
     if status == 429 or status >= 500:
@@ -175,26 +181,28 @@ def _check_status(url: str, answer: urllib3.BaseHTTPResponse) -> None:
     raise ClipMissing(f"the clip cannot be read: {said} (status {status})")
 
 
-def _unsigned(said: str, status: int) -> str:
-    return (
-        f"the clip may not be read: {said} (status {status}); if its address was presigned, that "
-        "is no longer at hand: run it again with a fresh one"
-    )
-
-
 def _signature_refused(url: str, answer: urllib3.BaseHTTPResponse) -> str:
     """What there is to say of a presigned URL that a server does not take, without a signature.
 
     Servers repeat signatures as they say what is wrong: of their words only the error's code is.
     """
-    until = expiry(url)
-    words = answer.read(_WORDS_BYTES, decode_content=False).decode(errors="replace")
+    until, words = expiry(url), _words(answer)
     code = _CODE.search(words)
     why = f"status {answer.status}" + (f", {code[1]}" if code else "")
     if (until is not None and until <= datetime.now(UTC)) or _EXPIRED.search(words):
         when = f" (at {until:%Y-%m-%d %H:%M:%S} UTC)" if until is not None else ""
         return f"its presigned URL has expired{when}: {shown(url)} ({why}); {_FRESH}"
     return f"its presigned URL is refused: {shown(url)} ({why}); {_FRESH}"
+
+
+def _words(answer: urllib3.BaseHTTPResponse) -> str:
+    """The beginning of what an error's answer says."""
+    try:
+        return answer.read(_WORDS_BYTES, decode_content=False).decode(errors="replace")
+    except OutOfTime:
+        raise
+    except HTTPError:
+        return ""
 
 
 def _pieces(url: str, answer: urllib3.BaseHTTPResponse) -> Generator[bytes]:

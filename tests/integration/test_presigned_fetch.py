@@ -35,7 +35,7 @@ PAST = SIGNED.replace("2099", "2020")
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     """/clip.mp4; /film.mp4, a video; /garbled, with a header that is none; /short, which breaks
-    off; /to?URL; /refused/STATUS/CODE."""
+    off; /to?URL; /led, which redirects to a signature of the server's; /refused/STATUS/CODE."""
 
     asked: list[str]
 
@@ -48,9 +48,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status = int(code)
             text = f"<Error><Code>{why}</Code><Message>not {self.path}: {SIGNATURE}</Message>"
             body = text.encode()
-        self.send_response(302 if kind == "to" else status)
+        self.send_response(302 if kind in ("to", "led") else status)
         if kind == "to":
             self.send_header("Location", self.path.partition("?")[2])
+        if kind == "led":
+            self.send_header("Location", f"/refused/403/AccessDenied?{PAST}")
         if kind == "garbled":
             self.wfile.write(b"".join(self._headers_buffer) + b": no name\r\n x\r\n")
             self._headers_buffer: list[bytes] = []
@@ -170,6 +172,10 @@ FRESH = r"; run it again with a fresh one$"
         (
             f"/refused/403/SignatureDoesNotMatch?{SIGNED}",
             REFUSED + r"\S+ \(status 403, SignatureDoesNotMatch\)" + FRESH,
+        ),
+        (
+            "/led",
+            r"may not be read: \S+AccessDenied \(status 403\); if its .* presigned",
         ),
         (f"/refused/401/?{SIGNED}", REFUSED + r"\S+ \(status 401\)" + FRESH),
         ("/refused/403/AccessDenied", r"may not be read: \S+ \(status 403\); if its .* presigned"),
