@@ -26,6 +26,7 @@ from clipfleet.clock import Deadline, within
 T = TypeVar("T")
 
 _deadline: ContextVar[Deadline] = ContextVar("deadline")
+_target: ContextVar[str] = ContextVar("target")
 
 
 class OutOfTime(HTTPError):
@@ -43,6 +44,20 @@ def deadline(shared: Deadline) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(before)
+
+
+@contextmanager
+def asking_for(target: str) -> Iterator[None]:
+    """Requests that begin within ask for just this, whatever path they are made for.
+
+    urllib3 writes what it is told to ask for into logs and errors, and respells its escapes, which
+    some signatures do not survive: so it is not told.
+    """
+    before = _target.set(target)
+    try:
+        yield
+    finally:
+        _target.reset(before)
 
 
 def resolve(host: str, port: int, *, within_s: float) -> list[Any]:
@@ -129,6 +144,9 @@ class _Connection(HTTPConnection):
     def request(self, *args: Any, **kwargs: Any) -> None:
         self._share()  # one that is used again still has the deadline of the request before
         super().request(*args, **kwargs)
+
+    def putrequest(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
+        super().putrequest(method, _target.get(url), *args, **kwargs)
 
     def _share(self) -> None:
         if isinstance(self.sock, _Socket):

@@ -60,6 +60,10 @@ class ClipMissing(ClipError):
     """The clip is not where its job says it is."""
 
 
+class AddressRefused(ClipMissing):
+    """The clip's address is refused: its signature has expired, is wrong, or is missing."""
+
+
 class ClipArchived(ClipError):
     """The clip lies in an archive, and must be restored before it can be read."""
 

@@ -79,6 +79,16 @@ def run_manifest(run_id: str, edition: str, shard: int) -> str:
     return f"{run_manifests(run_id)}{edition}/{shard:06d}.jsonl"
 
 
+def run_addresses(run_id: str, edition: str) -> str:
+    """Every presigned address of an edition of the run's list; in scratch, to expire with it."""
+    return f"{SCRATCH}runs/{quote(run_id, safe='')}@{edition}/"
+
+
+def shard_addresses(run_id: str, edition: str, shard: int) -> str:
+    """The presigned addresses of one shard's clips, by clip; gone once all of them are done."""
+    return f"{run_addresses(run_id, edition)}{shard:06d}.json"
+
+
 def run_done(run_id: str, edition: str, shard: int) -> str:
     """What came of one shard's clips, once all of them are done; of one edition of its list."""
     return f"{run(run_id)}done/{edition}/{shard:06d}.json"
@@ -102,6 +112,11 @@ def scratch(clip: str, options_hash: str) -> str:
 def source(clip: str, options_hash: str) -> str:
     """The clip's bytes, where workers cannot read the producer's paths."""
     return scratch(clip, options_hash) + "source"
+
+
+def address(clip: str, options_hash: str) -> str:
+    """The clip's address with its signature, where it has one that is no part of its name."""
+    return scratch(clip, options_hash) + "address"
 
 
 def metadata(clip: str, options_hash: str) -> str:

@@ -7,13 +7,14 @@ import enum
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -317,7 +318,9 @@ class ManifestLine(Stored):
     `span` is the part of the source to take, (start, end) in seconds. `options_hash` names options
     of its own, where it has any (`keys.run_variant`). `metadata` goes into its record as it is.
     `replaces` names the record (`digest`) that the run does it again for; `redo`, of older lists,
-    whichever is not the run's own. A list has the version of its head: a field that is none of
+    whichever is not the run's own. Of a `presigned` clip the `source` is its address without the
+    signature; `address` is the whole of it, where that is at hand, and is never written with the
+    rest. A list has the version of its head: a field that is none of
     ours is a fault in it.
     """
 
@@ -331,6 +334,8 @@ class ManifestLine(Stored):
     metadata: dict[str, JsonValue] = {}
     redo: bool = False
     replaces: RecordDigest | None = None
+    presigned: bool = False
+    address: Annotated[SecretStr | None, Field(exclude=True)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ class RunHead(Versioned):
     says nothing of this one. It begins with the second that it was begun in, as 8 hex digits.
     `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose record has errors are done
     again. `staged_from` is the machine whose own files are copied to scratch for workers, which
-    only a feeder there can do.
+    only a feeder there can do. `presigned`: some of its clips are, and their addresses are in
+    scratch (`keys.shard_addresses`).
     """
 
     run_id: RunId
@@ -30,6 +31,7 @@ class RunHead(Versioned):
     created_at: str
     retry_failed: bool = False
     staged_from: str | None = None
+    presigned: bool = False
 
     @field_validator("created_at")
     @classmethod

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from urllib.parse import SplitResult, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
 from clipfleet.errors import ClipError
+from clipfleet.presigned import bare, shown
 
 _HOW = "give a folder's whole path, s3://BUCKET[/PREFIX] or https://HOST[/PATH]"
 
@@ -25,7 +26,7 @@ class AllowedSources:
 
     A place is a folder or a file (its path or `file:` URL, links followed now), `s3://BUCKET` with
     or without a prefix or key, or `https://HOST` with or without a path; one with a query is that
-    address alone.
+    address alone, whatever its signature.
     """
 
     def __init__(self, places: Iterable[str]) -> None:
@@ -37,7 +38,7 @@ class AllowedSources:
         """Allow one more. Raises `ValueError`."""
         parts = _parts(place if "://" in place or place.startswith("file:") else _uri(place))
         if parts is None:
-            raise ValueError(f"{place!r} is no place for clips; {_HOW}")
+            raise ValueError(f"{shown(place)!r} is no place for clips; {_HOW}")
         if parts[0] == "file":
             parts = _parts(_uri(os.path.realpath("/" + "/".join(parts[1:]))))
             assert parts is not None
@@ -79,7 +80,7 @@ class AllowedSources:
 def not_allowed(name: str) -> SourceNotAllowed:
     """The error of a clip that may not be read, by its address or path."""
     return SourceNotAllowed(
-        f"the clip lies outside of the places that clips may come from: {name} "
+        f"the clip lies outside of the places that clips may come from: {shown(name)} "
         "(setting allowed_sources, CLIPFLEET_ALLOWED_SOURCES)"
     )
 
@@ -101,7 +102,7 @@ def _parts(uri: str) -> Parts | None:
     Of an https address with a query, that comes last, with its question mark.
     """
     try:
-        found = urlsplit(uri)
+        found = urlsplit(bare(uri))
         scheme = found.scheme
         names = _names(uri, found)
     except ValueError:

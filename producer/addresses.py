@@ -7,8 +7,12 @@ import stat
 from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
+from pydantic import SecretStr
+
 from clipfleet.errors import UsageError
 from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
+from clipfleet.presigned import bare, is_signed, shown
+from clipfleet.records import ManifestLine
 from clipfleet.store.object_key import KeyRefused, check_key
 from producer.problems import short
 
@@ -39,7 +43,8 @@ class Addresses:
     def find(self, text: str) -> tuple[str, int | None]:
         """(source URI, size in bytes where it is a file here). Raises `ClipRefused`.
 
-        Objects in S3 are not asked for: a manifest may name millions of them.
+        Objects in S3 are not asked for: a manifest may name millions of them. Of an https address
+        it is what names the clip (`presigned.bare`).
         """
         if len(text) > _LONGEST_TEXT:
             raise ClipRefused(f"{short(text)}: no clip has an address of {len(text):,} characters")
@@ -52,7 +57,7 @@ class Addresses:
             return self._local(text, text)
         name = (scheme[1] or scheme[2]).lower()
         if name == "https":
-            return checked_length(_https(text)), None
+            return checked_length(bare(_https(text))), None
         if name == "file":
             return self._local(text, _path_of(text))
         if name == "http":
@@ -101,6 +106,13 @@ class Addresses:
             raise ClipRefused(f"{short(text)}: no file can have this name") from None
 
 
+def with_address(line: ManifestLine, text: str) -> ManifestLine:
+    """The line of the clip that `text` names, with all of the address where it is presigned."""
+    if not is_signed(text):
+        return line
+    return line.model_copy(update={"presigned": True, "address": SecretStr(text)})
+
+
 def _folder_uri(folder: str) -> str:
     real = os.path.realpath(folder)
     return f"file://{quote_from_bytes(os.fsencode(real))}{'' if real == '/' else '/'}"
@@ -109,7 +121,7 @@ def _folder_uri(folder: str) -> str:
 def checked_length(source: str) -> str:
     """The source itself. Raises `ClipRefused` where it is too long for a message."""
     if len(source) > _SURELY_SHORT and source_bytes(source) > MAX_SOURCE_BYTES:
-        name = short(unquote(source.rstrip("/").rpartition("/")[2]), 255)
+        name = short(unquote(shown(source).rstrip("/").rpartition("/")[2]), 255)
         raise ClipRefused(
             f"{name}: its URI takes {source_bytes(source):,} bytes, over the limit of "
             f"{MAX_SOURCE_BYTES:,} (a letter beyond ASCII takes 6 to 12); shorten its path"

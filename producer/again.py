@@ -19,9 +19,11 @@ from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
 from clipfleet.runs import RunState
 from clipfleet.settings import read_settings
 from producer import commands, manifest
-from producer.feed import Run, manifest_records
+from producer.feed import Run, addressed_records, manifest_records
 from producer.following import nothing_to_do
 from producer.orders import check_fleet
+from producer.plan import say_problems
+from producer.problems import Problems
 from producer.sources import local_path, short_name
 from producer.terminal import Console
 
@@ -101,11 +103,13 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     again = manifest.choose_run_id(flags["run_id"])
     manifest.check_free(run.store, again, options, anew=True)
     _check_reach(run)
-    failed = _failed(run, only)
+    problems = Problems()
+    failed = _failed(run, only, problems)
     first = next(failed, None)
     if first is None:
+        say_problems(problems, _console)
         _console.print("There is nothing to do again.")
-        return ExitCode.OK
+        return ExitCode.FAILED_CLIPS if problems else ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
     broker.take_up_again(again)
     head = manifest.write_run(
@@ -119,14 +123,26 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         places=lambda: manifest.read_places(run.store, run.head),
         variants=lambda lines: manifest.read_variants(run.store, run_id, lines),
     )
+    say_problems(problems, _console)
     new = Run(head=head, store=run.store, allowed=run.allowed)
-    return commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
+    code = commands.send(new, options, settings, in_flight=flags["in_flight"], wait=wait)
+    return ExitCode.FAILED_CLIPS if code == ExitCode.OK and problems else code
 
 
-def _failed(run: Run, only: Sequence[str]) -> Iterator[ManifestLine]:
-    """The clips to do again, each with the record that this is for."""
-    for line, record in manifest_records(run):
+def _failed(run: Run, only: Sequence[str], problems: Problems) -> Iterator[ManifestLine]:
+    """The clips to do again, each with the record that this is for.
+
+    Each whose presigned address is gone is a problem: it would be refused, and its record be worse
+    than the one that it has.
+    """
+    for line, record in addressed_records(run):
         if record is None or record.valid or not _is_meant(line, record, only):
+            continue
+        if line.presigned and line.address is None:
+            problems.add(
+                f"{short_name(line.source)}: its presigned address is no longer at hand; submit "
+                "the clip again with a fresh one, and --retry-failed"
+            )
             continue
         kept = find_record(run.store, line.clip_uuid)
         if kept is not None and not kept.record.valid and not kept.newer:

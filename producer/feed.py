@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfleet import keys
-from clipfleet.errors import SourceUnreadable, StoreUnavailable
+from clipfleet.errors import AddressRefused, SourceUnreadable, StoreUnavailable
 from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
@@ -18,6 +18,7 @@ from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet.store import Store
 from producer import manifest
 from producer.ahead import AHEAD, READERS, in_order
+from producer.presigned import with_addresses
 from producer.sources import local_path
 
 if TYPE_CHECKING:
@@ -66,13 +67,15 @@ class Run:
         """The clip, and its record if the run is done with it.
 
         A record of before ends a clip that has not changed since, and whose record has no errors or
-        that need not be done again for those.
+        that need not be done again for those. A presigned clip comes with another address than the
+        one that was refused.
         """
         kept = find_record(self.store, line.clip_uuid)
         if kept is None or not kept.is_done(self.options_hash(line)):
             return Found(line=line, record=None)
         record = kept.record
         again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
+        again = again or (line.presigned and _was_refused(record))
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
             return Found(line=line, record=None, replaces=kept.digest)
@@ -104,6 +107,9 @@ class Run:
         path = local_path(line) if self.stage else None
         if path is not None:
             self.store.put(keys.source(line.clip_uuid, options_hash), _read(path, self.allowed))
+        if line.address is not None:
+            data = line.address.get_secret_value().encode()
+            self.store.put(keys.address(line.clip_uuid, options_hash), data)
         if line.metadata:
             data = line.model_dump_json(include={"metadata"}).encode()
             self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
@@ -135,6 +141,13 @@ def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None
         yield from run.records(manifest.read_shard(run.store, run.head, shard))
 
 
+def addressed_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+    """The same, with the presigned addresses that are still there, for whoever feeds them."""
+    for shard in range(run.head.shards):
+        lines = manifest.read_shard(run.store, run.head, shard)
+        yield from run.records(with_addresses(run.store, run.head, shard, lines))
+
+
 _UNREADABLE = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     NotAFile,
@@ -154,6 +167,11 @@ def _read(path: Path, allowed: AllowedSources | None) -> bytes:
         raise SourceUnreadable(error.strerror or str(error)) from None
     except OSError as error:  # a disk or a network that may come back
         raise StoreUnavailable(f"{path} cannot be read just now ({error.strerror})") from None
+
+
+def _was_refused(record: ClipRecord) -> bool:
+    """Whether the clip's address was refused, before anything was known of the clip."""
+    return any(each.error == AddressRefused.__name__ for each in record.errors)
 
 
 def changed(line: ManifestLine, record: ClipRecord) -> bool:

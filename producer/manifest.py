@@ -24,6 +24,7 @@ from clipfleet.records import ManifestLine, Versioned
 from clipfleet.runs import RunHead, RunSources, RunState, Standing
 from clipfleet.store import Store
 from producer.ahead import READERS
+from producer.presigned import forget_all, forget_shard, write_addresses
 from producer.run_names import check_new_name
 
 _WRITERS = 8
@@ -114,7 +115,7 @@ def write_run(
     edition = f"{int(time.time()):08x}{secrets.token_hex(4)}"
     _claim_options(store, run_id, options)
     count = shards = 0
-    local = False
+    local = presigned = False
     remaining = iter(clips)
     writing: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS) as pool:
@@ -124,6 +125,9 @@ def write_run(
             text = "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines)
             key = keys.run_manifest(run_id, edition, shards)
             writing.append(pool.submit(_put, store, key, text))
+            if any(line.presigned for line in lines):
+                write_addresses(store, run_id, edition, shards, lines)
+                presigned = True
             if len(writing) > _WRITERS:
                 writing.popleft().result()
             count, shards = count + len(lines), shards + 1
@@ -140,6 +144,7 @@ def write_run(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         retry_failed=retry_failed,
         staged_from=socket.gethostname() if staged and local else None,
+        presigned=presigned,
     )
     if not count:
         return head
@@ -201,6 +206,7 @@ def forget(store: Store, run_id: str, edition: str) -> None:
     if edition:
         store.delete(keys.active(run_id, edition))
         store.delete(keys.run_sources(run_id, edition))
+        store.delete_prefix(keys.run_addresses(run_id, edition))
         for prefix in ("manifest/", "done/"):
             store.delete_prefix(f"{keys.run(run_id)}{prefix}{edition}/")
 
@@ -345,6 +351,7 @@ def write_done(store: Store, head: RunHead, shard: int, standing: Standing) -> N
     """Say that all of a shard's clips are done, and what came of them."""
     key = keys.run_done(head.run_id, head.edition, shard)
     _put(store, key, standing.model_dump_json(exclude_defaults=True))
+    forget_shard(store, head, shard)
 
 
 def done_shards(store: Store, head: RunHead) -> set[int]:
@@ -382,6 +389,7 @@ def conclude(store: Store, head: RunHead, total: Standing) -> None:
     for _ in range(_CONCLUDE_TRIES):
         if not is_current(store, head) or _put_summary(store, head, data):
             break
+    forget_all(store, head)
     store.delete(keys.active(head.run_id, head.edition))
 
 

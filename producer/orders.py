@@ -9,6 +9,7 @@ from clipfleet.runs import Feeding, RunHead, RunState
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from producer import manifest
+from producer.presigned import forget_all
 
 
 def left_to(run_id: str, state: RunState) -> str:
@@ -67,6 +68,11 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
         return ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
     state = manifest.read_state(store, head)
+    if state is None and head.presigned:
+        raise UsageError(
+            f"run {run_id} is cancelled, and the presigned addresses of its clips went with it; "
+            f"submit them again, with fresh ones (--run {run_id} goes on where it was)"
+        )
     if state is None:  # what was on the queues as it was cancelled is gone
         feedboard.forget(broker, head)
         state = RunState()
@@ -94,6 +100,7 @@ def cancel(settings: Settings, run_id: str, console: Console) -> int:
         broker = Broker(settings.broker.get_secret_value())
         broker.cancel(run_id)
         try:
+            forget_all(store, head)
             store.delete(keys.active(run_id, head.edition))
         except StoreError:
             broker.take_up_again(run_id)  # or feeders would feed what workers drop

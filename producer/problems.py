@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from clipfleet.presigned import shown
+
 _KEPT = 100
 _LONGEST = 500
+_LOOKED_AT = 10_000
 
 
 class Problems:
@@ -35,6 +38,9 @@ class Problems:
 
 
 def short(text: object, most: int = 100) -> str:
-    """The text, cut to `most` characters; unlike `textwrap.shorten` it keeps spaces as they are."""
-    said = str(text)
+    """The text, cut to `most` characters; unlike `textwrap.shorten` it keeps spaces as they are.
+
+    What is secret in it is left out before: of half an address nobody could tell.
+    """
+    said = shown(str(text)[:_LOOKED_AT])
     return said if len(said) <= most else said[: most - 2] + " …"

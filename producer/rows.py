@@ -9,8 +9,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from clipfleet import keys
+from clipfleet.presigned import without_signatures_in
 from clipfleet.records import ManifestLine
-from producer.addresses import Addresses, ClipRefused
+from producer.addresses import Addresses, ClipRefused, with_address
 from producer.problems import short
 from producer.variants import Variants
 
@@ -66,8 +67,9 @@ class Rows:
         prompt, options = row.pop("prompt", None), row.pop("options", None)
         if row:
             check_metadata(row)
+            _take_out_signatures(row)
         # Everything in it has been looked at: checking it again would double the time of a line.
-        return ManifestLine.model_construct(
+        line = ManifestLine.model_construct(
             clip_uuid=keys.clip_uuid(source, span),
             source=source,
             num_bytes=num_bytes,
@@ -76,6 +78,7 @@ class Rows:
             metadata=row,
             redo=False,
         )
+        return with_address(line, text)
 
     def _own_options(self, prompt: Any, options: Any) -> str | None:
         prompt = None if prompt == "" else prompt
@@ -140,6 +143,14 @@ def check_metadata(metadata: dict[str, Any]) -> None:
         raise ClipRefused(
             f"its metadata takes {size:,} bytes as JSON, over the limit of {MAX_METADATA_BYTES:,}"
         )
+
+
+def _take_out_signatures(row: dict[str, Any]) -> None:
+    """Leave none in a value: they would stand in records, and in whatever is exported."""
+    for name, value in row.items():
+        kind = type(value)
+        if (kind is str and "://" in value) or kind is list or kind is dict:
+            row[name] = without_signatures_in(value)
 
 
 def _fault(value: Any, depth: int) -> str | None:

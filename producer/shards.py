@@ -15,6 +15,7 @@ from clipfleet.feedboard import FeedBoard
 from clipfleet.runs import Standing, standing
 from producer import manifest
 from producer.feed import Found, Run
+from producer.presigned import with_addresses
 from producer.report import ROWS_SHOWN
 
 
@@ -191,7 +192,8 @@ class Shards:
 def _load(run: Run, number: int) -> list[Clip]:
     """A shard's clips, looked up. Of most records that are there only counts are kept."""
     clips, kept = [], 0
-    for found in run.look_up(manifest.read_shard(run.store, run.head, number)):
+    lines = manifest.read_shard(run.store, run.head, number)
+    for found in run.look_up(with_addresses(run.store, run.head, number, lines)):
         counts = None
         if found.record is not None:
             counts = standing(found.record, run.run_id)

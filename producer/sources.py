@@ -18,11 +18,12 @@ from clipfleet.errors import (
     UsageError,
 )
 from clipfleet.files import open_file
+from clipfleet.presigned import shown
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
 from clipfleet.store.download import PIECE_BYTES, download
-from producer.addresses import Addresses, ClipRefused, checked_length
+from producer.addresses import Addresses, ClipRefused, checked_length, with_address
 from producer.folders import ANYTHING, walk
 from producer.globs import Glob, fixed_start, is_glob, split_root
 from producer.named import NamedPlaces
@@ -120,7 +121,7 @@ class _Search:
         if argument.lower().startswith(("http://", "https://", "file:")):
             source, size = self.here.find(argument)
             self.named.add(source)
-            return iter([_line(source, size)])
+            return iter([with_address(_line(source, size), argument)])
         return self._path(os.path.expanduser(argument), argument)  # noqa: PTH111 - Path's raises
 
     def _path(self, path: str, argument: str) -> Iterator[ManifestLine]:
@@ -229,4 +230,4 @@ def local_path(line: ManifestLine) -> Path | None:
 
 def short_name(source: str) -> str:
     """The clip's name as people know it."""
-    return unquote(source.rstrip("/").rpartition("/")[2])
+    return unquote(shown(source).rstrip("/").rpartition("/")[2])

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from clipfleet.records import ManifestLine
+from producer.addresses import with_address
 from producer.spool import open_spool
 
 
@@ -34,16 +35,24 @@ def _shuffled(lines: Iterable[ManifestLine], seed: int) -> Iterator[ManifestLine
     first.
     """
     key = hashlib.sha256(str(seed).encode()).digest()
-    with open_spool("lines (place INTEGER PRIMARY KEY, rank BLOB, line TEXT)") as db:
+    with open_spool("lines (place INTEGER PRIMARY KEY, rank BLOB, line TEXT, address TEXT)") as db:
         db.executemany(
-            "INSERT INTO lines (rank, line) VALUES (?, ?)",
-            ((_rank(line, key), line.model_dump_json(exclude_defaults=True)) for line in lines),
+            "INSERT INTO lines (rank, line, address) VALUES (?, ?, ?)",
+            ((_rank(line, key), *_written(line)) for line in lines),
         )
         before = None
-        for rank, text in db.execute("SELECT rank, line FROM lines ORDER BY rank, place"):
+        wanted = "SELECT rank, line, address FROM lines ORDER BY rank, place"
+        for rank, text, address in db.execute(wanted):
             if rank != before:
-                yield ManifestLine.model_validate_json(text)
+                line = ManifestLine.model_validate_json(text)
+                yield with_address(line, address) if address else line
             before = rank
+
+
+def _written(line: ManifestLine) -> tuple[str, str | None]:
+    """The line as JSON, and what that never holds."""
+    address = line.address.get_secret_value() if line.address else None
+    return line.model_dump_json(exclude_defaults=True), address
 
 
 def _rank(line: ManifestLine, key: bytes) -> bytes:

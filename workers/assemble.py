@@ -10,6 +10,7 @@ from clipfleet import __version__, keys
 from clipfleet.errors import ObjectMissing, StoreUnavailable
 from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
+from clipfleet.presigned import bare
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip, window_queues
 from clipfleet.records import (
     ClipRecord,
@@ -184,15 +185,16 @@ def build_record(
         for window, found in zip(plan.windows, parts, strict=True)
     ]
     job, source = plan.job, plan.source
+    address = bare(job.source)  # lists of before have signatures in them
     valid = bool(windows) and not plan.errors and all(w.status is Status.OK for w in windows)
     return ClipRecord(
         span_uuid=job.clip_uuid,
-        source_video=job.source,
+        source_video=address,
         duration_span=_span(plan),
         width_source=source.width if source else None,
         height_source=source.height if source else None,
         framerate_source=source.framerate if source else None,
-        clip_location=keys.clip(job.clip_uuid) if plan.uploaded else job.source,
+        clip_location=keys.clip(job.clip_uuid) if plan.uploaded else address,
         width=source.width if source else None,
         height=source.height if source else None,
         framerate=source.framerate if source else None,

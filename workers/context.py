@@ -29,6 +29,7 @@ from clipfleet.errors import (
 from clipfleet.files import NotAFile, open_file
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
+from clipfleet.presigned import bare, shown
 from clipfleet.runs import RunHead, RunSources
 from clipfleet.settings import Settings
 from clipfleet.sources import AllowedSources, check_allowed, not_allowed
@@ -179,10 +180,22 @@ class Context:
                 with _disk_errors():
                     self._buckets.fetch(job.source, file, limit=limit, piece_bytes=_FETCH_BYTES)
             elif scheme == "https":
-                _download(job.source, file, self.settings)
+                _download(self._address(job), file, self.settings)
             else:
-                raise ClipMissing(f"workers cannot read {scheme or 'such'} sources: {job.source}")
+                said = f"workers cannot read {scheme or 'such'} sources: {shown(job.source)}"
+                raise ClipMissing(said)
             yield file
+
+    def _address(self, job: ClipJob) -> str:
+        """The address to ask for the clip by: with its signature, where scratch has one."""
+        if not self.settings.store:  # and so no scratch
+            return job.source
+        try:
+            found = self.store.get(keys.address(job.clip_uuid, job.options_hash))
+        except ObjectMissing:
+            return job.source
+        address = found.decode(errors="replace")
+        return address if bare(address) == job.source else job.source
 
     def _fetch_staged(self, job: ClipJob, file: BinaryIO) -> None:
         key, limit = keys.source(job.clip_uuid, job.options_hash), self.settings.max_clip_bytes

@@ -8,15 +8,26 @@ Redirects, names, connections, headers and bodies share one deadline.
 import ipaddress
 import re
 import socket
+import string
 from collections.abc import Generator
-from urllib.parse import SplitResult, urljoin, urlsplit
+from datetime import UTC, datetime
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from clipfleet.clock import SYSTEM, Clock, Deadline
-from clipfleet.connections import HttpsPool, OutOfTime, deadline, left_s, resolve, tls_context
-from clipfleet.errors import ClipMissing, StoreUnavailable
+from clipfleet.connections import (
+    HttpsPool,
+    OutOfTime,
+    asking_for,
+    deadline,
+    left_s,
+    resolve,
+    tls_context,
+)
+from clipfleet.errors import AddressRefused, ClipMissing, StoreUnavailable
+from clipfleet.presigned import expiry, is_signed, shown
 from clipfleet.sources import AllowedSources, check_allowed
 from workers.public_addresses import is_public as _is_public
 
@@ -24,7 +35,12 @@ PIECE_BYTES = 1 << 20
 MAX_REDIRECTS = 5
 RESOLVE_S = 10.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
-_GONE = {401, 403, 404, 410, 451}
+_GONE = {404, 410, 451}
+_REFUSED = {401, 403}
+_WORDS_BYTES = 4096
+_CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
+_EXPIRED = re.compile(r"expired", re.IGNORECASE)
+_FRESH = "run it again with a fresh one"
 _REDIRECTS = {301, 302, 303, 307, 308}
 _NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*", re.ASCII)
 
@@ -41,28 +57,31 @@ def read_https(
 
     With `private`, hosts of this network may be asked as well. It may lead on only to what is
     `allowed` (None: anything). Raises `ClipError` for what there is not, may not be had or is sent
-    too slowly, `StoreUnavailable` for what may come back.
+    too slowly, `AddressRefused` for what another signature may open, `StoreUnavailable` for what
+    may come back. None of them says a signature (`presigned.shown`).
     """
-    shared = Deadline(within_s, clock)
+    shared, start = Deadline(within_s, clock), url
     try:
         for _ in range(MAX_REDIRECTS + 1):
             check_allowed(url, allowed)
             answer = _ask(url, shared, private=private)
             try:
                 if answer.status not in _REDIRECTS:
-                    _check_status(url, answer.status)
+                    _check_status(url, answer, start)
                     yield from _pieces(url, answer)
                     return
                 url = _led_to(url, answer)
             except OutOfTime:
                 raise
             except HTTPError as error:
-                raise StoreUnavailable(f"{url} broke off ({type(error).__name__})") from None
+                raise StoreUnavailable(f"{shown(url)} broke off ({type(error).__name__})") from None
             finally:
                 answer.close()
     except OutOfTime:
-        raise ClipMissing(f"the clip is sent too slowly: {url} (setting max_decode_s)") from None
-    raise ClipMissing(f"the clip is behind more than {MAX_REDIRECTS} redirects: {url}")
+        raise ClipMissing(
+            f"the clip is sent too slowly: {shown(url)} (setting max_decode_s)"
+        ) from None
+    raise ClipMissing(f"the clip is behind more than {MAX_REDIRECTS} redirects: {shown(url)}")
 
 
 def _ask(url: str, shared: Deadline, *, private: bool) -> urllib3.BaseHTTPResponse:
@@ -76,24 +95,23 @@ def _ask(url: str, shared: Deadline, *, private: bool) -> urllib3.BaseHTTPRespon
         timeout=_TIMEOUT,
         retries=False,
     )
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path = parts.path or "/"
+    target = quote(path + (f"?{parts.query}" if parts.query else ""), safe=string.punctuation)
     headers = {"Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "clipfleet"}
     try:
-        with deadline(shared):
-            return pool.request(
-                "GET", target, headers=headers, preload_content=False, redirect=False
-            )
+        with deadline(shared), asking_for(target):
+            return pool.request("GET", path, headers=headers, preload_content=False, redirect=False)
     except OutOfTime:
         raise
     except HTTPError as error:
-        raise StoreUnavailable(f"{url} cannot be reached ({type(error).__name__})") from None
+        raise StoreUnavailable(f"{shown(url)} cannot be reached ({type(error).__name__})") from None
 
 
 def _led_to(url: str, answer: urllib3.BaseHTTPResponse) -> str:
     try:
         return urljoin(url, answer.headers.get("Location", ""))
     except ValueError:
-        raise ClipMissing(f"the clip is behind a redirect to nowhere: {url}") from None
+        raise ClipMissing(f"the clip is behind a redirect to nowhere: {shown(url)}") from None
 
 
 def _parts(url: str) -> tuple[SplitResult, str, int]:
@@ -102,9 +120,9 @@ def _parts(url: str) -> tuple[SplitResult, str, int]:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:  # such as port 99999, or half an IPv6 address
-        raise ClipMissing(f"the clip has no address that can be asked: {url}") from None
+        raise ClipMissing(f"the clip has no address that can be asked: {shown(url)}") from None
     if parts.scheme != "https" or not host:
-        raise ClipMissing(f"the clip is not to be had by https alone: {url}")
+        raise ClipMissing(f"the clip is not to be had by https alone: {shown(url)}")
     return parts, host, port or 443
 
 
@@ -143,14 +161,48 @@ def _check_spelling(host: str) -> None:
         raise ClipMissing(f"{host} is no host's name; write an address as 192.0.2.1") from None
 
 
-def _check_status(url: str, status: int) -> None:
+def _check_status(url: str, answer: urllib3.BaseHTTPResponse, start: str) -> None:
+    """Raises unless the answer is the clip. `start` is the clip's address, which led to `url`."""
+    status, said = answer.status, shown(url)
     if status == 200:
         return
+    # To a signature that expired Google answers 400. Those of redirects are the servers' own.
+    if is_signed(start) and status in {400, *_REFUSED}:
+        raise AddressRefused(_signature_refused(start, answer))
+    if status in _REFUSED:
+        raise AddressRefused(
+            f"the clip may not be read: {said} (status {status}); if its address was presigned, "
+            "that is no longer at hand: run it again with a fresh one"
+        )
     if status in _GONE:
-        raise ClipMissing(f"the clip is not there: {url} (status {status})")
+        raise ClipMissing(f"the clip is not there: {said} (status {status})")
     if status == 429 or status >= 500:
-        raise StoreUnavailable(f"{url} cannot be read just now (status {status})")
-    raise ClipMissing(f"the clip cannot be read: {url} (status {status})")
+        raise StoreUnavailable(f"{said} cannot be read just now (status {status})")
+    raise ClipMissing(f"the clip cannot be read: {said} (status {status})")
+
+
+def _signature_refused(url: str, answer: urllib3.BaseHTTPResponse) -> str:
+    """What there is to say of a presigned URL that a server does not take, without a signature.
+
+    Servers repeat signatures as they say what is wrong: of their words only the error's code is.
+    """
+    until, words = expiry(url), _words(answer)
+    code = _CODE.search(words)
+    why = f"status {answer.status}" + (f", {code[1]}" if code else "")
+    if (until is not None and until <= datetime.now(UTC)) or _EXPIRED.search(words):
+        when = f" (at {until:%Y-%m-%d %H:%M:%S} UTC)" if until is not None else ""
+        return f"its presigned URL has expired{when}: {shown(url)} ({why}); {_FRESH}"
+    return f"its presigned URL is refused: {shown(url)} ({why}); {_FRESH}"
+
+
+def _words(answer: urllib3.BaseHTTPResponse) -> str:
+    """The beginning of what an error's answer says."""
+    try:
+        return answer.read(_WORDS_BYTES, decode_content=False).decode(errors="replace")
+    except OutOfTime:
+        raise
+    except HTTPError:
+        return ""
 
 
 def _pieces(url: str, answer: urllib3.BaseHTTPResponse) -> Generator[bytes]:
@@ -160,4 +212,4 @@ def _pieces(url: str, answer: urllib3.BaseHTTPResponse) -> Generator[bytes]:
         left = None if left is None else left - len(piece)
         yield piece
     if left:
-        raise StoreUnavailable(f"{url} broke off, {left:,} bytes before its end")
+        raise StoreUnavailable(f"{shown(url)} broke off, {left:,} bytes before its end")

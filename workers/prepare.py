@@ -17,6 +17,7 @@ from clipfleet.errors import (
 )
 from clipfleet.messages import ClipJob
 from clipfleet.options import FrameEncoding, Options
+from clipfleet.presigned import shown
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
 from clipfleet.settings import Settings
@@ -84,7 +85,7 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
         log.warning(
             "cannot prepare clip %s (%s): %s",
             job.clip_uuid,
-            job.source,
+            shown(job.source),
             refused,
             extra={"action": "clip_refused"},
             exc_info=log.isEnabledFor(logging.DEBUG),
@@ -122,8 +123,8 @@ def _upload(context: Context, job: ClipJob, file: BinaryIO) -> bool:
 
 def _not_uploaded(job: ClipJob) -> str:
     return (
-        f"not copied to clips/: {job.source} lies outside of the places that its run may copy "
-        "from; submit it with these in the setting allowed_sources"
+        f"not copied to clips/: {shown(job.source)} lies outside of the places that its run may "
+        "copy from; submit it with these in the setting allowed_sources"
     )
 
 

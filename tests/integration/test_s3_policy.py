@@ -18,9 +18,11 @@ from clipfleet.errors import StoreDenied
 from clipfleet.messages import AssembleJob, ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, PREPARE, PREVIEW, make_app
+from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from producer import manifest
+from producer.addresses import with_address
 from producer.feed import Run
 from producer.following import fill
 from producer.plan import Asked, Planned, write_down
@@ -38,6 +40,7 @@ from workers.prepare import prepare
 from workers.preview import preview
 
 LIST = keys.run_manifest("other", "0" * 16, 0)
+ADDRESSES = keys.shard_addresses("other", "0" * 16, 0)
 SIDES = ("worker", "producer", "reader")
 OPTIONS = Options.model_validate(
     {"caption": {"model_variant": "mini"}, "prepare": {"upload_clips": True}}
@@ -90,6 +93,8 @@ def bucket(s3_server: S3Server, broker: BrokerServer) -> Bucket:
         keys.run_options("other"),
         LIST,
         keys.frames(CLIP, OPTIONS.hash, 0, 9),
+        keys.address(CLIP, OPTIONS.hash),
+        ADDRESSES,
         "elsewhere/a",
     ):
         owner.put(key, b"the owner's")
@@ -223,6 +228,15 @@ FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
         "producer",
         lambda s: s.get(keys.frames(CLIP, OPTIONS.hash, 0, 9)),
     ),
+    "a producer reads a clip's address": (
+        "producer",
+        lambda s: s.get(keys.address(CLIP, OPTIONS.hash)),
+    ),
+    "a reader reads a clip's address": (
+        "reader",
+        lambda s: s.get(keys.address(CLIP, OPTIONS.hash)),
+    ),
+    "a reader reads a run's addresses": ("reader", lambda s: s.get(ADDRESSES)),
     "a producer reads elsewhere": ("producer", lambda s: s.get("elsewhere/a")),
     "a reader writes a record": ("reader", lambda s: s.put(keys.record(CLIP), b"x")),
     "a reader deletes a record": ("reader", lambda s: s.delete(keys.record(CLIP))),
@@ -240,6 +254,27 @@ def test_what_a_side_need_not_do_is_refused_in_one_line(bucket: Bucket, what: st
         attempt(bucket.store(side))
 
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_presigned_addresses_pass_from_whoever_submits_to_feeders_to_workers(
+    bucket: Bucket, broker: BrokerServer
+) -> None:
+    assert bucket.store("producer").get(ADDRESSES) == b"the owner's"  # written by another
+    source = "https://host.example.org/a.mp4"
+    line = ManifestLine(clip_uuid=keys.clip_uuid(source), source=source)
+    address = f"{source}?X-Amz-Signature=5ec"
+    store = bucket.store("producer")
+    head = manifest.write_run(store, "signed", OPTIONS, [with_address(line, address)])
+
+    run = Run(head=head, store=store)
+    _, flying, _ = fill(run, bucket.sides["producer"], Console(quiet=True), in_flight=None)
+
+    assert flying == len(taken(broker, PREPARE)) == 1
+    found = bucket.store("worker").get(keys.address(line.clip_uuid, OPTIONS.hash))
+    assert found.decode() == address
+    manifest.forget(store, "signed", head.edition)
+    run.clear_scratch(line)
+    assert [*store.list(keys.run_addresses("signed", head.edition))] == []
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -1,12 +1,6 @@
 """On the way to the broker and the store: certificates are checked, and ours may be of our own."""
 
-import contextlib
-import socket
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +11,7 @@ from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.store import open_store, s3
 from tests.support.broker import BrokerServer
+from tests.support.tls import Certificate, behind_tls, make_certificate
 
 JOB = ClipJob(
     run_id="r",
@@ -26,81 +21,9 @@ JOB = ClipJob(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Certificate:
-    """A certificate for the name localhost, which signs itself, and its key."""
-
-    path: Path
-    key: Path
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    folder = tmp_path_factory.mktemp("tls")
-    made = Certificate(path=folder / "broker.crt", key=folder / "broker.key")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-            *("-out", str(made.path), "-keyout", str(made.key)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
-
-
-@contextlib.contextmanager
-def behind_tls(port: int, certificate: Certificate) -> Iterator[int]:
-    """A port at which the server of another port speaks TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.path, certificate.key)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(0.1)
-        stop, connections = threading.Event(), []
-
-        def accept() -> None:
-            while not stop.is_set():
-                with contextlib.suppress(OSError):
-                    plain, _ = listening.accept()
-                    plain.settimeout(5)
-                    both = threading.Thread(target=speak, args=(plain,))
-                    both.start()
-                    connections.append(both)
-
-        def speak(plain: socket.socket) -> None:
-            with plain, contextlib.suppress(OSError):
-                secret = context.wrap_socket(plain, server_side=True)
-                with secret, socket.create_connection(("127.0.0.1", port)) as server:
-                    up = threading.Thread(target=pass_on, args=(secret, server))
-                    up.start()
-                    pass_on(server, secret)
-                    up.join()
-
-        def pass_on(this: socket.socket, other: socket.socket) -> None:
-            this.settimeout(0.1)
-            while not stop.is_set():
-                try:
-                    data = this.recv(65536)
-                    if not data:
-                        break
-                    other.sendall(data)
-                except TimeoutError:
-                    continue
-                except OSError:
-                    break
-            with contextlib.suppress(OSError):
-                other.shutdown(socket.SHUT_WR)
-
-        accepting = threading.Thread(target=accept)
-        accepting.start()
-        try:
-            yield int(listening.getsockname()[1])
-        finally:
-            stop.set()
-            for thread in (accepting, *connections):
-                thread.join()
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

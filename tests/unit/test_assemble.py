@@ -91,6 +91,15 @@ def test_a_clip_that_was_not_uploaded_is_located_at_its_source() -> None:
     assert record(*BOTH).clip_location == "file:///clips/a.mp4"
 
 
+def test_a_record_of_an_old_list_has_no_signature_that_stands_there() -> None:
+    source = "https://host/a.mp4?v=1&X-Amz-Credential=b&X-Amz-Signature=5ec"
+    plan = PLAN.model_copy(update={"job": JOB.model_copy(update={"source": source})})
+
+    built = record(*BOTH, plan=plan)
+
+    assert built.source_video == built.clip_location == "https://host/a.mp4?v=1"
+
+
 def test_a_clip_that_was_uploaded_is_located_in_the_output() -> None:
     uploaded = PLAN.model_copy(update={"uploaded": True})
 

@@ -42,6 +42,11 @@ KEYS = {
     "run's summary": (keys.run_summary("r1"), "runs/r1/summary.json"),
     "scratch": (keys.scratch(CLIP, HASH), f"scratch/{CLIP}/{HASH}/"),
     "source": (keys.source(CLIP, HASH), f"scratch/{CLIP}/{HASH}/source"),
+    "address": (keys.address(CLIP, HASH), f"scratch/{CLIP}/{HASH}/address"),
+    "addresses of a shard": (
+        keys.shard_addresses("r1", "0a1b2c3d", 12),
+        "scratch/runs/r1@0a1b2c3d/000012.json",
+    ),
     "metadata": (keys.metadata(CLIP, HASH), f"scratch/{CLIP}/{HASH}/metadata.json"),
     "plan": (keys.plan(CLIP, HASH), f"scratch/{CLIP}/{HASH}/plan.json"),
     "frames": (keys.frames(CLIP, HASH, 0, 255), f"scratch/{CLIP}/{HASH}/0_255.frames"),

@@ -56,6 +56,7 @@ def test_everything_in_flight_lies_under_the_clips_scratch() -> None:
     scratch = keys.scratch("clip", "hash")
     in_flight = [
         keys.source("clip", "hash"),
+        keys.address("clip", "hash"),
         keys.plan("clip", "hash"),
         keys.frames("clip", "hash", 0, 9),
         keys.preview_frames("clip", "hash", 0, 9),
