@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from workers.media.bits import Bits, Unknown
 from workers.media.kind import Held, Kind
@@ -122,7 +123,7 @@ class Mpeg4:
     def __init__(self) -> None:
         self._held = Held()
         self._anchors = _Anchors()
-        self._time_bits: int | None = None
+        self._layer = _Layer()
         self._sets_fields = False
         self._began = self._packed = False
 
@@ -148,7 +149,14 @@ class Mpeg4:
             # FFmpeg takes the distance between fields from the first B plane after a header.
             sets, self._sets_fields = sets or self._sets_fields, False
         order = self._anchors.of(leans_both_ways=kind == 2)
-        return Kind(starts=kind == 0, disposable=kind == 2, sets=sets, anew=anew, order=order)
+        return Kind(
+            starts=kind == 0,
+            disposable=kind == 2,
+            sets=sets,
+            anew=anew,
+            unsure=kind == 2 and self._layer.low_delay,
+            order=order,
+        )
 
     def _headers(self, data: bytes) -> tuple[list[bytes], bool, bool]:
         """The planes' headers; whether any other changes; whether the layer's does."""
@@ -162,32 +170,39 @@ class Mpeg4:
                 sets |= changes
                 if 0x20 <= code < 0x30:
                     anew |= changes
-                    self._time_bits, interlaced = _clock(content)
-                    self._sets_fields = interlaced
+                    self._layer = _layer(content)
+                    self._sets_fields = self._layer.interlaced
         return vops, sets, anew
 
     def _is_coded(self, vop: bytes) -> bool:
         """Whether there is more of a plane than its time: 6.2.5."""
-        if self._time_bits is None:
+        if self._layer.time_bits is None:
             return True
         try:
             bits = Bits(vop)
             bits.take(2)
             while bits.take():
                 pass
-            bits.take(1 + self._time_bits + 1)
+            bits.take(1 + self._layer.time_bits + 1)
             return bool(bits.take())
         except Unknown:
             return True
 
 
-def _clock(layer: bytes) -> tuple[int | None, bool]:
-    """The length of a plane's time in bits, from the layer's header; whether it has fields: 6.2.3.
+class _Layer(NamedTuple):
+    """What a layer's header says: the length of a plane's time in bits, None where it cannot be
+    read; whether there are fields; whether it rules out B planes."""
 
-    None, and True, where that cannot be read.
-    """
+    time_bits: int | None = None
+    interlaced: bool = True
+    low_delay: bool = False
+
+
+def _layer(header: bytes) -> _Layer:
+    """6.2.3, as far as it can be read."""
+    found = _Layer()
     try:
-        bits = Bits(layer)
+        bits = Bits(header)
         bits.take(9)
         version = 1
         if bits.take():
@@ -196,7 +211,8 @@ def _clock(layer: bytes) -> tuple[int | None, bool]:
         if bits.take(4) == 15:
             bits.take(16)
         if bits.take():
-            bits.take(3)
+            bits.take(2)
+            found = found._replace(low_delay=bool(bits.take()))
             if bits.take():
                 bits.take(79)
         shape = bits.take(2)
@@ -204,13 +220,11 @@ def _clock(layer: bytes) -> tuple[int | None, bool]:
             bits.take(4)
         bits.take()
         length = max(1, (bits.take(16) - 1).bit_length())
-    except Unknown:
-        return None, True
-    try:
+        found = found._replace(time_bits=length)
         bits.take()
         if bits.take():
             bits.take(length)
         bits.take(29 if shape == 0 else 0)
-        return length, bool(bits.take())
+        return found._replace(interlaced=bool(bits.take()))
     except Unknown:
-        return length, True
+        return found
