@@ -107,7 +107,7 @@ def rows_of(results: list[Result]) -> list[Row]:
 
 def table(results: list[Result]) -> Iterator[str]:
     """Markdown: a row for each file."""
-    yield "| package | file | codec, container | frames: ours, FFmpeg's | seconds | apart | verdict |"
+    yield "| package | file | codec, container | frames | seconds | pixels | verdict |"
     yield "|---|---|---|---|---|---|---|"
     for video, it, verdict in results:
         if it is None:

@@ -80,7 +80,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`agrees`, `differs`, `refused`; `warned` where damage makes them differ, and ours says so."""
+        """`agrees`, `differs`, `refused`; `warned` where a file is damaged and ours says so."""
         if self.refused:
             return "refused"
         if self.truth.said and self.differs and self.warnings:

