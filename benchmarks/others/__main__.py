@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from benchmarks.others.compare import Comparison, compare, ffmpeg_version
+from benchmarks.others.compare import Comparison, Ffmpeg, compare
 from benchmarks.others.packages import PACKAGES, NotFetched, Video, once, videos
 from benchmarks.report import Row, publish
 
@@ -44,7 +44,7 @@ def main() -> None:
         found = fetched(made.resolve(), QUICK if given.quick else len(PACKAGES))
         chosen = [video for video in once(found) if given.only in f"{video.package}/{video.name}"]
         results = list(compared(chosen))
-    about = {"ffmpeg": ffmpeg_version()}
+    about = {"ffmpeg": Ffmpeg().version}
     publish("videos of others", rows_of(results), json_file=given.json, settings=about)
     if given.markdown:
         given.markdown.write_text("\n".join(table(results)) + "\n")
@@ -70,7 +70,7 @@ def compared(found: Iterable[Video]) -> Iterator[Result]:
     for video in found:
         verdict, comparison = CRASHED, None
         try:
-            comparison = pool.submit(compare, video.path).result()
+            comparison = pool.submit(compare, video.path, Ffmpeg()).result()
             verdict = comparison.verdict if comparison else ""
         except BrokenProcessPool:
             pool = ProcessPoolExecutor(1)

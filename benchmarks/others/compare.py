@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -88,9 +88,68 @@ class Comparison:
         return "differs" if self.differs else "agrees"
 
 
-def compare(path: Path) -> Comparison | None:
+class FullDecode(Protocol):
+    """What our code is held against."""
+
+    def truth(self, path: Path) -> Truth:
+        """What there is to know of every frame of the file's first video stream."""
+
+    def pictures(self, path: Path, source: SourceInfo, size: tuple[int, int]) -> Iterator[Image]:
+        """Every frame, as people see it, at this (width, height): uint8 RGB."""
+
+
+class Ffmpeg:
+    """A full decode by the ffprobe and ffmpeg commands."""
+
+    @property
+    def version(self) -> str:
+        """The ffmpeg command's."""
+        done = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
+        return done.stdout.split()[2]
+
+    def truth(self, path: Path) -> Truth:
+        """By ffprobe."""
+        entries = "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"
+        entries += ":stream=codec_name:format=format_name"
+        command = ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", entries]
+        done = subprocess.run(
+            [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
+        )
+        found: dict[str, Any] = json.loads(done.stdout or "{}")
+        frames = found.get("frames", [])
+        times, length_s = _times(frames)
+        streams = found.get("streams") or [{}]
+        return Truth(
+            codec=streams[0].get("codec_name", "unknown"),
+            container=found.get("format", {}).get("format_name", "unknown"),
+            num_frames=len(frames),
+            times_s=times,
+            length_s=length_s,
+            said=next(iter(done.stderr.strip().splitlines()), ""),
+        )
+
+    def pictures(self, path: Path, source: SourceInfo, size: tuple[int, int]) -> Iterator[Image]:
+        """By ffmpeg, which turns them upright by itself."""
+        width, height = size
+        guessed = f":in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
+        scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int{guessed}"
+        chain = ["field=top"] if source.interlaced else []
+        filters = ",".join([*chain, scale, "format=gbrp"])
+        command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-i", str(path)]
+        command += ["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", filters]
+        with subprocess.Popen(
+            [*command, "-f", "rawvideo", "pipe:1"], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            whole = width * height * 3
+            while len(data := process.stdout.read(whole)) == whole:
+                green, blue, red = np.frombuffer(data, np.uint8).reshape(3, height, width)
+                yield np.stack((red, green, blue), axis=-1)
+
+
+def compare(path: Path, by: FullDecode) -> Comparison | None:
     """The file's comparison; None where neither finds a frame in it."""
-    truth = full_decode(path)
+    truth = by.truth(path)
     try:
         clip, seen = cut(path)
     except ClipError as error:
@@ -115,7 +174,10 @@ def compare(path: Path) -> Comparison | None:
                 Seen(number=first + each.number, time_s=each.time_s, image=each.image, of="span's")
                 for each in more
             ]
-    found = list(pixels_apart(pictures(path, clip.source, seen), seen))
+    found: list[tuple[float, str]] = []
+    if seen:
+        height, width = seen[0].image.shape[:2]
+        found += pixels_apart(by.pictures(path, clip.source, (width, height)), seen)
     differs += [said for _, said in found if said]
     return Comparison(
         truth=truth,
@@ -150,28 +212,6 @@ def cut(path: Path, span_s: Sequence[float] | None = None) -> tuple[onepass.CutC
         )
     kept = [(plan.start_frame, plan.end_frame) for plan in clip.windows]
     return clip, [each for window in kept for each in windows[window]]
-
-
-def full_decode(path: Path) -> Truth:
-    """Every frame of the file's first video stream, by ffprobe."""
-    entries = "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"
-    entries += ":stream=codec_name:format=format_name"
-    command = ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", entries]
-    done = subprocess.run(
-        [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
-    )
-    found: dict[str, Any] = json.loads(done.stdout or "{}")
-    frames = found.get("frames", [])
-    times, length_s = _times(frames)
-    streams = found.get("streams") or [{}]
-    return Truth(
-        codec=streams[0].get("codec_name", "unknown"),
-        container=found.get("format", {}).get("format_name", "unknown"),
-        num_frames=len(frames),
-        times_s=times,
-        length_s=length_s,
-        said=next(iter(done.stderr.strip().splitlines()), ""),
-    )
 
 
 def _times(frames: Sequence[dict[str, str]]) -> tuple[list[float] | None, float]:
@@ -217,27 +257,6 @@ def span_of(times_s: Sequence[float] | None) -> tuple[int, int, tuple[float, flo
     return first, last, (start_s, end_s)
 
 
-def pictures(path: Path, source: SourceInfo, seen: Sequence[Seen]) -> Iterator[Image]:
-    """Every frame of the file by the ffmpeg command, at the size of those seen: uint8 RGB."""
-    if not seen:
-        return
-    height, width = seen[0].image.shape[:2]
-    guessed = f":in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
-    scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int{guessed}"
-    chain = ["field=top"] if source.interlaced else []
-    filters = ",".join([*chain, scale, "format=gbrp"])
-    command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-i", str(path)]
-    command += ["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", filters]
-    with subprocess.Popen(
-        [*command, "-f", "rawvideo", "pipe:1"], stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        size = width * height * 3
-        while len(data := process.stdout.read(size)) == size:
-            green, blue, red = np.frombuffer(data, np.uint8).reshape(3, height, width)
-            yield np.stack((red, green, blue), axis=-1)
-
-
 def pixels_apart(truth: Iterator[Image], seen: Sequence[Seen]) -> Iterator[tuple[float, str]]:
     """For each frame that was seen, how far it is from the true one, and what is wrong with it.
 
@@ -272,9 +291,3 @@ def _apart(seen: Seen, true: Image, before: Image | None, after: Image | None) -
 def _luma(image: Image) -> Any:
     """The mean of a picture's colours, in levels."""
     return image.mean(axis=2, dtype=np.float64)
-
-
-def ffmpeg_version() -> str:
-    """Of the ffmpeg command."""
-    done = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
-    return done.stdout.split()[2]

@@ -79,7 +79,8 @@ def videos(package: Package, cache: Path) -> list[Video]:
         home.mkdir(parents=True, exist_ok=True)
         _fetch(package, home, cache)
         for archive in sorted(each for each in home.iterdir() if each.is_file()):
-            for name, data in _members(archive):
+            # Of a Debian source's components (.orig-NAME.tar.xz), 100 are a browser's languages.
+            for name, data in () if ".orig-" in archive.name else _members(archive):
                 path = files / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
