@@ -134,7 +134,7 @@ class Ffmpeg:
         guessed = f":in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
         scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int{guessed}"
         chain = ["field=top"] if source.interlaced else []
-        filters = ",".join([*chain, scale, "format=gbrp"])
+        filters = ",".join([*chain, scale, "format=gbrp", "format=rgb24"])
         command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-i", str(path)]
         command += ["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", filters]
         with subprocess.Popen(
@@ -143,8 +143,7 @@ class Ffmpeg:
             assert process.stdout is not None
             whole = width * height * 3
             while len(data := process.stdout.read(whole)) == whole:
-                green, blue, red = np.frombuffer(data, np.uint8).reshape(3, height, width)
-                yield np.stack((red, green, blue), axis=-1)
+                yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
 def compare(path: Path, by: FullDecode) -> Comparison | None:
@@ -260,8 +259,8 @@ def span_of(times_s: Sequence[float] | None) -> tuple[int, int, tuple[float, flo
 def pixels_apart(truth: Iterator[Image], seen: Sequence[Seen]) -> Iterator[tuple[float, str]]:
     """For each frame that was seen, how far it is from the true one, and what is wrong with it.
 
-    The distance is the largest mean difference of any 16×16 block. A frame is wrong where that is
-    above `SAME`, or where the frame before or after the true one is nearer.
+    The distance is the largest mean difference of any 16×16 block in any colour. A frame is wrong
+    where that is above `SAME`, or where the frame before or after the true one is nearer.
     """
     wanted: dict[int, list[Seen]] = {}
     for each in seen:
@@ -279,15 +278,16 @@ def pixels_apart(truth: Iterator[Image], seen: Sequence[Seen]) -> Iterator[tuple
 
 
 def _apart(seen: Seen, true: Image, before: Image | None, after: Image | None) -> tuple[float, str]:
-    luma, name = _luma(seen.image), f"{seen.of} {seen.number}"
-    own = block_difference(luma, _luma(true))
+    name = f"{seen.of} {seen.number}"
+    own = _blocks_apart(seen.image, true)
     for image, which in ((before, "before"), (after, "after")):
-        near = own if image is None else block_difference(luma, _luma(image))
+        near = own if image is None else _blocks_apart(seen.image, image)
         if near < own - SAME / 3:
             return own, f"{name} is {own:.1f} from FFmpeg's, and {near:.1f} from the one {which}"
     return own, f"{name} is {own:.1f} from FFmpeg's" if own > SAME else ""
 
 
-def _luma(image: Image) -> Any:
-    """The mean of a picture's colours, in levels."""
-    return image.mean(axis=2, dtype=np.float64)
+def _blocks_apart(one: Image, other: Image) -> float:
+    """In the colour that differs most: the same brightness may be another picture."""
+    planes = zip(one.transpose(2, 0, 1), other.transpose(2, 0, 1), strict=True)
+    return max(block_difference(a.astype(np.float32), b.astype(np.float32)) for a, b in planes)

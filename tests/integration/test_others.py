@@ -1,21 +1,23 @@
 """The comparison with a full decode (`benchmarks.others`) speaks up where a frame is not the one.
 
-The full decode is that of the corpus here, which needs no ffmpeg command, spoiled on purpose.
+The full decode is by PyAV here, which needs no ffmpeg command, spoiled on purpose.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Interpolation
 
 from benchmarks.others.compare import Comparison, Image, Truth, compare
 from clipfleet.records import SourceInfo
-from tests.integration import reference
 from tests.support import clips
 
 FRAMES, RATE = 60, 30
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
 WHOLE = Truth(
     codec="h264",
     container="mp4",
@@ -38,7 +40,12 @@ class Spoiled:
 
     def pictures(self, path: Path, source: SourceInfo, size: tuple[int, int]) -> Iterator[Image]:
         assert size == (source.width, source.height)
-        frames = [frame.image(reference.Look()) for frame in reference.decode(path.read_bytes())]
+        with av.open(path) as container:
+            planar = [
+                frame.reformat(format="gbrp", dst_color_range=ColorRange.JPEG, interpolation=EXACT)
+                for frame in container.decode(video=0)
+            ]
+        frames = [frame.to_ndarray().astype(np.uint8, copy=False) for frame in planar]
         return iter(self.spoil(frames))
 
 
