@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Interpolation
 
-from benchmarks.others.compare import Comparison, Image, Truth, compare
+from benchmarks.others.compare import Comparison, Ffmpeg, Truth, compare
 from clipfleet.records import SourceInfo
 from tests.support import clips
+from workers.media.packs import Frames as Image
 
 FRAMES, RATE = 60, 30
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
@@ -29,7 +30,7 @@ WHOLE = Truth(
 
 
 @dataclass(frozen=True)
-class Spoiled:
+class Spoiled(Ffmpeg):
     """A full decode that claims `truth`, its pictures changed by `spoil`."""
 
     spoil: Callable[[list[Image]], Sequence[Image]] = list
@@ -38,7 +39,9 @@ class Spoiled:
     def truth(self, path: Path) -> Truth:
         return self.claims
 
-    def pictures(self, path: Path, source: SourceInfo, size: tuple[int, int]) -> Iterator[Image]:
+    def pictures(
+        self, path: Path, truth: Truth, source: SourceInfo, size: tuple[int, int]
+    ) -> Iterator[Image]:
         assert size == (source.width, source.height)
         with av.open(path) as container:
             planar = [
