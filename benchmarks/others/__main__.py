@@ -21,7 +21,7 @@ from benchmarks.others.compare import Comparison, Ffmpeg, compare
 from benchmarks.others.packages import PACKAGES, NotFetched, Video, once, videos
 from benchmarks.report import Row, publish
 
-VERDICTS = ("agrees", "differs", "refused", "warned", "crashed")
+VERDICTS = ("agrees", "differs", "refused", "warned", "unprobed", "crashed")
 CRASHED = "crashed"
 QUICK = 5  # packages
 

@@ -1,5 +1,6 @@
 """One video as our code has it, beside what the ffmpeg command makes of all of it."""
 
+import contextlib
 import itertools
 import json
 import statistics
@@ -87,9 +88,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`agrees`, `differs`, `refused`; `warned` where a file is damaged and ours says so."""
+        """`agrees`, `differs`, `refused`; `warned` where a file is damaged and ours says so.
+
+        `unprobed`: ffprobe gives up, mostly for a sound that it does not know.
+        """
         if self.refused:
             return "refused"
+        if not self.truth.num_frames:
+            return "unprobed"
         if self.truth.said and self.differs and self.warnings:
             return "warned"
         return "differs" if self.differs else "agrees"
@@ -112,7 +118,9 @@ class Ffmpeg:
         done = subprocess.run(
             [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
         )
-        found: dict[str, Any] = json.loads(done.stdout or "{}")
+        found: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):  # where it opens no stream, it leaves its JSON open
+            found = json.loads(done.stdout)
         frames = found.get("frames", [])
         times, length_s = _times(frames)
         streams = found.get("streams") or [{}]
@@ -132,18 +140,15 @@ class Ffmpeg:
     ) -> Iterator[Image]:
         """Every frame by ffmpeg, upright, at this (width, height): uint8 RGB."""
         width, height = size
-        scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
-        if source.color_matrix_guessed:
-            scale += f":in_color_matrix={source.color_matrix}"
-        if truth.chroma in _CHROMA:
-            scale += f":{_CHROMA[truth.chroma]}"
-        chain = ["field=top"] if source.interlaced else []
-        filters = ",".join([*chain, scale, "format=gbrp", "format=rgb24"])
-        command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-i", str(path)]
-        command += ["-map", "0:V:0", "-fps_mode", "passthrough", "-vf", filters]
-        with subprocess.Popen(
-            [*command, "-f", "rawvideo", "pipe:1"], stdout=subprocess.PIPE
-        ) as process:
+        matrix = f"in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
+        flags = "flags=bicubic+accurate_rnd+full_chroma_int"
+        parts = (f"scale={width}:{height}", flags, matrix, _CHROMA.get(truth.chroma))
+        filters = ":".join(part for part in parts if part) + ",format=gbrp,format=rgb24"
+        # What is cropped at the left is cropped there, not where it suits the processor.
+        command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-flags", "unaligned"]
+        command += ["-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
+        command += [f"field=top,{filters}" if source.interlaced else filters, "-f", "rawvideo"]
+        with subprocess.Popen([*command, "pipe:1"], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             whole = width * height * 3
             while len(data := process.stdout.read(whole)) == whole:
