@@ -29,15 +29,12 @@ TICK_S = 0.0021
 FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")
 # Decoders that have no say in whether the video is whole.
 _OF_SOUND = ("[aac", "[ac3", "[adpcm", "[amr", "[flac", "[mp2", "[mp3", "[opus", "[vorbis", "[wma")
-# Where in a pixel's square its chroma is measured, of 256: libswscale's newer interface, which is
-# PyAV's, asks the frame, the scale filter of the ffmpeg command must be told.
+# Where chroma is measured: PyAV's scaler asks the frame, the ffmpeg command's must be told.
 _CHROMA = {
     "left": "in_h_chr_pos=0:in_v_chr_pos=128",
     "topleft": "in_h_chr_pos=0:in_v_chr_pos=0",
-    "top": "in_h_chr_pos=128:in_v_chr_pos=0",
 }
-# Frames that a file must have for its middle to be cut out.
-SPAN_FRAMES = 10
+SPAN_FRAMES = 10  # that a file must have for its middle to be cut out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +79,8 @@ class Comparison:
     @property
     def false_warnings(self) -> list[str]:
         """Warnings of loss or damage, though FFmpeg finds the file whole."""
-        if self.truth.said:
-            return []
-        return [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
+        said = [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
+        return [] if self.truth.said else said
 
     @property
     def verdict(self) -> str:
@@ -107,8 +103,7 @@ class Ffmpeg:
     @property
     def version(self) -> str:
         """The ffmpeg command's."""
-        done = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
-        return done.stdout.split()[2]
+        return subprocess.check_output(["ffmpeg", "-version"], text=True).split()[2]
 
     def truth(self, path: Path) -> Truth:
         """What ffprobe says of every frame of the file's first video stream."""
@@ -287,6 +282,8 @@ def pixels_apart(truth: Iterator[Image], seen: Sequence[Seen]) -> Iterator[tuple
 
 
 def _apart(seen: Seen, true: Image, before: Image | None, after: Image | None) -> tuple[float, str]:
+    if np.array_equal(seen.image, true):
+        return 0.0, ""
     name = f"{seen.of} {seen.number}"
     own = _blocks_apart(seen.image, true)
     for image, which in ((before, "before"), (after, "after")):
