@@ -15,9 +15,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
-from workers.media import bitstream
+from workers.media import bitstream, headers, tracks
+from workers.media.cropping import Margins
 from workers.media.kind import Kind, Reader
 from workers.media.limits import Guard
+from workers.media.pyav import translate_errors
 
 # Clips are untrusted: containers that carry media themselves, never playlists or references.
 _CONTAINERS = (
@@ -66,7 +68,8 @@ class Contents:
     packets' times, of those that have one, are when frames are shown; `ordered`: all say at least
     in which order. `filed`: of each packet only the time of decoding is known. `states_durations`:
     the packets' durations are the file's own. `knows_starts`: packets of this codec say where
-    decoding can start.
+    decoding can start. `stream` is the index of the one taken; `margins` are what its
+    container says to cut off.
     """
 
     packets: list[Packet]
@@ -81,6 +84,8 @@ class Contents:
     container: str
     codec: str
     video_streams: int
+    stream: int
+    margins: Margins | None
     warnings: list[str]
 
     @property
@@ -98,44 +103,54 @@ class Contents:
 
 @contextmanager
 def opened(
-    file: BinaryIO, guard: Guard, *, look: bool = False
+    file: BinaryIO, guard: Guard, *, stream: int, look: bool = False
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The clip's container, from its start, and the video stream that is taken, in one thread.
+    """The clip's container, from its start, and its stream of that index, ready to be decoded.
 
     What only pixels tell (their format and shape) is not known before one is decoded. Unless it
     may `look` at the first frame, FFmpeg reads on for them, and where parameters change, lets the
     decoder begin with those that come last. Raises `ClipUnreadable` or `ClipTooLarge`.
     """
+    with _opened(file, guard, look=look) as container:
+        taken = container.streams[stream] if stream < len(container.streams) else None
+        if not isinstance(taken, VideoStream):
+            raise ClipUnreadable("it holds other streams than a moment ago")
+        _make_ready(taken, guard)
+        yield container, taken
+
+
+@contextmanager
+def _opened(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator[InputContainer]:
     file.seek(0)
-    most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
-    options = _OPEN_OPTIONS | most_pixels | ({} if look else _WITHOUT_LOOKING)
+    options = _OPEN_OPTIONS | _most_pixels(guard) | ({} if look else _WITHOUT_LOOKING)
     try:
-        container = av.open(
-            _Places(file),
-            "r",
-            options=options,
-            buffer_size=_BUFFER_BYTES,
-            metadata_errors="replace",
-        )
-    except (av.FFmpegError, ValueError) as error:
+        with translate_errors():
+            container = av.open(
+                _Places(file),
+                "r",
+                options=options,
+                buffer_size=_BUFFER_BYTES,
+                metadata_errors="replace",  # titles may be in any encoding, and are not read
+            )
+    except av.FFmpegError as error:
         guard.memory(error)
         raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
     with container:
         guard.streams(len(container.streams))
-        streams = _video_streams(container)
-        if not streams:
-            held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-            raise ClipUnreadable(f"it has no video stream (it holds: {held})")
-        known = [stream for stream in streams if stream.codec_context is not None]
-        if not known:
-            raise ClipUnreadable("its video is in a format that FFmpeg does not know")
-        stream = known[0]
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
-        guard.frame_size(stream.codec_context.width, stream.codec_context.height)
-        stream.codec_context.options = most_pixels  # frames may grow on the way
-        yield container, stream
+        yield container
+
+
+def _make_ready(stream: VideoStream, guard: Guard) -> None:
+    """To decode in one thread, within limits."""
+    stream.thread_type = "NONE"
+    stream.codec_context.thread_count = 1
+    stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
+    guard.frame_size(stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = _most_pixels(guard)  # frames may grow on the way
+
+
+def _most_pixels(guard: Guard) -> dict[str, str]:
+    return {"max_pixels": str(guard.limits.frame_pixels)}
 
 
 class _Places:
@@ -163,18 +178,13 @@ def packets_of(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[av.Packet[VideoStream]]":
     """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except IndexError:
-        pass  # at the end, from PyAV 18, of streams that came up after the file was opened
-
-
-def _video_streams(container: InputContainer) -> list[VideoStream]:
-    """All but cover art and other stills that stand for the file."""
-    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    return [s for s in container.streams.video if not s.disposition & still]
+    with translate_errors():
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    yield packet
+        except IndexError:
+            pass  # at the end, from PyAV 18, of streams that came up after the file was opened
 
 
 def why(error: Exception) -> str:
@@ -185,7 +195,16 @@ def why(error: Exception) -> str:
 
 def contents(file: BinaryIO, guard: Guard) -> Contents:
     """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    with opened(file, guard) as (container, stream):
+    headed = headers.read(file)
+    with _opened(file, guard) as container:
+        streams = tracks.video_streams(container)
+        if not streams:
+            held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+            raise ClipUnreadable(f"it has no video stream (it holds: {held})")
+        taken = tracks.choose(streams, headed)
+        stream, header = taken.stream, taken.header
+        headers.refuse_encrypted(header)
+        _make_ready(stream, guard)
         codec = stream.codec_context.codec
         reader, knows_starts = bitstream.reader(
             codec.canonical_name,
@@ -193,7 +212,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             intra_only=codec.intra_only,
         )
         packets: list[Packet] = []
-        warnings = []
+        warnings: list[str] = []
         try:
             for packet in packets_of(container, stream):
                 packets.append(_read(packet, reader))
@@ -201,7 +220,11 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         except av.FFmpegError as error:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
-        if not warnings and "matroska" in container.format.name and _is_cut_short(file):
+        if (
+            warnings == taken.warnings
+            and "matroska" in container.format.name
+            and _is_cut_short(file)
+        ):
             warnings.append("the file is cut short: it ends before the end that it states")
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
@@ -223,8 +246,10 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             intra_only=codec.intra_only,
             container=container.format.name,
             codec=codec.canonical_name,
-            video_streams=len(_video_streams(container)),
-            warnings=warnings,
+            video_streams=len(streams),
+            stream=stream.index,
+            margins=header.margins if header else None,
+            warnings=[*taken.warnings, *warnings],
         )
 
 
