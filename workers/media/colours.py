@@ -68,7 +68,7 @@ def matrix_of(frame: av.VideoFrame) -> Matrix:
     if number == _DERIVED and int(frame.color_primaries) in _BY_PRIMARIES:
         return Matrix(_BY_PRIMARIES[int(frame.color_primaries)], told=True)
     if number not in _NAMES:
-        named = _NOT_LINEAR.get(number, f"by matrix {number}, which H.273 does not list")
+        named = _NOT_LINEAR.get(number, f"by matrix {number} of H.273")
         raise ClipUnreadable(f"its colours are {named}, which cannot be turned into RGB here")
     return Matrix(number)
 

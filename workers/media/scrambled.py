@@ -5,4 +5,4 @@ _MANY = 8  # a damaged header is one packet, and broadcasters scramble seconds a
 
 def is_scrambled(scrambled: int, of: int) -> bool:
     """Whether so many packets of a track, marked as scrambled, are no accident."""
-    return scrambled >= _MANY or 0 < of <= 2 * scrambled
+    return scrambled >= _MANY or 1 < of <= 2 * scrambled

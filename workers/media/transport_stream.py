@@ -16,6 +16,7 @@ _STRIDES = (188, 192, 204)
 _LEAST_PACKETS = 4
 _AT_ONCE = 16_384  # packets
 _PIDS = 1 << 13
+_MOST_SEEN = 10_000
 _ASSOCIATIONS, _MAP = 0, 2  # table_id of a PAT and a PMT
 
 # stream_type, 13818-1 table 2-34, and registered ones: MPEG-1, -2, -4, H.264, HEVC, VVC, AVS, VC-1.
@@ -63,6 +64,7 @@ class _Scan:
     def __init__(self) -> None:
         self._maps: set[int] = set()  # PIDs of programs' maps
         self._sections: dict[int, bytes] = {}  # begun, by PID
+        self._seen: set[bytes] = set()  # packets that begin sections: they come again and again
         self._kinds: dict[int, int] = {}  # stream_type, by PID
         self._dolby_vision: dict[int, DolbyVision] = {}
         self._dependent: set[int] = set()
@@ -128,8 +130,10 @@ class _Scan:
         at = 5 + packet[4] if packet[3] & 0x20 else 4
         payload = packet[at:]
         if packet[1] & 0x40:
-            if not payload:
+            if not payload or packet[4:] in self._seen:
                 return
+            if len(self._seen) < _MOST_SEEN:
+                self._seen.add(packet[4:])
             self._sections[pid] = payload[1 + payload[0] :]
         elif pid in self._sections:
             self._sections[pid] += payload
