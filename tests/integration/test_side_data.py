@@ -2,18 +2,16 @@
 
 import struct
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
 import pytest
-from av.packet import Packet
 from av.sidedata.sidedata import Type
-from av.video.stream import VideoStream
 
 from tests.integration.test_media import cut
 from tests.support import clips
-from tests.support.corpus.remux import Packets, remux
+from tests.support.corpus.remux import Packets, like, remux
 from workers.media.side_data import display_matrix
 
 MJPEG: dict[str, Any] = {
@@ -43,14 +41,6 @@ def exif(orientation: int) -> bytes:
     return b"\xff\xe1" + struct.pack(">H", 8 + len(tiff)) + b"Exif\0\0" + tiff
 
 
-def holding(data: bytes, old: "Packet[VideoStream]") -> "Packet[VideoStream]":
-    """A packet like the old one, of other bytes."""
-    new = cast("Packet[VideoStream]", Packet(data))
-    new.pts, new.dts, new.time_base = old.pts, old.dts, old.time_base
-    new.is_keyframe = old.is_keyframe
-    return new
-
-
 def photos(orientations: list[int]) -> bytes:
     """A motion JPEG whose pictures carry EXIF, each with its number drawn upright."""
 
@@ -69,7 +59,7 @@ def photos(orientations: list[int]) -> bytes:
         changed = []
         for packet, orientation in zip(packets, orientations, strict=True):
             old = bytes(packet)
-            changed.append(holding(old[:2] + exif(orientation) + old[2:], packet))
+            changed.append(like(old[:2] + exif(orientation) + old[2:], packet))
         return changed
 
     return remux(data, "avi", change=with_exif)
@@ -103,7 +93,7 @@ def enhanced() -> bytes:
         changed = []
         for packet in packets:
             length = struct.pack(">I", len(message))
-            changed.append(holding(length + message + bytes(packet), packet))
+            changed.append(like(length + message + bytes(packet), packet))
         return changed
 
     return remux(data, "mp4", change=with_message)

@@ -17,6 +17,12 @@ _ENCRYPTED = {b"encv": "Common Encryption", b"drmi": "FairPlay", b"drmv": "FairP
 _SCHEMES = {b"cenc", b"cens", b"cbc1", b"cbcs", b"piff"}
 # What a track that only adds to another one says of it: ISO/IEC 14496-12, 12.1.5; 14496-15.
 _ADDS_TO = {b"auxl", b"vdep", b"vplx", b"sbas", b"scal"}
+# Sample entries of what only players of Dolby Vision can show; what can be shown is called hvc1.
+_NAMED_AFTER = {
+    b"dvh1": DolbyVision(profile=5, compatibility=0),
+    b"dvhe": DolbyVision(profile=5, compatibility=0),
+    b"dav1": DolbyVision(profile=10, compatibility=0),
+}
 
 
 def tracks(file: BinaryIO) -> list[TrackHeader]:
@@ -44,8 +50,9 @@ def _track(file: BinaryIO, track: Box, media: Box, *, auxiliary: bool) -> TrackH
         kinds = {box.name for box in boxes.children(file, references.start, references.end)}
         auxiliary |= bool(kinds & _ADDS_TO)
     table = boxes.find(file, media, b"minf", b"stbl")
-    encryption, margins, dolby_vision = "", None, None
+    encryption, margins, dolby_vision, named = "", None, None, None
     for place, entry in enumerate(_entries(file, table)):
+        named = named or _NAMED_AFTER.get(entry.name)
         encryption = encryption or _encryption(file, entry, table, number)
         if place == 0:
             margins = _margins(file, entry)
@@ -56,7 +63,7 @@ def _track(file: BinaryIO, track: Box, media: Box, *, auxiliary: bool) -> TrackH
         number=number,
         encryption=encryption,
         margins=margins,
-        dolby_vision=dolby_vision,
+        dolby_vision=dolby_vision or named,
         auxiliary=auxiliary,
     )
 

@@ -120,7 +120,7 @@ def _cut(
             end_s=begins_s + timeline.end_time_s,
             num_frames=len(timeline.times_s),
         )
-    warnings = [*index.warnings, *studio.warnings]
+    warnings = list(dict.fromkeys([*index.warnings, *studio.warnings]))  # said by both: once
     if span is not None and not span.num_frames:
         warnings.append("no frame begins within its span")
     return CutClip(source=source, span=span, windows=plans, warnings=warnings)

@@ -12,9 +12,10 @@ from clipfleet.errors import ClipUnreadable
 from workers.media.colours import YCGCO, Image, Matrix, matrix_of, rgb_of_ycgco
 from workers.media.cropping import Cropper, Margins, fitting
 from workers.media.demux import why
+from workers.media.dolby_vision import DolbyVision
 from workers.media.filtering import Filtered
 from workers.media.pyav import translate_errors
-from workers.media.side_data import display_matrix
+from workers.media.side_data import display_matrix, dolby_vision
 
 # H.273, table 3.
 _TRANSFERS = {1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear"}
@@ -108,6 +109,8 @@ class Picture:
         aspect = pixel_aspect_ratio
         if not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
             aspect = 1.0
+        if found := DolbyVision.of_frame(dolby_vision(frame)):
+            warnings += found.warnings
         transfer = _TRANSFERS.get(int(frame.color_trc), "unspecified")
         if transfer in _HDR:
             warnings.append(

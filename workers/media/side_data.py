@@ -24,9 +24,17 @@ setattr(Type, "_missing_", classmethod(_unnamed))  # noqa: B010 (mypy lets no me
 
 def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
     """The nine numbers that say how the frame is turned; None where it carries none."""
+    matrix = _entry(frame, Type.DISPLAYMATRIX)
+    return np.frombuffer(matrix, np.int32)[:9] if matrix and len(matrix) >= 36 else None
+
+
+def dolby_vision(frame: av.VideoFrame) -> bytes:
+    """The frame's own metadata of Dolby Vision, as it is coded; empty where it carries none."""
+    return _entry(frame, Type.DOVI_RPU_BUFFER)
+
+
+def _entry(frame: av.VideoFrame, kind: Type) -> bytes:
     # Not `frame.side_data`: the frame would hold on to what holds on to it, pixels and all.
     side_data = cast(Any, SideDataContainer)(frame)
-    matrix = side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None or len(memoryview(matrix)) < 36:
-        return None
-    return np.frombuffer(memoryview(matrix), np.int32)[:9]
+    entry = side_data.get(kind)
+    return b"" if entry is None else bytes(entry)
