@@ -5,9 +5,11 @@ import functools
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
+from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from clipfleet.errors import ClipEncrypted, ClipUnreadable
 from clipfleet.store import Store
@@ -181,3 +183,14 @@ def test_headers_that_end_anywhere_are_no_trouble(kind: str) -> None:
     for length in range(0, min(len(data), 4096), 61):
         with contextlib.suppress(ClipEncrypted):
             headers.read(io.BytesIO(data[:length]))
+
+
+def test_a_packet_that_its_demuxer_would_decrypt_is_refused() -> None:
+    packet: av.Packet[Any] = av.Packet(b"sample")
+    headers.refuse_encrypted_packet(packet)
+
+    made: Any = PacketSideData  # typed as if it took nothing
+    made(packet_sidedata_type_from_literal("encryption_info"), 16).to_packet(packet)
+
+    with pytest.raises(ClipEncrypted, match="its packets are encrypted"):
+        headers.refuse_encrypted_packet(packet)

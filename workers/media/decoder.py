@@ -5,8 +5,9 @@ from typing import BinaryIO
 
 import av
 
-from workers.media.demux import Contents, opened, packets_of
+from workers.media.demux import Contents
 from workers.media.limits import Guard
+from workers.media.opening import opened, packets_of
 from workers.media.pyav import translate_errors
 
 

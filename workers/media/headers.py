@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+import av
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipEncrypted
@@ -49,6 +50,12 @@ def refuse_encrypted(track: TrackHeader | None) -> None:
     """Raises `ClipEncrypted` for a track that is."""
     if track is not None and track.encryption:
         raise ClipEncrypted(_message(track))
+
+
+def refuse_encrypted_packet(packet: "av.Packet[VideoStream]") -> None:
+    """Raises `ClipEncrypted` for a packet that FFmpeg knows how to decrypt, and has no key for."""
+    if packet.has_sidedata("encryption_info"):
+        raise ClipEncrypted("its packets are encrypted: decrypt it first")
 
 
 def _message(track: TrackHeader) -> str:

@@ -11,9 +11,9 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from clipfleet.errors import ClipUnreadable
 from workers.media.colours import YCGCO, Image, Matrix, matrix_of, rgb_of_ycgco
 from workers.media.cropping import Cropper, Margins, fitting
-from workers.media.demux import why
 from workers.media.dolby_vision import DolbyVision
 from workers.media.filtering import Filtered
+from workers.media.opening import why
 from workers.media.pyav import translate_errors
 from workers.media.side_data import display_matrix, dolby_vision
 
