@@ -48,6 +48,10 @@ class ClipUnreadable(ClipError):
     """The clip cannot be decoded."""
 
 
+class ClipEncrypted(ClipUnreadable):
+    """The clip is encrypted, and must be decrypted before it can be read."""
+
+
 class ClipTooShort(ClipError):
     """The clip has fewer than 4 frames, too few for a window."""
 

@@ -93,12 +93,12 @@ class Failure(Stored):
 class SourceInfo(Stored):
     """What the clip's video stream holds, and how it is shown. Sizes in pixels; times in seconds.
 
-    `width` and `height` are those of stored frames, upright. To show them they are flipped left
-    to right where `mirrored`, then turned clockwise by `rotation_degrees`; their pixels, of
-    `pixel_aspect_ratio` (width / height), are made square; of `interlaced` ones the top field is
-    taken. `container` is FFmpeg's name of the format. `color_matrix` is bt601, bt709, bt2020,
-    rgb or another; `color_matrix_guessed` where the stream does not say and its size decided.
-    `video_streams` does not count cover art.
+    `width` and `height` are those of stored frames, cropped as their container says, upright. To
+    show them they are flipped left to right where `mirrored`, then turned clockwise by
+    `rotation_degrees`; their pixels, of `pixel_aspect_ratio` (width / height), are made square; of
+    `interlaced` ones the top field is taken. `container` is FFmpeg's name of the format.
+    `color_matrix` is bt601, bt709, bt2020, rgb or another; `color_matrix_guessed` where the stream
+    does not say and its size decided. `video_streams` does not count cover art.
     """
 
     width: int

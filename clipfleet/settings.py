@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     max_decode_bytes: Annotated[int, Field(ge=2**26)] = Field(
         4 * 2**30, description="Most memory that cutting a clip may add to its process (Linux)."
     )
+    min_decodable_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5,
+        description="Share of a clip's frames that must come out of its decoder, 0 to 1; a clip of "
+        "fewer is an error.",
+    )
     allowed_sources: Annotated[tuple[str, ...], AfterValidator(_check_places)] | None = Field(
         None,
         description="Places that clips may come from, as JSON: folders, s3://BUCKET[/PREFIX], "
@@ -161,7 +166,9 @@ class Settings(BaseSettings):
 
 
 # What a worker takes of a clip, and how often.
-CLIP_LIMITS = tuple(name for name in Settings.model_fields if name.startswith("max_"))
+CLIP_LIMITS = tuple(
+    name for name in Settings.model_fields if name.startswith(("max_", "min_decodable_"))
+)
 
 
 def config_file() -> Path | None:

@@ -172,6 +172,7 @@ def clip_limits(settings: Settings) -> limits.Limits:
         streams=settings.max_clip_streams,
         decode_s=settings.max_decode_s,
         memory_bytes=settings.max_decode_bytes,
+        decodable_share=settings.min_decodable_share,
     )
 
 

@@ -16,7 +16,7 @@ from clipfleet.errors import ClipfleetError, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.support import clips
-from workers.media import demux, onepass
+from workers.media import onepass, opening
 
 X264 = {"preset": "veryfast", "bf": "3", "g": "48"}  # with B-frames: shown in another order
 VP9 = {"deadline": "realtime", "cpu-used": "8"}
@@ -291,7 +291,7 @@ def test_streams_that_come_up_after_the_file_was_opened_end_nothing() -> None:
     container: Any = Container()
     stream: Any = None
 
-    assert [packet.size for packet in demux.packets_of(container, stream)] == [3]
+    assert [packet.size for packet in opening.packets_of(container, stream)] == [3]
 
 
 def test_every_window_asks_for_the_same_room_so_that_memory_does_not_grow() -> None:

@@ -1,17 +1,30 @@
 """Matroska files edited by hand: elements that muxers do not write for us (RFC 8794, RFC 9559)."""
 
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"
-_DISPLAY_WIDTH, _DISPLAY_HEIGHT = b"\x54\xb0", b"\x54\xba"
 
 
 def with_display_size(data: bytes, width: int, height: int) -> bytes:
     """A file written with `live`, whose lengths need no mending, shown at this size."""
+    return in_track(
+        data,
+        element("54b0", width.to_bytes(2)) + element("54ba", height.to_bytes(2)),
+        video=True,
+    )
+
+
+def in_track(data: bytes, added: bytes, *, video: bool = False) -> bytes:
+    """A file written with `live`, more elements in its first track, or that's `video`."""
     at = data.index(_SEGMENT)
     head = at + len(_SEGMENT) + _octets(data[at + len(_SEGMENT)])
-    added = _element(_DISPLAY_WIDTH, width.to_bytes(2)) + _element(
-        _DISPLAY_HEIGHT, height.to_bytes(2)
+    path = [_TRACKS, _TRACK, _VIDEO] if video else [_TRACKS, _TRACK]
+    return data[:head] + _with_child(data[head:], path, added)
+
+
+def element(name: str, content: bytes | int) -> bytes:
+    """An element, its name in hexadecimal digits, of bytes or of a number."""
+    return _element(
+        bytes.fromhex(name), content.to_bytes(8) if isinstance(content, int) else content
     )
-    return data[:head] + _with_child(data[head:], [_TRACKS, _TRACK, _VIDEO], added)
 
 
 def _with_child(data: bytes, path: list[bytes], added: bytes) -> bytes:

@@ -63,17 +63,41 @@ def overwritten(at: int, value: int) -> Callable[[bytes], bytes]:
     return lambda old: old[:at] + struct.pack(">I", value) + old[at + 4 :]
 
 
-def with_pixel_aspect(data: bytes, across: int, down: int) -> bytes:
-    """The first track's first sample entry with a `pasp` of `across`:`down`, and no other."""
+ENTRY_BYTES = 78  # a visual sample entry's own fields, behind its header
+FIRST_ENTRY = "moov/trak/mdia/minf/stbl/stsd"
+
+
+def with_entry(
+    data: bytes,
+    *,
+    name: str = "",
+    added: bytes = b"",
+    without: Sequence[str] = (),
+    twice: bool = False,
+    size: tuple[int, int] | None = None,
+) -> bytes:
+    """The first track's first sample entry renamed, with more boxes in it and `without` some.
+
+    With `twice` it stays as it was, and the changed one stands behind it. `size` is the width and
+    height that it states.
+    """
 
     def in_description(old: bytes) -> bytes:
-        head, (length,) = old[:8], struct.unpack_from(">I", old, 8)
+        (length,) = struct.unpack_from(">I", old, 8)
         entry, rest = old[8 : 8 + length], old[8 + length :]
-        fixed = 86  # a visual sample entry's own fields, its header included
-        kept = b"".join(
-            entry[fixed:][start:end] for name, start, end in boxes(entry[fixed:]) if name != "pasp"
-        )
-        inside = entry[8:fixed] + kept + box("pasp", struct.pack(">II", across, down))
-        return head + struct.pack(">I", len(inside) + 8) + entry[4:8] + inside + rest
+        inside = entry[8 + ENTRY_BYTES :]
+        fields = entry[8 : 8 + ENTRY_BYTES]
+        if size is not None:
+            fields = fields[:24] + struct.pack(">HH", *size) + fields[28:]
+        kept = b"".join(inside[a:b] for each, a, b in boxes(inside) if each not in without)
+        changed = box(name or entry[4:8].decode(), fields + kept + added)
+        if twice:
+            return old[:4] + struct.pack(">I", 2) + entry + changed + rest
+        return old[:8] + changed + rest
 
-    return edited(data, "moov/trak/mdia/minf/stbl/stsd", in_description)
+    return edited(data, FIRST_ENTRY, in_description)
+
+
+def with_pixel_aspect(data: bytes, across: int, down: int) -> bytes:
+    """The first track's first sample entry with a `pasp` of `across`:`down`, and no other."""
+    return with_entry(data, added=box("pasp", struct.pack(">II", across, down)), without=["pasp"])

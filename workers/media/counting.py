@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from clipfleet.errors import ClipUnreadable
 from workers.media.decoder import Decoder
 from workers.media.demux import Contents, Packet, contents
 from workers.media.limits import Guard
@@ -147,13 +146,12 @@ def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
     """The index of what a whole decode gives, without what damage spoiled.
 
     A frame that leans on a lost or broken one is broken too, up to the next key frame.
-    Raises `ClipUnreadable` where nothing can be decoded.
+    Raises `ClipUnreadable` where too little can be decoded.
     """
     settled = _settled(file, index, strict=index.strict)
     if settled.num_frames < index.num_frames / 2 and index.strict:
         settled = _settled(file, index, strict=False)
-    if not settled.num_frames:
-        raise ClipUnreadable("it holds no frame that can be decoded")
+    index.guard.decodable(settled.num_frames, index.num_frames)
     return settled
 
 

@@ -5,8 +5,10 @@ from typing import BinaryIO
 
 import av
 
-from workers.media.demux import Contents, opened, packets_of
+from workers.media.demux import Contents
 from workers.media.limits import Guard
+from workers.media.opening import opened, packets_of
+from workers.media.pyav import translate_errors
 
 
 class FramesDiffer(Exception):
@@ -36,7 +38,11 @@ class Decoder:
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Each frame with the place of its packet; packets that fail are passed over."""
-        with opened(self._file, self._guard, look=self._held.changes) as (container, stream):
+        held = self._held
+        with opened(self._file, self._guard, stream=held.stream, look=held.changes) as (
+            container,
+            stream,
+        ):
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
             place, began = -1, False
@@ -57,7 +63,8 @@ class Decoder:
                     # Frames carry their packet's timestamp, which files may repeat or lack.
                     packet.pts = place
                 try:
-                    frames = stream.decode(packet)
+                    with translate_errors():
+                        frames = stream.decode(packet)
                 except av.EOFError:
                     return
                 except av.FFmpegError as error:

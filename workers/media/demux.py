@@ -1,36 +1,20 @@
 """What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
 
-import errno
 import io
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
 
 import av
-from av.codec.context import Flags
-from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
-from workers.media import bitstream
+from workers.media import bitstream, headers, tracks
+from workers.media.cropping import Margins
 from workers.media.kind import Kind, Reader
 from workers.media.limits import Guard
-
-# Clips are untrusted: containers that carry media themselves, never playlists or references.
-_CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,"
-    "h264,hevc,m4v,ivf,obu,nut,gif,rawvideo,mjpeg"
-)
-_OPEN_OPTIONS = {
-    "format_whitelist": _CONTAINERS,
-    "protocol_whitelist": "",
-}
-# Else opening decodes a key frame by itself: 31 ms at 1080p.
-_WITHOUT_LOOKING = {"skip_frame": "all"}
-_BUFFER_BYTES = 1 << 20
+from workers.media.opening import make_ready, opened_file, packets_of, why
 
 # These carry no times of their own: FFmpeg makes them up from a rate of 25.
 _WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", "rawvideo"})
@@ -66,7 +50,8 @@ class Contents:
     packets' times, of those that have one, are when frames are shown; `ordered`: all say at least
     in which order. `filed`: of each packet only the time of decoding is known. `states_durations`:
     the packets' durations are the file's own. `knows_starts`: packets of this codec say where
-    decoding can start.
+    decoding can start. `stream` is the index of the one taken; `margins` are what its
+    container says to cut off.
     """
 
     packets: list[Packet]
@@ -81,6 +66,8 @@ class Contents:
     container: str
     codec: str
     video_streams: int
+    stream: int
+    margins: Margins | None
     warnings: list[str]
 
     @property
@@ -96,96 +83,18 @@ class Contents:
         return place
 
 
-@contextmanager
-def opened(
-    file: BinaryIO, guard: Guard, *, look: bool = False
-) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The clip's container, from its start, and the video stream that is taken, in one thread.
-
-    What only pixels tell (their format and shape) is not known before one is decoded. Unless it
-    may `look` at the first frame, FFmpeg reads on for them, and where parameters change, lets the
-    decoder begin with those that come last. Raises `ClipUnreadable` or `ClipTooLarge`.
-    """
-    file.seek(0)
-    most_pixels = {"max_pixels": str(guard.limits.frame_pixels)}
-    options = _OPEN_OPTIONS | most_pixels | ({} if look else _WITHOUT_LOOKING)
-    try:
-        container = av.open(
-            _Places(file),
-            "r",
-            options=options,
-            buffer_size=_BUFFER_BYTES,
-            metadata_errors="replace",
-        )
-    except (av.FFmpegError, ValueError) as error:
-        guard.memory(error)
-        raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
-    with container:
-        guard.streams(len(container.streams))
-        streams = _video_streams(container)
+def contents(file: BinaryIO, guard: Guard) -> Contents:
+    """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
+    headed = headers.read(file)
+    with opened_file(file, guard) as container:
+        streams = tracks.video_streams(container)
         if not streams:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise ClipUnreadable(f"it has no video stream (it holds: {held})")
-        known = [stream for stream in streams if stream.codec_context is not None]
-        if not known:
-            raise ClipUnreadable("its video is in a format that FFmpeg does not know")
-        stream = known[0]
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
-        guard.frame_size(stream.codec_context.width, stream.codec_context.height)
-        stream.codec_context.options = most_pixels  # frames may grow on the way
-        yield container, stream
-
-
-class _Places:
-    """A file as FFmpeg reads it: of a place that the disk cannot have, it is told in its own way.
-
-    Python raises there (on ext4 beyond 16 TiB), and PyAV raises that again, at once or at a later
-    packet: seen in nut, whose index lies wherever its last bytes say.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.read, self.tell, self._file = file.read, file.tell, file
-        self.name = getattr(file, "name", "<none>")
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """The new place, or FFmpeg's number for an argument that cannot be."""
-        try:
-            return self._file.seek(offset, whence)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            return -errno.EINVAL
-
-
-def packets_of(
-    container: InputContainer, stream: VideoStream
-) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                yield packet
-    except IndexError:
-        pass  # at the end, from PyAV 18, of streams that came up after the file was opened
-
-
-def _video_streams(container: InputContainer) -> list[VideoStream]:
-    """All but cover art and other stills that stand for the file."""
-    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    return [s for s in container.streams.video if not s.disposition & still]
-
-
-def why(error: Exception) -> str:
-    """FFmpeg's reason, in one line."""
-    reason = error.strerror if isinstance(error, av.FFmpegError) else str(error)
-    return (reason or type(error).__name__).splitlines()[0]
-
-
-def contents(file: BinaryIO, guard: Guard) -> Contents:
-    """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    with opened(file, guard) as (container, stream):
+        taken = tracks.choose(streams, headed)
+        stream, header = taken.stream, taken.header
+        headers.refuse_encrypted(header)
+        make_ready(stream, guard)
         codec = stream.codec_context.codec
         reader, knows_starts = bitstream.reader(
             codec.canonical_name,
@@ -193,15 +102,20 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             intra_only=codec.intra_only,
         )
         packets: list[Packet] = []
-        warnings = []
+        warnings: list[str] = []
         try:
             for packet in packets_of(container, stream):
+                headers.refuse_encrypted_packet(packet)
                 packets.append(_read(packet, reader))
                 guard.frames(len(packets))
         except av.FFmpegError as error:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
-        if not warnings and "matroska" in container.format.name and _is_cut_short(file):
+        if (
+            warnings == taken.warnings
+            and "matroska" in container.format.name
+            and _is_cut_short(file)
+        ):
             warnings.append("the file is cut short: it ends before the end that it states")
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
@@ -223,8 +137,10 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             intra_only=codec.intra_only,
             container=container.format.name,
             codec=codec.canonical_name,
-            video_streams=len(_video_streams(container)),
-            warnings=warnings,
+            video_streams=len(streams),
+            stream=stream.index,
+            margins=header.margins if header else None,
+            warnings=[*taken.warnings, *warnings],
         )
 
 

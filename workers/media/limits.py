@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet.clock import SYSTEM, Clock
-from clipfleet.errors import ClipTooLarge
+from clipfleet.errors import ClipTooLarge, ClipUnreadable
 from clipfleet.settings import Settings
 
 
@@ -22,6 +22,7 @@ class Limits:
     """The most that is taken of a clip; what is beyond is refused as `ClipTooLarge`.
 
     `memory_bytes` is what cutting it may add to the process (on Linux; elsewhere it is not held).
+    Of what is damaged at least the share `decodable_share` must come out right.
     """
 
     duration_s: float = _as_set("max_clip_s")
@@ -30,6 +31,7 @@ class Limits:
     streams: int = _as_set("max_clip_streams")
     decode_s: float = _as_set("max_decode_s")
     memory_bytes: int = _as_set("max_decode_bytes")
+    decodable_share: float = _as_set("min_decodable_share")
 
 
 class Guard:
@@ -88,6 +90,17 @@ class Guard:
             raise ClipTooLarge(
                 f"its frames are {width}×{height}, more than {self.limits.frame_pixels:,} pixels "
                 "(setting max_frame_pixels)"
+            )
+
+    def decodable(self, right: int, of: int) -> None:
+        """Raises `ClipUnreadable` where too few frames come out right, or none at all."""
+        if not right:
+            raise ClipUnreadable("it holds no frame that can be decoded")
+        least = self.limits.decodable_share
+        if right < least * of:
+            raise ClipUnreadable(
+                f"only {right:,} of {of:,} frames can be decoded, less than a share of {least:g} "
+                "(setting min_decodable_share)"
             )
 
     def duration(self, seconds: float) -> None:

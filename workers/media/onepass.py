@@ -16,10 +16,11 @@ from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, SpanPlan, WindowPlan
 from workers.media import decode, windows
 from workers.media import timeline as timelines
+from workers.media.colours import Image
 from workers.media.decode import ClipIndex, FramesDiffer
 from workers.media.limits import Guard
 from workers.media.packs import Pack
-from workers.media.picture import Image, Picture, Scaler
+from workers.media.picture import Picture, Scaler
 from workers.media.timeline import Timeline
 
 
@@ -92,7 +93,8 @@ def _cut(
     plans = []
     for number, frame, aspect in decode.frames(file, index, wanted):
         if studio is None:
-            picture = Picture.of(frame, pixel_aspect_ratio=aspect)
+            margins = index.contents.margins
+            picture = Picture.of(frame, pixel_aspect_ratio=aspect, margins=margins)
             studio = _Studio(picture, cuts, prepare=prepare, preview=preview, grid=grid)
         studio.look_at(frame)
         if filling is None and (following := next(coming, None)):
@@ -118,7 +120,7 @@ def _cut(
             end_s=begins_s + timeline.end_time_s,
             num_frames=len(timeline.times_s),
         )
-    warnings = [*index.warnings, *studio.warnings]
+    warnings = list(dict.fromkeys([*index.warnings, *studio.warnings]))  # said by both: once
     if span is not None and not span.num_frames:
         warnings.append("no frame begins within its span")
     return CutClip(source=source, span=span, windows=plans, warnings=warnings)
@@ -196,7 +198,7 @@ class _Studio:
         self._grid = None if prepare.model_does_preprocess else grid
         self._preview_height = preview.target_height
         self._scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
-        self._stored_sizes: dict[tuple[int, int], None] = {}
+        self._sizes: dict[tuple[int, int], None] = {}
         counts = {len(each.sampled) for each in cuts}
         self._model_room = max((_num_bytes(n, self.model_size(n)) for n in counts), default=0)
         most_shown = max((len(each.shown) for each in cuts), default=0)
@@ -205,16 +207,16 @@ class _Studio:
     @property
     def warnings(self) -> list[str]:
         """What people should know of how the clip is shown."""
-        warnings = self.picture.warnings
-        if len(self._stored_sizes) > 1:
-            sizes = " and ".join(f"{w}×{h}" for w, h in self._stored_sizes)
+        warnings = [*self.picture.warnings]
+        if len(self._sizes) > 1:
+            sizes = " and ".join(f"{w}×{h}" for w, h in self._sizes)
             warnings.append(f"its frames change size ({sizes}): all are shown at the first's")
         return warnings
 
     def look_at(self, frame: av.VideoFrame) -> None:
         """Note what a frame may have that others do not."""
         self.interlaced |= frame.interlaced_frame
-        self._stored_sizes[frame.width, frame.height] = None
+        self._sizes[self.picture.size_of(frame)] = None
 
     def model_size(self, num_frames: int) -> tuple[int, int]:
         """(width, height) of the frames that the model sees."""
@@ -338,8 +340,8 @@ def _source_info(file: BinaryIO, index: ClipIndex, studio: _Studio) -> SourceInf
         mirrored=picture.turn.mirrored,
         pixel_aspect_ratio=picture.pixel_aspect_ratio,
         interlaced=studio.interlaced,
-        color_matrix=picture.matrix_name,
-        color_matrix_guessed=picture.matrix_guessed,
+        color_matrix=picture.matrix.name,
+        color_matrix_guessed=picture.matrix.guessed,
         color_range="full" if picture.full_range else "limited",
         color_transfer=picture.transfer,
         variable_frame_rate=index.timeline.uneven,

@@ -217,6 +217,7 @@ OTHERS = [
             container="matroska",
         ),
         video_streams=2,
+        warnings=[r"2 video tracks"],
     ),
     Case(
         name="cover picture after the video (mp4)",

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -38,6 +39,14 @@ def remux(
             packet.stream = copy
             file.mux(packet)
     return result()
+
+
+def like(data: bytes, old: "Packet[VideoStream]") -> "Packet[VideoStream]":
+    """A packet like the old one, of other bytes."""
+    new = cast("Packet[VideoStream]", Packet(data))
+    new.pts, new.dts, new.time_base = old.pts, old.dts, old.time_base
+    new.is_keyframe = old.is_keyframe
+    return new
 
 
 def shifted(by_s: Fraction | int) -> Callable[[Packets], Packets]:

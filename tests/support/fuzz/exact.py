@@ -20,6 +20,7 @@ from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from tests.support.fuzz.parts import RATE
 from workers.media import decode, onepass
+from workers.media.limits import Guard, Limits
 
 FEW = 3  # frames, of which no clip is made
 FAULTS = ("pixels", "order", "colours", "count", "refused")
@@ -193,7 +194,7 @@ def _given(
     file = io.BytesIO(data)
     if span is not None:
         return _spanned(file, share, span)
-    index = decode.index(file)
+    index = decode.index(file, _guard())
     while True:
         given: list[tuple[int, Seen]] = []
         try:
@@ -207,13 +208,18 @@ def _given(
             return index, given
 
 
+def _guard() -> Guard:
+    """Whatever comes out right is taken, little as it may be."""
+    return Guard(Limits(decodable_share=0.0))
+
+
 def _spanned(
     file: io.BytesIO, share: float, span: tuple[float, float]
 ) -> tuple[decode.ClipIndex, list[tuple[int, Seen]]]:
     """As a prepare worker cuts a span: what it takes is noted on the way."""
     passes: list[tuple[decode.ClipIndex, list[tuple[int, Seen]]]] = []
     taken = decode.frames
-    length_s = decode.index(file).timeline.end_time_s
+    length_s = decode.index(file, _guard()).timeline.end_time_s
 
     def noted(
         file: io.BytesIO, index: decode.ClipIndex, wanted: Sequence[int]
@@ -237,6 +243,7 @@ def _spanned(
             grid=QWEN2_5_VL,
             write=lambda _: None,
             span_s=(span[0] * length_s, span[1] * length_s),
+            guard=_guard(),
         )
     return passes[-1]
 

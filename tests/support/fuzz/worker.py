@@ -26,7 +26,7 @@ from workers.prepare import cut_clip
 from workers.preview import preview
 
 DECODE_S = 5.0
-REFUSALS = frozenset({"ClipUnreadable", "ClipTooLarge", "ClipTooShort"})
+REFUSALS = frozenset({"ClipUnreadable", "ClipEncrypted", "ClipTooLarge", "ClipTooShort"})
 
 _QUICK: dict[str, Any] = {"compression_level": 1, "num_cpus_per_worker": 1.0}
 _ASKED: list[dict[str, Any]] = [

@@ -1,0 +1,77 @@
+"""A clip of which too little can be decoded is an error, with the share that was asked for."""
+
+import io
+from typing import Any
+
+import pytest
+
+from clipfleet.errors import ClipUnreadable
+from clipfleet.grid import QWEN2_5_VL
+from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet.settings import CLIP_LIMITS, Settings
+from tests.support import clips
+from workers.media import onepass
+from workers.media.limits import Guard, Limits
+from workers.prepare import clip_limits
+
+# Each frame for itself, in one piece: what is spoiled is one frame.
+X264 = {"preset": "veryfast", "g": "1", "bf": "0", "threads": "1"}
+
+
+def cut(data: bytes, **limits: Any) -> onepass.CutClip:
+    return onepass.cut(
+        io.BytesIO(data),
+        prepare=PrepareOptions(),
+        preview=PreviewOptions(),
+        grid=QWEN2_5_VL,
+        write=lambda _: None,
+        guard=Guard(Limits(**limits)),
+    )
+
+
+def spoiled(good: int, *, of: int = 40) -> bytes:
+    """A clip of which the first `good` frames are whole, and the rest is zeros."""
+    data = bytearray(clips.encode(of, options=X264))
+    content = data.index(b"mdat") + 4
+    at = content
+    frame = 0
+    while frame < of:
+        length = int.from_bytes(data[at : at + 4])
+        if data[at + 4] & 0x1F == 5:
+            if frame >= good:
+                data[at + 5 : at + 4 + length] = bytes(length - 1)
+            frame += 1
+        at += 4 + length
+    return bytes(data)
+
+
+@pytest.mark.parametrize("good", [0, 1, 10, 19])
+def test_a_clip_that_is_mostly_lost_is_an_error(good: int) -> None:
+    with pytest.raises(ClipUnreadable) as refusal:
+        cut(spoiled(good))
+
+    few = f"only {good} of 40 frames can be decoded, less than a share of 0.5"
+    none = "it holds no frame that can be decoded"
+    assert str(refusal.value) == (f"{few} (setting min_decodable_share)" if good else none)
+
+
+@pytest.mark.parametrize("good", [20, 21, 39])
+def test_a_clip_that_is_mostly_whole_is_cut_with_a_warning(good: int) -> None:
+    found = cut(spoiled(good))
+
+    assert found.source.num_frames == good
+    assert [warning for warning in found.warnings if "damaged" in warning]
+
+
+def test_the_share_is_a_setting() -> None:
+    assert cut(spoiled(10), decodable_share=0.2).source.num_frames == 10
+    with pytest.raises(ClipUnreadable, match=r"less than a share of 0.9"):
+        cut(spoiled(30), decodable_share=0.9)
+    limits = clip_limits(Settings.model_validate({"min_decodable_share": 0.25}))
+    assert limits.decodable_share == 0.25
+    assert "min_decodable_share" in CLIP_LIMITS
+
+
+def test_no_share_asked_for_still_needs_one_frame() -> None:
+    with pytest.raises(ClipUnreadable, match=r"^it holds no frame that can be decoded$"):
+        Guard(Limits(decodable_share=0.0)).decodable(0, 40)
