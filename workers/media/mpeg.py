@@ -20,6 +20,11 @@ class _Anchors:
     def __init__(self) -> None:
         self._anchors = self._between = 0
 
+    @property
+    def both(self) -> bool:
+        """Whether there are two for a B picture to lean on."""
+        return self._anchors > 1
+
     def of(self, *, leans_both_ways: bool) -> tuple[int, int]:
         """Of the next picture."""
         if leans_both_ways:
@@ -154,7 +159,7 @@ class Mpeg4:
             disposable=kind == 2,
             sets=sets,
             anew=anew,
-            unsure=kind == 2 and self._layer.low_delay,
+            unsure=kind == 2 and (self._layer.low_delay or not self._anchors.both),
             order=order,
         )
 
