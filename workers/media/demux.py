@@ -111,11 +111,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         except av.FFmpegError as error:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
-        if (
-            warnings == taken.warnings
-            and "matroska" in container.format.name
-            and _is_cut_short(file)
-        ):
+        if not warnings and "matroska" in container.format.name and _is_cut_short(file):
             warnings.append("the file is cut short: it ends before the end that it states")
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
