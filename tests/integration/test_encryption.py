@@ -101,6 +101,7 @@ ENCRYPTED: dict[str, tuple[str, Make]] = {
         for name in (
             "2211B3FB-BD23-11D2-B4B7-00A0C955FC6E",
             "298AE614-2622-4C17-B935-DAE07EE9289C",
+            "43058533-6981-49E6-9B74-AD12CB86D58C",
         )
     },
 }

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from tests.integration.test_media import cut
-from tests.support import clips, mp4_boxes
+from tests.support import clips, ebml, mp4_boxes
 from tests.support.clips import written
 from tests.support.mp4_boxes import box
 
@@ -17,13 +17,18 @@ FIRST, SECOND = (192, 128), (128, 96)
 DEFAULT = av.stream.Disposition.default
 
 
-def both(container: str, *, default: tuple[bool, bool] = (True, True)) -> bytes:
+def both(
+    container: str,
+    *,
+    default: tuple[bool, bool] = (True, True),
+    options: dict[str, str] | None = None,
+) -> bytes:
     """Two tracks; the second one's frames are numbered from 500."""
     parts = [
         clips.encode(48, size=FIRST, options=X264),
         clips.encode(48, size=SECOND, options=X264, first_number=500),
     ]
-    with written(container, {}) as (file, result):
+    with written(container, options or {}) as (file, result):
         sources = [av.open(io.BytesIO(part), "r") for part in parts]
         copies = [file.add_stream_from_template(source.streams.video[0]) for source in sources]
         for copy, on in zip(copies, default, strict=True):
@@ -61,12 +66,23 @@ def depth_first(kind: str) -> bytes:
     return with_first_track(enabled(both("mp4"), True, True), reference)
 
 
+def not_enabled(*, default: tuple[bool, bool]) -> bytes:
+    """A Matroska file whose first track is not to be played (RFC 9559, 5.1.4.1.4)."""
+    data = both("matroska", default=default, options={"live": "1"})
+    return ebml.in_track(data, ebml.element("b9", 0))
+
+
 TAKEN_ALONE: dict[str, tuple[Callable[[], bytes], tuple[int, int]]] = {
     "mp4, the first is disabled": (lambda: enabled(both("mp4"), False, True), SECOND),
     "mp4, the second is disabled": (lambda: enabled(both("mp4"), True, False), FIRST),
     "mov, the first is disabled": (lambda: enabled(both("mov"), False, True), SECOND),
     "mkv, the second is the default": (lambda: both("matroska", default=(False, True)), SECOND),
     "mkv, the first is the default": (lambda: both("matroska", default=(True, False)), FIRST),
+    "mkv, the first is not enabled": (lambda: not_enabled(default=(True, True)), SECOND),
+    "mkv, the first is not enabled but the default": (
+        lambda: not_enabled(default=(True, False)),
+        SECOND,
+    ),
     "mp4, the first is a depth map": (lambda: depth_first("vdep"), SECOND),
     "mp4, the first is a layer of the second": (lambda: depth_first("sbas"), SECOND),
 }

@@ -10,7 +10,7 @@ from workers.media.elements import Element
 from workers.media.track_header import TrackHeader
 
 _SEGMENT, _TRACKS, _TRACK_ENTRY, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
-_TRACK_NUMBER, _TRACK_TYPE, _VIDEO_TYPE = 0xD7, 0x83, 1
+_TRACK_NUMBER, _TRACK_TYPE, _VIDEO_TYPE, _FLAG_ENABLED = 0xD7, 0x83, 1, 0xB9
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xB0, 0xBA
 _CROP_BOTTOM, _CROP_TOP, _CROP_LEFT, _CROP_RIGHT = 0x54AA, 0x54BB, 0x54CC, 0x54DD
 _ENCODINGS, _ENCODING, _ENCODING_TYPE, _ENCRYPTION_TYPE = 0x6D80, 0x6240, 0x5033, 1
@@ -38,12 +38,14 @@ def tracks(file: BinaryIO) -> list[TrackHeader]:
 
 
 def _track(file: BinaryIO, entry: Element) -> TrackHeader | None:
-    number, kind, encryption, margins, dolby_vision = 0, 0, "", None, None
+    number, kind, encryption, margins, dolby_vision, enabled = 0, 0, "", None, None, True
     for part in elements.children(file, entry.start, entry.end):
         if part.name == _TRACK_NUMBER:
             number = elements.number(file, part)
         elif part.name == _TRACK_TYPE:
             kind = elements.number(file, part)
+        elif part.name == _FLAG_ENABLED:
+            enabled = elements.number(file, part) != 0
         elif part.name == _VIDEO:
             margins = _margins(file, part)
         elif part.name == _ENCODINGS:
@@ -53,7 +55,11 @@ def _track(file: BinaryIO, entry: Element) -> TrackHeader | None:
     if kind != _VIDEO_TYPE:
         return None
     return TrackHeader(
-        number=number, encryption=encryption, margins=margins, dolby_vision=dolby_vision
+        number=number,
+        encryption=encryption,
+        margins=margins,
+        dolby_vision=dolby_vision,
+        enabled=enabled,
     )
 
 

@@ -12,7 +12,8 @@ class TrackHeader:
 
     `number` is the container's own, PyAV's `stream.id` where the container has such. `encryption`
     names how its samples are encrypted, "" where they are not. `auxiliary`: it stands for no
-    picture of its own, but adds to another track (depth, alpha, an enhancement layer).
+    picture of its own, but adds to another track (depth, alpha, an enhancement layer). `enabled`:
+    it is to be played at all.
     """
 
     number: int
@@ -20,3 +21,4 @@ class TrackHeader:
     margins: Margins | None = None
     dolby_vision: DolbyVision | None = None
     auxiliary: bool = False
+    enabled: bool = True

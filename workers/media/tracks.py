@@ -45,13 +45,14 @@ def choose(streams: Sequence[VideoStream], headed: Sequence[TrackHeader]) -> Tak
             continue
         header = headers.of(stream, place, headed)
         beside = bool(stream.disposition & _BESIDE) or (header is not None and header.auxiliary)
+        disabled = header is not None and not header.enabled
         off = not stream.disposition & av.stream.Disposition.default
-        ranked.append((beside, off, place, stream, header))
+        ranked.append(((beside, disabled, off), place, stream, header))
     if not ranked:
         raise ClipUnreadable("its video is in a format that FFmpeg does not know")
-    beside, off, place, stream, header = min(ranked, key=lambda each: each[:3])
+    best, place, stream, header = min(ranked, key=lambda each: each[:2])
     warnings = list(header.dolby_vision.warnings) if header and header.dolby_vision else []
-    equals = sum(each[:2] == (beside, off) for each in ranked)
+    equals = sum(rank == best for rank, *_ in ranked)
     if equals > 1:
         size = f"{stream.codec_context.width}×{stream.codec_context.height}"
         which = f"number {place + 1} of {len(streams)} ({size})"
