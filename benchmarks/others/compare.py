@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import re
 import statistics
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ TICK_S = 0.0021
 # What a warning of a whole file must not say.
 FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")
 # Decoders that have no say in whether the video is whole.
-_OF_SOUND = ("[aac", "[ac3", "[adpcm", "[amr", "[flac", "[mp2", "[mp3", "[opus", "[vorbis", "[wma")
+_OF_SOUND = re.compile(r"\[(aac|ac3|adpcm|amr|flac|mp2|mp3|opus|vorbis|wma)|Last message")
 # Where chroma is measured: PyAV's scaler asks the frame, the ffmpeg command's must be told.
 _CHROMA = {
     "left": "in_h_chr_pos=0:in_v_chr_pos=128",
@@ -119,14 +120,14 @@ class Ffmpeg:
         frames = found.get("frames", [])
         times, length_s = _times(frames)
         streams = found.get("streams") or [{}]
-        lines = done.stderr.strip().splitlines()
+        lines = [line.strip() for line in done.stderr.splitlines()]
         return Truth(
             codec=streams[0].get("codec_name", "unknown"),
             container=found.get("format", {}).get("format_name", "unknown"),
             num_frames=len(frames),
             times_s=times,
             length_s=length_s,
-            said=next((line for line in lines if not line.startswith(_OF_SOUND)), ""),
+            said=next((line for line in lines if line and not _OF_SOUND.match(line)), ""),
             chroma=streams[0].get("chroma_location", "unspecified"),
         )
 
@@ -162,8 +163,7 @@ def compare(path: Path, by: Ffmpeg) -> Comparison | None:
     except Exception as error:  # what a worker turns into the clip's record
         return Comparison(truth=truth, refused=f"{type(error).__name__}: {error}")
     differs = list(differences(truth, clip.source, seen))
-    middle = span_of(truth.times_s)
-    if middle is not None:
+    if middle := span_of(truth.times_s):
         first, last, span_s = middle
         try:
             part, more = cut(path, span_s)
@@ -178,9 +178,9 @@ def compare(path: Path, by: Ffmpeg) -> Comparison | None:
                 for each in more
             ]
     found: list[tuple[float, str]] = []
-    if seen:
-        height, width = seen[0].image.shape[:2]
-        found += pixels_apart(by.pictures(path, truth, clip.source, (width, height)), seen)
+    for height, width, _ in {each.image.shape for each in seen}:  # a span may begin at another size
+        same = [each for each in seen if each.image.shape[:2] == (height, width)]
+        found += pixels_apart(by.pictures(path, truth, clip.source, (width, height)), same)
     differs += [said for _, said in found if said]
     return Comparison(
         truth=truth,
