@@ -130,6 +130,7 @@ def splice_rows(splices: Course) -> list[Row]:
             Row(f"splices{name}", ends.total(), f"{counts['frames']:,} frames compared"),
             Row(f"bad{name}", sum(splices.faults[kind] for kind in among), "clips, of which:"),
             *(Row(f"bad/{sort.upper()}{name}", counts[sort], "") for sort in FAULTS),
+            Row(f"unseen{name}", counts["unseen"], "clips damaged where nothing is decoded"),
             Row(f"warned{name}", ends["warned"], "clips that say that frames may be lost"),
             Row(f"refused_splices{name}", ends["ClipUnreadable"], "clips"),
             Row(

@@ -41,10 +41,12 @@ class Verdict:
     frames: int = 0
     packets: int = 0
     skipped: int = 0
+    unseen: bool = False
 
     def counts(self) -> dict[str, int]:
         """What a course adds up; a fault under the name of its sort."""
         found = {"frames": self.frames, "packets": self.packets, "skipped": self.skipped}
+        found |= {"unseen": 1} if self.unseen else {}
         return found | ({self.fault.partition(":")[0]: 1} if self.fault else {})
 
 
