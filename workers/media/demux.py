@@ -21,7 +21,7 @@ _WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", 
 # In these, frames that are shown in another order than they lie in have the times of their places.
 _TIMES_IN_FILE_ORDER = frozenset({"avi", "asf"})
 # These state how long each frame is shown; of others FFmpeg makes it up.
-_DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif"})
+_DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif", "avi"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

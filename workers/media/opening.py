@@ -23,6 +23,9 @@ _CONTAINERS = (
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,
     "protocol_whitelist": "",
+    # A frame of a GIF that is to be shown for 0 or 10 ms is shown for 100, as all browsers do.
+    "min_delay": "2",
+    "default_delay": "10",
 }
 # Else opening decodes a key frame by itself: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
@@ -75,7 +78,9 @@ def make_ready(stream: VideoStream, guard: Guard) -> None:
     stream.codec_context.thread_count = 1
     stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
     guard.frame_size(stream.codec_context.width, stream.codec_context.height)
-    stream.codec_context.options = _most_pixels(guard)  # frames may grow on the way
+    # Frames may grow on the way. `strict`: H.264 that does not say how far its frames are reordered
+    # is taken to reorder as far as its level allows; else FFmpeg guesses, and drops some.
+    stream.codec_context.options = {**_most_pixels(guard), "strict": "1"}
 
 
 def _most_pixels(guard: Guard) -> dict[str, str]:

@@ -13,6 +13,8 @@ _TICKS, _MILLISECONDS = 1.5, 1.1
 _PRINTED_S = 1e-6
 # No shot pauses for a day: some recorders stamp part of a file from boot, the rest since 1970.
 _LEAP_S = 86_400
+# Muxers that do not know how long the last frame is shown write a tick or so.
+_SHORTEST_S = 0.002
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ def by_timestamps(
     that the last frame is shown, 0 where it does not.
     """
     stated_s = float(last_ticks * time_base)
+    if stated_s < _SHORTEST_S:
+        stated_s = 0.0
     if len(pts) < 2:
         found = by_rate(len(pts), rates[0])
         return replace(found, end_time_s=stated_s) if pts and stated_s else found
@@ -58,11 +62,9 @@ def by_timestamps(
             rate = stated
             break
     uneven = is_uneven(times)
-    last_s = 1 / rate
-    if uneven:
-        steps = sorted(b - a for a, b in itertools.pairwise(times))
-        last_s = stated_s or steps[len(steps) // 2]
-    elif stated_s and abs(stated_s - last_s) > last_s / 2:
+    steps = sorted(b - a for a, b in itertools.pairwise(times))
+    last_s = steps[len(steps) // 2] if uneven else 1 / rate
+    if stated_s and (uneven or abs(stated_s - last_s) > last_s / 2):  # else it is rounding
         last_s = stated_s
     return Timeline(
         times_s=times, rate=rate, end_time_s=times[-1] + last_s, uneven=uneven, leaps=leaps
