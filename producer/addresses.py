@@ -176,7 +176,7 @@ def _s3(text: str) -> str:
     try:
         check_foreign_key(key)
     except KeyRefused as error:
-        raise ClipRefused(short(error, 300)) from None
+        raise ClipRefused(f"{short(text)}: {short(error, 300)}") from None
     return f"s3://{bucket}/{key}"
 
 

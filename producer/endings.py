@@ -21,6 +21,8 @@ ENDINGS = {
     "h264": "264 h264 avc 26l jvt h26l",
     "hevc": "265 h265 hevc",
     "mjpeg": "mjpg mjpeg",
+    "dv": "dv",
+    "yuv4mpegpipe": "y4m",
 }
 DEMUXERS = {f".{each}": demuxer for demuxer, all_ in ENDINGS.items() for each in all_.split()}
 

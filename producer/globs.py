@@ -17,7 +17,7 @@ class Glob:
     """
 
     def __init__(self, pattern: str) -> None:
-        parts = composed(f"{pattern}**" if pattern.endswith("/") else pattern).split("/")
+        parts = composed(f"{pattern}**/*" if pattern.endswith("/") else pattern).split("/")
         said = ending(parts[-1])
         self.ending = "" if is_glob(said) else said
         # "**/**" says no more than "**", and would be tried in many more ways.

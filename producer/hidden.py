@@ -20,4 +20,6 @@ _OTHERS = frozenset(
 
 def is_hidden(name: str) -> bool:
     """Whether a file or a folder of this name, and all below it, is passed over."""
-    return name.startswith(".") or name.lower() in _OTHERS
+    if name.startswith("."):
+        return name not in (".", "..")  # which in a key are names too, that cannot be asked for
+    return name.lower() in _OTHERS

@@ -37,7 +37,7 @@ class PassedOver:
 
     def counts(self) -> dict[str, int]:
         """How many of each kind, the most first."""
-        return dict(self._counts.most_common())
+        return dict(sorted(self._counts.items(), key=lambda each: (-each[1], each[0])))
 
     @property
     def has_endings(self) -> bool:
@@ -49,7 +49,7 @@ class PassedOver:
 
     def __str__(self) -> str:
         """Such as `12 .srt, 3 .jpg, 2 hidden`."""
-        shown = self._counts.most_common(_SHOWN)
+        shown = [*self.counts().items()][:_SHOWN]
         said = ", ".join(f"{count:,} {kind}" for kind, count in shown)
         kinds = len(self._counts) - len(shown)
         if not kinds:
