@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         """The places that clips may come from; None: any."""
         return None if self.allowed_sources is None else AllowedSources(self.allowed_sources)
 
+    @property
+    def stores_in_s3(self) -> bool:
+        """Whether results go to a bucket."""
+        return self.store.lower().startswith("s3://")
+
     def open_store(self, uri: str) -> Store:
         """The store at `uri`, with the S3 access that these settings give. Raises `UsageError`."""
         return open_store(uri, **self._s3_access())

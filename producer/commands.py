@@ -161,7 +161,7 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
 
 def _stages(settings: Settings, asked: bool | None) -> bool:
     """Whether clips of this machine are copied to scratch: unless asked, where the store is S3."""
-    return settings.store.startswith("s3://") if asked is None else asked
+    return settings.stores_in_s3 if asked is None else asked
 
 
 def store_settings(flags: dict[str, Any]) -> Settings:

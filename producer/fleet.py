@@ -60,7 +60,7 @@ class Fleet:
         Without `follow_links`, links in folders are passed over.
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
-        staged = self.settings.store.startswith("s3://") if stage is None else stage
+        staged = self.settings.stores_in_s3 if stage is None else stage
         broker = Broker(self.settings.broker.get_secret_value())
         asked = Asked(
             names=map(str, clips),

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from producer.ahead import AHEAD, READERS, in_order
+from producer.ahead import AHEAD, READERS, where_needed
 from producer.endings import AMBIGUOUS, ending, is_video
 from producer.first_bytes import holds_video
 from producer.globs import Glob
@@ -58,19 +58,19 @@ class Selection:
         `head` reads the first bytes; None, where it cannot: who reads the clip will tell.
         """
 
-        def look(item: Item) -> tuple[Item, bool]:
-            kind = ending(name(item))
-            if kind not in AMBIGUOUS or self._named(name(item)):
-                return item, True
+        def holds(item: Item) -> bool:
             found = head(item)
-            return item, found is None or holds_video(kind, found)
+            return found is None or holds_video(ending(name(item)), found)
 
-        with ThreadPoolExecutor(READERS) as pool:
-            for item, taken in in_order(pool, look, items, ahead=AHEAD):
-                if taken:
-                    yield item
-                else:
+        def is_open(item: Item) -> bool:
+            return ending(name(item)) in AMBIGUOUS and not self._named(name(item))
+
+        with ThreadPoolExecutor(READERS) as pool:  # on S3 a look is a wait of some 10 ms
+            for item, taken in where_needed(pool, holds, items, needs=is_open, ahead=AHEAD):
+                if taken is False:
                     self.passed.add(f"{ending(name(item))} without video")
+                else:
+                    yield item
 
     def _seen(self, name: str) -> bool:
         """Whether it is not hidden, or the pattern spells it out."""

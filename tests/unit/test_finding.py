@@ -8,7 +8,6 @@ import pytest
 
 from tests.support.found_clips import find, names, write
 
-
 Form = Literal["NFC", "NFD"]
 
 
