@@ -116,7 +116,9 @@ def _selected(
 def _nothing(bucket: Bucket, key: str) -> str:
     name = f"{bucket.uri}/{key}"
     start = key.rstrip("/")
-    near = list(islice(bucket.beginning_with(start), _NAMED)) if start else []
+    if not start:
+        return f"{name}: there is nothing in it"
+    near = list(islice(bucket.beginning_with(start), _NAMED))
     said = f"{name}: there is no object and no folder of this name"
     if not near:
         return said

@@ -98,6 +98,12 @@ def test_a_name_of_nothing_is_a_problem_that_says_what_begins_so(
     assert bucket.find(name).problems == [said]
 
 
+def test_an_empty_bucket_is_a_problem(s3_server: S3Server) -> None:
+    empty = ClipBucket(s3_server)
+
+    assert empty.find("").problems == [f"{empty.url}/: there is nothing in it"]
+
+
 def test_a_bucket_that_is_not_there_is_a_problem_that_says_so(bucket: ClipBucket) -> None:
     gone = f"{bucket.url}-not"
     for name in (gone, f"{gone}/", f"{gone}/a", f"{gone}/*.mp4"):
