@@ -1,5 +1,6 @@
 """Whether a file that may be a video is one, by its first bytes."""
 
+import re
 from collections.abc import Iterator
 
 from producer.endings import DEMUXERS
@@ -9,7 +10,12 @@ LOOKED_AT_BYTES = 64 * 1024
 # How many packets in a row make a transport stream: text has a G at so many places by no chance.
 _PACKETS = 5
 _PACKET_BYTES = (188, 192, 204)  # alone, behind a time (Blu-ray, cameras), before a checksum
-_PACK_HEADER = b"\0\0\1\xba"
+# A pack header of MPEG-1 or MPEG-2 and what follows it: the first four bytes are also a number.
+_PACK_HEADER = re.compile(
+    rb"\x00\x00\x01\xba(?:[\x21-\x2f].{7}|[\x44-\x7f].{8}[\xf8-\xff]\xff{0,7})"
+    rb"\x00\x00\x01[\xba-\xef]",
+    re.DOTALL,
+)
 # How the first packet of a stream begins that is video: Theora, Dirac, VP8, OGM, Daala.
 _OGG_VIDEO = (b"\x80theora", b"BBCD\0", b"OVP80", b"\x01video", b"\x80daala")
 
@@ -23,7 +29,7 @@ def holds_video(ending: str, head: bytes) -> bool:
         case "mpegts":
             return _is_transport_stream(head)
         case "mpeg":
-            return _PACK_HEADER in head or _is_transport_stream(head)
+            return _PACK_HEADER.search(head) is not None or _is_transport_stream(head)
         case "ogg":
             return any(sign in head for sign in _OGG_VIDEO)
         case "gif":

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from clipfleet.files import open_file
 from producer.first_bytes import LOOKED_AT_BYTES
+from producer.passed_over import DEAD_LINKS, LINKS, SPECIAL
 from producer.problems import Problems
 from producer.selection import Selection
-
-LINKS = "links"
 
 
 def walk(
@@ -46,7 +45,8 @@ def walk(
                 elif os.path.isfile(path):  # noqa: PTH113
                     yield path
                 else:
-                    selection.passed.add("pipes, sockets or links to nowhere")
+                    dead = os.path.islink(path)  # noqa: PTH114
+                    selection.passed.add(DEAD_LINKS if dead else SPECIAL)
 
 
 def first_bytes(path: str) -> bytes | None:

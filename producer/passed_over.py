@@ -5,6 +5,12 @@ from collections import Counter
 from producer.problems import short
 
 HIDDEN = "hidden"
+LINKS = "links"
+DEAD_LINKS = "dead links"
+SPECIAL = "special files"
+FOLDERS = "folders"  # that a pattern fits, which names files
+MARKERS = "folder markers"
+_UNNAMED = "without an ending"
 
 _MOST_KINDS = 1000
 _OTHERS = "of other endings"
@@ -25,7 +31,7 @@ class PassedOver:
         """Count files: `kind` is an ending, empty of names without one, or says what they are."""
         if not count:
             return
-        kind = short(kind, _LONGEST) if kind else "without an ending"
+        kind = short(kind, _LONGEST) if kind else _UNNAMED
         if kind not in self._counts and len(self._counts) >= _MOST_KINDS:
             kind = _OTHERS
         self._counts[kind] += count
@@ -39,10 +45,11 @@ class PassedOver:
         """How many of each kind, the most first."""
         return dict(sorted(self._counts.items(), key=lambda each: (-each[1], each[0])))
 
-    @property
-    def has_endings(self) -> bool:
-        """Whether any is passed over for what it ends in."""
-        return any(kind.startswith(".") for kind in self._counts)
+    def remedy(self) -> str:
+        """How to have them taken all the same; empty where they are what nobody means."""
+        if any(kind == _UNNAMED or kind.startswith(".") for kind in self._counts):
+            return "to take such files, name them, by a pattern with the ending ('*.xyz') or a list"
+        return "for what is in folders, end the pattern in /" if FOLDERS in self._counts else ""
 
     def __bool__(self) -> bool:
         return bool(self._counts)
@@ -50,9 +57,13 @@ class PassedOver:
     def __str__(self) -> str:
         """Such as `12 .srt, 3 .jpg, 2 hidden`."""
         shown = [*self.counts().items()][:_SHOWN]
-        said = ", ".join(f"{count:,} {kind}" for kind, count in shown)
+        said = ", ".join(f"{count:,} {_numbered(kind, count)}" for kind, count in shown)
         kinds = len(self._counts) - len(shown)
         if not kinds:
             return said
         rest = self._counts.total() - sum(count for _, count in shown)
         return f"{said}, and {rest:,} of {kinds:,} more kinds"
+
+
+def _numbered(kind: str, count: int) -> str:
+    return kind.removesuffix("s") if count == 1 and not kind.startswith(".") else kind

@@ -11,6 +11,7 @@ from clipfleet.store.object_key import KeyRefused, check_foreign_key
 from producer.addresses import ClipRefused
 from producer.first_bytes import LOOKED_AT_BYTES
 from producer.globs import Glob, fixed_start, is_glob
+from producer.passed_over import MARKERS
 from producer.problems import Problems, short
 from producer.selection import Selection
 from producer.spellings import spellings
@@ -91,7 +92,7 @@ def _selected(
         for item in objects:
             if item.key.endswith("/"):
                 if selection.glob is None:
-                    selection.passed.add("keys that end in a slash")
+                    selection.passed.add(MARKERS)
             elif selection.takes(item.key[len(folder) :], parts=True):
                 try:
                     check_foreign_key(item.key)

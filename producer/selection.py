@@ -10,7 +10,7 @@ from producer.endings import AMBIGUOUS, ending, is_video
 from producer.first_bytes import holds_video
 from producer.globs import Glob
 from producer.hidden import is_hidden
-from producer.passed_over import HIDDEN, PassedOver
+from producer.passed_over import FOLDERS, HIDDEN, PassedOver
 from producer.tables import is_table
 
 Item = TypeVar("Item")
@@ -31,6 +31,8 @@ class Selection:
     def enters(self, folder: str) -> bool:
         """Whether to look into a folder; paths are relative to what was named."""
         if self.glob is not None and not self.glob.leads_to(folder):
+            if self.glob.matches(folder):
+                self.passed.add(FOLDERS)
             return False
         return self._seen(folder.rpartition("/")[2])
 

@@ -106,8 +106,8 @@ def _nothing_in(argument: str, selection: Selection) -> str:
     said = "no video file fits it" if selection.glob else "there is no video file in it"
     if selection.passed:
         said += f"; passed over: {selection.passed}"
-        if selection.passed.has_endings:
-            said += " (a pattern with its ending, such as '*.xyz', takes any file)"
+        if remedy := selection.passed.remedy():
+            said += f"; {remedy}"
     elif selection.almost:
         said += f"; {short(selection.almost)} would, but for capital and small letters"
     elif selection.glob and "{" in argument:

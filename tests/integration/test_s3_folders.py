@@ -116,7 +116,7 @@ def test_a_bucket_that_is_not_there_is_a_problem_that_says_so(bucket: ClipBucket
     ("name", "passed"),
     [
         ("hid/", {"hidden": 4}),
-        ("marked/", {"keys that end in a slash": 1}),
+        ("marked/", {"folder markers": 1}),
         ("code/", {".ts without video": 2, ".txt": 1}),
         ("code/*", {".ts without video": 2, ".txt": 1}),
         ("code/*.ts", {}),
@@ -141,7 +141,7 @@ def test_a_bucket_gives_its_videos_and_a_count_of_the_rest(bucket: ClipBucket) -
         "hidden": 4,
         "without an ending": 3,
         ".ts without video": 2,
-        "keys that end in a slash": 1,
+        "folder markers": 1,
         ".txt": 1,
         ".jpg": 1,
         ".xyz": 1,

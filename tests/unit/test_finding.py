@@ -1,5 +1,6 @@
 """What is taken, what is passed over, and what is said of it, where clips are looked for."""
 
+import os
 from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
@@ -35,13 +36,33 @@ def test_a_folder_gives_every_kind_of_video_and_the_rest_is_counted(folder: Path
     assert found.problems == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_counted(folder: Path) -> None:
+    write(folder / "a.mp4")
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "gone.mp4").symlink_to("nowhere.mp4")
+
+    assert find(folder).passed == {"dead links": 1, "special files": 1}
+
+
+def test_links_that_are_not_followed_are_counted(folder: Path) -> None:
+    write(folder / "clips" / "a.mp4")
+    write(folder / "more" / "b.mp4")
+    (folder / "clips" / "b.mp4").symlink_to(folder / "more" / "b.mp4")
+    (folder / "clips" / "more").symlink_to(folder / "more")
+
+    found = find("clips", follow_links=False)
+
+    assert (names(found), found.passed) == (["a.mp4"], {"links": 2})
+
+
 def test_a_folder_of_no_videos_is_a_problem_that_says_what_is_in_it(folder: Path) -> None:
     for name in ("a.jpg", "b.jpg", ".c.mp4"):
         write(folder / "pictures" / name)
 
     assert find("pictures").problems == [
-        "pictures: there is no video file in it; passed over: 2 .jpg, 1 hidden "
-        "(a pattern with its ending, such as '*.xyz', takes any file)"
+        "pictures: there is no video file in it; passed over: 2 .jpg, 1 hidden; "
+        "to take such files, name them, by a pattern with the ending ('*.xyz') or a list"
     ]
 
 
@@ -66,7 +87,8 @@ def test_a_pattern_with_an_ending_takes_files_that_end_so(folder: Path, pattern:
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("*", "no video file fits it; passed over: 1 .xyz "),
+        ("*", "no video file fits it; passed over: 1 .xyz; to take such files, name them"),
+        ("d*", "no video file fits it; passed over: 1 folder; for what is in folders, end"),
         ("*.mp4", "no video file fits it; B.MP4 would, but for capital and small letters"),
         ("*.{mp4,mkv}", "no video file fits it; braces mean nothing in a pattern"),
         ("*.mkv", "no video file fits it"),
@@ -75,6 +97,7 @@ def test_a_pattern_with_an_ending_takes_files_that_end_so(folder: Path, pattern:
 def test_a_pattern_that_gives_nothing_says_why(folder: Path, pattern: str, said: str) -> None:
     write(folder / "a.xyz")
     if pattern != "*":
+        write(folder / "day1" / "B.MP4")
         write(folder / "B.MP4")
 
     (problem,) = find(pattern).problems

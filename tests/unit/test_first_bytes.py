@@ -36,14 +36,20 @@ def with_comment(data: bytes, sign: bytes) -> bytes:
     return data[:palette] + b"!\xff\x0b" + sign + b"\3abc\0" + data[palette:]
 
 
+MPEG1_PACK = bytes.fromhex("000001ba 21 00010001 80 0df9")
+MPEG1_PACK += b"\1" * (12 - len(MPEG1_PACK))
+MPEG2_PACK = bytes.fromhex("000001ba 44 0004000401 01893c f8")
+MPEG2_PACK = MPEG2_PACK[:13] + b"\xf8"
+
 VIDEOS = {
     "a transport stream": (".ts", transport_stream()),
     "one that begins within a packet": (".ts", transport_stream(before=b"G" * 7 + bytes(90))),
     "one of a Blu-ray": (".mts", transport_stream(around=(b"\1\2\3G", b""))),
     "one with checksums": (".ts", transport_stream(around=(b"", bytes(16)))),
     "one by a recorder's name": (".dat", transport_stream()),
-    "a program stream of a camera": (".mod", b"\0\0\1\xba" + bytes(90)),
-    "a Video CD": (".dat", b"RIFF\0\0\0\0CDXAfmt " + bytes(28) + b"\0\0\1\xba"),
+    "a program stream of a camera": (".mod", MPEG2_PACK + b"\0\0\1\xbb"),
+    "one with stuffing": (".mod", MPEG2_PACK[:-1] + b"\xfa\xff\xff\0\0\1\xe0"),
+    "a Video CD": (".dat", b"RIFF\0\0\0\0CDXAfmt " + bytes(52) + MPEG1_PACK + b"\0\0\1\xbb"),
     "Theora behind Vorbis": (".ogg", ogg(b"\1vorbis", b"\x80theora\3\2\1")),
     "VP8": (".ogx", ogg(b"OVP80\1\1\0")),
     "an OGM": (".ogg", ogg(b"\1video\0\0\0DIVX")),
@@ -63,6 +69,7 @@ OTHERS = {
     "a still of over 64 KiB": (".gif", gif(1, size=400)),
     "a still that a program looped": (".gif", gif(1, loop=0)),
     "a still with a colour profile": (".gif", with_comment(gif(1, size=400), b"ICCRGBG1012")),
+    "numbers": (".dat", b"".join(number.to_bytes(4, "big") for number in range(2000))),
     "data": (".dat", bytes(range(256)) * 256),
     "nothing": (".dat", b""),
     "a text that is called a GIF": (".gif", b"not found"),
