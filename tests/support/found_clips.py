@@ -23,7 +23,12 @@ class Found:
     passed: dict[str, int] = field(default_factory=dict, compare=False)
 
 
-def find(*arguments: Path | str, stdin: bytes = b"", settings: Settings | None = None) -> Found:
+def find(
+    *arguments: Path | str,
+    stdin: bytes = b"",
+    settings: Settings | None = None,
+    follow_links: bool = True,
+) -> Found:
     """What the arguments name."""
     problems, passed = Problems(), PassedOver()
     with Variants(Options()) as variants:
@@ -34,6 +39,7 @@ def find(*arguments: Path | str, stdin: bytes = b"", settings: Settings | None =
             problems=problems,
             passed=passed,
             stdin=io.BytesIO(stdin),
+            follow_links=follow_links,
         )
         return Found(list(unique(lines)), list(problems), passed.counts())
 
