@@ -128,6 +128,7 @@ def test_clips_under_such_keys_come_to_their_records(
     paths = small_fleet.out.glob("metas/v0/*.json")
     records = [ClipRecord.model_validate_json(path.read_bytes()) for path in paths]
     assert done.returncode == 3, done.stdout
+    assert "Passed over: 1 hidden.\n" in done.stdout
     assert sorted(each.source_video for each in records) == sorted(
         f"{bucket.url}/{key}" for key in KEYS if not key.startswith("..")
     )

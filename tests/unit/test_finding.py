@@ -7,6 +7,9 @@ from unicodedata import normalize
 
 import pytest
 
+from clipfleet import keys
+from producer.show import clip_name
+from producer.sources import short_name
 from tests.support.found_clips import find, names, write
 
 Form = Literal["NFC", "NFD"]
@@ -161,3 +164,16 @@ def test_an_argument_of_another_cloud_is_a_problem_that_says_what_to_do(address:
 
     assert problem.startswith(f"{address}: ")
     assert "no such file" not in problem
+
+
+@pytest.mark.parametrize("scheme", ["s3", "S3", "s3a", "s3n"])
+def test_an_object_is_shown_by_every_spelling_of_its_scheme(scheme: str) -> None:
+    assert clip_name(f"{scheme}://bucket/a//b.mp4") == keys.clip_uuid("s3://bucket/a//b.mp4")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("s3://b/d/p%20c.mp4", "p%20c.mp4"), ("file:///d/p%20c.mp4", "p c.mp4")],
+)
+def test_a_key_is_said_as_it_is(source: str, name: str) -> None:
+    assert short_name(source) == name

@@ -7,7 +7,9 @@ from unicodedata import normalize
 
 import pytest
 
+from clipfleet import keys
 from producer.addresses import Addresses
+from producer.show import clip_name
 from producer.spellings import one_spelling, path_on_disk, spellings
 
 Form = Literal["NFC", "NFD"]
@@ -45,6 +47,14 @@ def test_two_files_that_differ_in_spelling_alone_are_two(tmp_path: Path) -> None
     found = {Addresses(".").find(str(path))[0] for path in both}
 
     assert found == {path.as_uri() for path in both}
+
+
+@pytest.mark.parametrize("asked", FORMS)
+def test_a_clip_is_shown_however_its_path_is_spelled(tmp_path: Path, asked: Form) -> None:
+    path = tmp_path / normalize("NFD", "é.mp4")
+    path.touch()
+
+    assert clip_name(normalize(asked, str(path))) == keys.clip_uuid(path.as_uri())
 
 
 @pytest.mark.parametrize("path", ["gone/é.mp4", "/gone/é.mp4", "é\0", "", "a\udce9.mp4", "/"])
