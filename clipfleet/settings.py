@@ -7,7 +7,7 @@ import contextlib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -21,7 +21,10 @@ from pydantic_settings import (
 from clipfleet import xdg
 from clipfleet.errors import UsageError
 from clipfleet.sources import AllowedSources
-from clipfleet.store import Store, open_store
+from clipfleet.store import Store, open_bucket, open_store
+
+if TYPE_CHECKING:
+    from clipfleet.store.bucket import Bucket
 
 CONFIG_FILE = "clipfleet.toml"
 
@@ -139,16 +142,27 @@ class Settings(BaseSettings):
         """The places that clips may come from; None: any."""
         return None if self.allowed_sources is None else AllowedSources(self.allowed_sources)
 
+    @property
+    def stores_in_s3(self) -> bool:
+        """Whether results go to a bucket."""
+        return self.store.lower().startswith("s3://")
+
     def open_store(self, uri: str) -> Store:
         """The store at `uri`, with the S3 access that these settings give. Raises `UsageError`."""
+        return open_store(uri, **self._s3_access())
+
+    def open_bucket(self, name: str) -> "Bucket":
+        """A bucket with clips, by the same access. Raises `UsageError`."""
+        return open_bucket(name, **self._s3_access())
+
+    def _s3_access(self) -> dict[str, str | None]:
         secret = self.s3_secret_key
-        return open_store(
-            uri,
-            s3_endpoint=self.s3_endpoint,
-            s3_access_key=self.s3_access_key,
-            s3_secret_key=secret.get_secret_value() if secret else None,
-            s3_region=self.s3_region,
-        )
+        return {
+            "s3_endpoint": self.s3_endpoint,
+            "s3_access_key": self.s3_access_key,
+            "s3_secret_key": secret.get_secret_value() if secret else None,
+            "s3_region": self.s3_region,
+        }
 
     @classmethod
     def settings_customise_sources(

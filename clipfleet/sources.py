@@ -116,7 +116,7 @@ def _names(uri: str, found: SplitResult) -> list[str]:
     """Raises `ValueError` where it is no address of the three kinds."""
     if found.scheme == "s3":  # a key may hold what means something elsewhere, such as ? and #
         bucket, _, key = uri.partition("://")[2].partition("/")
-        return [bucket, *(name for name in key.split("/") if name)]
+        return [bucket, *(key.removesuffix("/").split("/") if key else ())]  # a//b is not a/b
     if found.scheme == "file":
         path = os.fsdecode(unquote_to_bytes(found.path))
         if found.netloc not in ("", "localhost") or not path.startswith("/"):

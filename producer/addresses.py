@@ -1,7 +1,6 @@
 """What a text that names one clip means: a path, or a file:, s3:// or https:// address."""
 
 import os
-import posixpath
 import re
 import stat
 from functools import lru_cache
@@ -13,13 +12,23 @@ from clipfleet.errors import UsageError
 from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
 from clipfleet.presigned import bare, is_signed, shown
 from clipfleet.records import ManifestLine
-from clipfleet.store.object_key import KeyRefused, check_key
+from clipfleet.store.object_key import KeyRefused, check_foreign_key
 from producer.problems import short
+from producer.spellings import one_spelling, path_on_disk
 
 _LONGEST_TEXT = 8192  # twice the longest path; a source may be much shorter still
 # A letter takes up to 12 bytes in a message: sources as short as this need not be measured.
 _SURELY_SHORT = MAX_SOURCE_BYTES // 12
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
+_S3_SCHEMES = ("s3", "s3a", "s3n")  # the others are Hadoop's and Spark's for the same
+_OTHER_CLOUDS = {
+    "gs": "clips in Google Cloud Storage are read through its S3 side: write s3://, and set "
+    "CLIPFLEET_S3_ENDPOINT=https://storage.googleapis.com and HMAC keys",
+    **dict.fromkeys(
+        ("az", "abfs", "abfss", "wasb", "wasbs", "adl"),
+        "Azure's storage is not read; give https:// addresses, or copy the clips to S3 or a disk",
+    ),
+}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _FOLDERS_KEPT = 4096
 
@@ -48,7 +57,7 @@ class Addresses:
         """
         if len(text) > _LONGEST_TEXT:
             raise ClipRefused(f"{short(text)}: no clip has an address of {len(text):,} characters")
-        if text.startswith("s3://"):
+        if is_s3(text):
             return checked_length(_s3(text)), None
         scheme = _SCHEME.match(text)
         if scheme is None:
@@ -65,11 +74,14 @@ class Addresses:
                 f"{short(text)}: with http:// anyone on the way could put another clip in its "
                 "place; use https://"
             )
-        raise ClipRefused(f"{short(text)}: clips are files, or lie at s3:// or https:// addresses")
+        said = _OTHER_CLOUDS.get(name, "clips are files, or lie at s3:// or https:// addresses")
+        raise ClipRefused(f"{short(text)}: {said}")
 
     def file(self, path: str) -> tuple[str, int]:
         """(URI of a file with links followed, size in bytes). Raises `ClipRefused`, `OSError`."""
         path = os.path.join(self._place, path)  # noqa: PTH118 - `Path` takes several times as long
+        if not path.isascii():
+            path = one_spelling(path_on_disk(path))
         folder, name = os.path.split(path)
         if name in ("", ".", ".."):
             raise ClipRefused("it is a folder, where a clip is wanted")
@@ -86,8 +98,15 @@ class Addresses:
         return checked_length(uri), found.st_size
 
     def _beside(self, text: str) -> str:
-        bucket, _, prefix = self._place.removeprefix("s3://").partition("/")
-        return f"s3://{bucket}/{posixpath.normpath(posixpath.join(prefix, text))}"
+        bucket, _, folder = self._place.removeprefix("s3://").partition("/")
+        names = folder.removesuffix("/").split("/") if folder else []
+        # Unlike `posixpath.normpath` this keeps empty parts: keys may have some.
+        for name in text.split("/"):
+            if name == ".." and names and names[-1] != "..":
+                names.pop()
+            elif name != ".":
+                names.append(name)
+        return f"s3://{bucket}/{'/'.join(names)}"
 
     def _local(self, text: str, path: str) -> tuple[str, int]:
         if self._in_s3:  # whoever wrote it there need not be one who may read files here
@@ -129,17 +148,36 @@ def checked_length(source: str) -> str:
     return source
 
 
-def _s3(text: str) -> str:
-    bucket, _, key = text.removeprefix("s3://").partition("/")
+def is_address(text: str) -> bool:
+    """Whether the text is an address of any kind, and no path."""
+    return _SCHEME.match(text) is not None
+
+
+def is_s3(text: str) -> bool:
+    """Whether the text is an address in S3."""
+    if text.startswith("s3://"):
+        return True
+    scheme = _SCHEME.match(text)
+    return scheme is not None and scheme[1] is not None and scheme[1].lower() in _S3_SCHEMES
+
+
+def read_s3(text: str) -> tuple[str, str]:
+    """(bucket, key) of an address in S3; the key as it is, or empty. Raises `ClipRefused`."""
+    bucket, _, key = text.partition("://")[2].partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise ClipRefused(f"{short(text)}: {short(bucket, 70)!r} is no bucket's name")
+    return bucket, key
+
+
+def _s3(text: str) -> str:
+    bucket, key = read_s3(text)
     if not key or key.endswith("/"):
         raise ClipRefused(f"{short(text)}: it names a prefix, where a clip is wanted")
     try:
-        check_key(key)
+        check_foreign_key(key)
     except KeyRefused as error:
-        raise ClipRefused(short(error)) from None
-    return text
+        raise ClipRefused(f"{short(text)}: {short(error, 300)}") from None
+    return f"s3://{bucket}/{key}"
 
 
 def _https(text: str) -> str:

@@ -52,3 +52,38 @@ def _by_threads(
     finally:
         for future in begun:
             future.cancel()
+
+
+def where_needed(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Given], Made],
+    items: Iterable[Given],
+    *,
+    needs: Callable[[Given], bool],
+    ahead: int,
+) -> Iterator[tuple[Given, Made | None]]:
+    """(item, `work` of it, or None of those without need), in the items' order.
+
+    Threads do the work, at most `ahead` items before it is asked for; the others cost next to
+    nothing. Raises what `work` raises; what was begun ahead is then called off.
+    """
+    waiting: deque[tuple[Given, Future[Made] | None]] = deque()
+
+    def ready(most: int) -> Iterator[tuple[Given, Made | None]]:
+        while waiting and (len(waiting) > most or (begun := waiting[0][1]) is None or begun.done()):
+            item, begun = waiting.popleft()
+            yield item, begun.result() if begun else None
+
+    try:
+        for item in items:
+            needed = needs(item)
+            if needed or waiting:
+                waiting.append((item, pool.submit(work, item) if needed else None))
+                yield from ready(ahead)
+            else:
+                yield item, None
+        yield from ready(0)
+    finally:
+        for _, future in waiting:
+            if future:
+                future.cancel()

@@ -63,9 +63,9 @@ def cli() -> None:
 def run(clips: tuple[str, ...], **rest: Any) -> None:
     """Do CLIPS on this machine, with nothing set up beforehand.
 
-    CLIPS are files, folders, patterns ('day*/**/*.mp4'), s3:// URLs (a listing where they end in a
-    slash), https:// URLs, manifests (.jsonl, .csv, .parquet), or - for a list on standard input. A
-    presigned URL's signature is no part of the clip's name, and is kept out of records and logs.
+    CLIPS are files, folders, patterns ('day*/**/*.mp4'), s3:// URLs of an object or a folder,
+    https:// URLs, manifests (.jsonl, .csv, .parquet), or - for a list on standard input.
+    A presigned URL's signature is no part of the clip's name, and is kept out of records and logs.
 
     Starts a private broker and workers, shows progress, and leaves no process behind. Run again
     with the same options, it does only what is missing; Ctrl-C any time.

@@ -72,8 +72,11 @@ def clip_flags(command: Any) -> Any:
             click.option(
                 "--dry-run",
                 is_flag=True,
-                help="Only say what would be done, what is done already, what cannot be read, and "
-                "how long it may take.",
+                help="Only say what would be done, what is done already, what is passed over or "
+                "cannot be read, and how long it may take.",
+            ),
+            click.option(
+                "--json", "as_json", is_flag=True, help="Print what --dry-run says for machines."
             ),
             s3_endpoint,
         )

@@ -34,8 +34,9 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     settings = store_settings(flags)
     gpus = count_gpus()
     options = _options_for_this_machine(flags, settings, gpus)
-    if flags["dry_run"]:
-        return dry_run(_asked(arguments, flags), settings, options, console)
+    if _is_dry(flags):
+        asked = _asked(arguments, flags)
+        return dry_run(asked, settings, options, console, as_json=flags["as_json"])
     planned = write_down(_asked(arguments, flags, embedded=True), settings, options, console)
     log_dir = _log_dir(planned.store, planned.head.run_id)
     started = time.monotonic()
@@ -81,8 +82,8 @@ def submit(
     settings = store_settings(flags)
     options = read_options(flags, settings.options)
     asked = _asked(arguments, flags, staged=_stages(settings, stage))
-    if flags["dry_run"]:
-        return dry_run(asked, settings, options, console)
+    if _is_dry(flags):
+        return dry_run(asked, settings, options, console, as_json=flags["as_json"])
     broker = Broker(settings.broker.get_secret_value())
     broker.take_up_again(asked.run_id)
     asked = replace(asked, fleet=broker.fleet(), broker=broker.address)
@@ -160,7 +161,7 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
 
 def _stages(settings: Settings, asked: bool | None) -> bool:
     """Whether clips of this machine are copied to scratch: unless asked, where the store is S3."""
-    return settings.store.startswith("s3://") if asked is None else asked
+    return settings.stores_in_s3 if asked is None else asked
 
 
 def store_settings(flags: dict[str, Any]) -> Settings:
@@ -193,6 +194,12 @@ def _asked(
         follow_links=flags["follow_links"],
         priority=flags.get("priority") or 0,
     )
+
+
+def _is_dry(flags: dict[str, Any]) -> bool:
+    if flags["as_json"] and not flags["dry_run"]:
+        raise UsageError("--json goes with --dry-run; for a run: clipfleet status RUN --json")
+    return bool(flags["dry_run"])
 
 
 def _listed(file: Any) -> Iterator[str]:

@@ -3,8 +3,10 @@
 Nothing is written. How fast it goes is what the last run with these options measured.
 """
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -20,7 +22,8 @@ from clipfleet.settings import Settings
 from clipfleet.store import Store
 from producer import manifest
 from producer.feed import Run
-from producer.plan import Asked, say_problems
+from producer.passed_over import PassedOver
+from producer.plan import Asked, say_passed_over, say_problems
 from producer.problems import Problems
 from producer.progress import duration
 from producer.sources import local_path, short_name
@@ -30,10 +33,46 @@ NAMED = 5
 _AT_ONCE = 1000
 
 
-def dry_run(asked: Asked, settings: Settings, options: Options, console: Console) -> int:
+@dataclass
+class _Seen:
+    """What the clips come to. `num_bytes` is that of clips to be fed, as far as it is known."""
+
+    clips: int = 0
+    done: Standing = field(default_factory=Standing)
+    num_bytes: int = 0
+    redone: int = 0
+    empty: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
+
+    @property
+    def todo(self) -> int:
+        """How many would be fed."""
+        return self.clips - self.done.done
+
+
+def dry_run(
+    asked: Asked, settings: Settings, options: Options, console: Console, *, as_json: bool = False
+) -> int:
     """Say it all."""
     problems = Problems()
     store = settings.open_store(settings.store)
+    with Variants(options) as variants, console.status("looking for clips") as shown:
+        lines = asked.clips(settings, variants, problems)
+        seen = _look_up(
+            lines,
+            _run(asked, options, store),
+            tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
+        )
+    if as_json:
+        _print_json(seen, asked.passed, problems, _measured(store, options))
+    else:
+        _say(seen, asked.passed, problems, console)
+        console.print(_estimate(store, options, seen.todo), soft_wrap=True, markup=False)
+    return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
+
+
+def _run(asked: Asked, options: Options, store: Store) -> Run:
     head = RunHead(
         run_id=asked.run_id,
         options_hash=options.hash,
@@ -43,42 +82,71 @@ def dry_run(asked: Asked, settings: Settings, options: Options, console: Console
         created_at=datetime.now(UTC).isoformat(),
         retry_failed=asked.retry_failed,
     )
-    run = Run(head=head, store=store)
-    done, clips, num_bytes, redone = Standing(), 0, 0, 0
-    unreadable: list[str] = []
-    first: list[str] = []
-    with Variants(options) as variants, console.status("looking for clips") as shown:
-        lines = asked.clips(settings, variants, problems)
-        while batch := list(islice(lines, _AT_ONCE)):
-            for found in run.look_up(batch):
-                if found.record is not None:
-                    done += standing(found.record, head.run_id)
-                    continue
-                redone += found.replaces is not None
-                num_bytes += found.line.num_bytes or 0
-                if not _readable(found.line):
-                    unreadable.append(found.line.source)
-                elif len(first) < NAMED:
-                    first.append(found.line.source)
-            clips += len(batch)
-            shown.update(f"looking for clips: {clips:,} so far")
+    return Run(head=head, store=store)
+
+
+def _look_up(lines: Iterator[ManifestLine], run: Run, tick: Callable[[int], None]) -> _Seen:
+    seen = _Seen()
+    while batch := list(islice(lines, _AT_ONCE)):
+        for found in run.look_up(batch):
+            if found.record is not None:
+                seen.done += standing(found.record, run.run_id)
+                continue
+            seen.redone += found.replaces is not None
+            seen.num_bytes += found.line.num_bytes or 0
+            seen.empty += found.line.num_bytes == 0
+            if not _readable(found.line):
+                seen.unreadable.append(found.line.source)
+            elif len(seen.first) < NAMED:
+                seen.first.append(found.line.source)
+        seen.clips += len(batch)
+        tick(seen.clips)
+    return seen
+
+
+def _print_json(
+    seen: _Seen,
+    passed: PassedOver,
+    problems: Problems,
+    measured: Iterator[tuple[str, int, float]],
+) -> None:
+    """One object on standard output; `seconds` is None where no run was measured."""
+    _, clips, seconds = next(measured, ("", 0, 0.0))
+    said = {
+        "clips": seen.clips,
+        "done": seen.done.done,
+        "done_with_errors": seen.done.failed,
+        "to_feed": seen.todo,
+        "done_again": seen.redone,
+        "bytes": seen.num_bytes,
+        "empty": seen.empty,
+        "unreadable": len(seen.unreadable),
+        "passed_over": passed.counts(),
+        "problems": [*problems],
+        "problems_left_out": problems.left_out,
+        "seconds": seen.todo * seconds / clips if clips else None,
+    }
+    print(json.dumps(said))
+
+
+def _say(seen: _Seen, passed: PassedOver, problems: Problems, console: Console) -> None:
+    say_passed_over(passed, console)
     say_problems(problems, console)
-    for source in unreadable[:NAMED]:
+    for source in seen.unreadable[:NAMED]:
         console.print(f"{_name(source)} cannot be read by this user", style="red", markup=False)
-    todo = clips - done.done
+    empty = f" {seen.empty:,} of them are empty." if seen.empty else ""
     console.print(
-        f"{clips:,} clips: {done.done:,} are done already ({done.failed:,} with errors), "
-        f"{todo:,} would be fed ({num_bytes / 1e9:,.1f} GB, {redone:,} of them done again), "
-        f"{len(unreadable):,} of those cannot be read here.",
+        f"{seen.clips:,} clips: {seen.done.done:,} are done already "
+        f"({seen.done.failed:,} with errors), {seen.todo:,} would be fed "
+        f"({seen.num_bytes / 1e9:,.1f} GB, {seen.redone:,} of them done again), "
+        f"{len(seen.unreadable):,} of those cannot be read here.{empty}",
         soft_wrap=True,
     )
-    for source in first:
+    for source in seen.first:
         console.print(f"  {_name(source)}", markup=False)
-    more = todo - len(unreadable) - len(first)
+    more = seen.todo - len(seen.unreadable) - len(seen.first)
     if more > 0:
         console.print(f"  … and {more:,} more")
-    console.print(_estimate(store, options, todo), soft_wrap=True, markup=False)
-    return ExitCode.FAILED_CLIPS if problems or unreadable else ExitCode.OK
 
 
 def _readable(line: ManifestLine) -> bool:

@@ -60,7 +60,7 @@ class Fleet:
         Without `follow_links`, links in folders are passed over.
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
-        staged = self.settings.store.startswith("s3://") if stage is None else stage
+        staged = self.settings.stores_in_s3 if stage is None else stage
         broker = Broker(self.settings.broker.get_secret_value())
         asked = Asked(
             names=map(str, clips),
@@ -81,6 +81,7 @@ class Fleet:
         fill(planned.run, self.settings, _QUIET, in_flight=None)
         run = FleetRun(self, planned.head)
         run.problems = list(planned.problems)
+        run.passed_over = asked.passed.counts()
         return run
 
     def run(self, run_id: str) -> "FleetRun":
@@ -104,11 +105,16 @@ class Fleet:
 
 
 class FleetRun:
-    """One run of a fleet. `problems` are what was named as it was submitted and is no clip."""
+    """One run of a fleet.
+
+    `problems` are what was named as it was submitted and is no clip; `passed_over` counts what lay
+    in the folders and prefixes and is none, by ending.
+    """
 
     def __init__(self, fleet: Fleet, head: RunHead) -> None:
         self.head = head
         self.problems: list[str] = []
+        self.passed_over: dict[str, int] = {}
         self._settings = fleet.settings
         self._store = fleet.settings.open_store(fleet.settings.store)
         self._run = Run(head=head, store=self._store, allowed=self._settings.sources)

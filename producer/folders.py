@@ -1,27 +1,23 @@
 """The files below a folder: in order, hidden ones passed over, links to folders followed once."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from producer.globs import Glob
+from clipfleet.files import open_file
+from producer.first_bytes import LOOKED_AT_BYTES
+from producer.passed_over import DEAD_LINKS, LINKS, SPECIAL
 from producer.problems import Problems
-
-ANYTHING = Glob("**")
+from producer.selection import Selection
 
 
 def walk(
-    folder: Path,
-    problems: Problems,
-    *,
-    wanted: Callable[[str], bool],
-    glob: Glob = ANYTHING,
-    follow_links: bool = True,
+    folder: Path, problems: Problems, selection: Selection, *, follow_links: bool = True
 ) -> Iterator[str]:
-    """The paths of files whose names are `wanted`, and whose paths below `folder` fit `glob`.
+    """The paths of files that are selected by what they are called below `folder`.
 
-    Folders that cannot be read are passed over, with a problem each; links, without one, unless
-    they are followed.
+    Folders that cannot be read are passed over, with a problem each; what is no file, and links
+    unless they are followed, are counted.
     """
 
     def note(error: OSError) -> None:
@@ -37,13 +33,26 @@ def walk(
         seen.add(real)
         below = os.path.relpath(root, top)
         start = "" if below == "." else f"{below}/"
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and glob.leads_to(start + name)
-        )
+        folders[:] = sorted(name for name in folders if selection.enters(start + name))
+        if not follow_links:
+            linked = sum(os.path.islink(os.path.join(root, name)) for name in folders)  # noqa: PTH114, PTH118
+            selection.passed.add(LINKS, linked)
         for name in sorted(files):
-            if wanted(name) and not name.startswith(".") and glob.matches(start + name):
+            if selection.takes(start + name):
                 path = os.path.join(root, name)  # noqa: PTH118 - a folder may hold millions
                 if not follow_links and os.path.islink(path):  # noqa: PTH114
-                    continue
-                if os.path.isfile(path):  # noqa: PTH113
+                    selection.passed.add(LINKS)
+                elif os.path.isfile(path):  # noqa: PTH113
                     yield path
+                else:
+                    dead = os.path.islink(path)  # noqa: PTH114
+                    selection.passed.add(DEAD_LINKS if dead else SPECIAL)
+
+
+def first_bytes(path: str) -> bytes | None:
+    """What the file begins with; None where that cannot be read."""
+    try:
+        with open_file(Path(path)) as file:
+            return file.read(LOOKED_AT_BYTES)
+    except OSError:
+        return None

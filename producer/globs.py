@@ -3,14 +3,23 @@
 import re
 from fnmatch import fnmatchcase
 
+from producer.endings import ending
+from producer.spellings import composed
+
 _MAGIC = re.compile(r"[*?[]")
 
 
 class Glob:
-    """A pattern by parts: `*`, `?` and `[…]` within one, `**` for any number of them."""
+    """A pattern by parts: `*`, `?` and `[…]` within one, `**` for any number of them.
+
+    One that ends in a slash names all that lies below. `ending` is that of every file which the
+    pattern names, such as `.vob` of `*.vob`; empty where it leaves that open.
+    """
 
     def __init__(self, pattern: str) -> None:
-        parts = pattern.split("/")
+        parts = composed(f"{pattern}**/*" if pattern.endswith("/") else pattern).split("/")
+        said = ending(parts[-1])
+        self.ending = "" if is_glob(said) else said
         # "**/**" says no more than "**", and would be tried in many more ways.
         self._parts = tuple(
             part
@@ -18,13 +27,24 @@ class Glob:
             if part != "**" or before != "**"
         )
 
-    def matches(self, path: str) -> bool:
-        """Whether a file's path is one that the pattern names."""
-        return _matches(tuple(path.split("/")), self._parts)
+        self._folded = tuple(part.casefold() for part in self._parts)
+
+    def matches(self, path: str, *, any_case: bool = False) -> bool:
+        """Whether a file's path is one that the pattern names, or would be in other letters."""
+        names = composed(path).split("/")
+        if any_case:
+            return _matches(tuple(name.casefold() for name in names), self._folded)
+        return _matches(tuple(names), self._parts)
 
     def leads_to(self, folder: str) -> bool:
         """Whether the pattern may name anything below the folder."""
-        return _leads(tuple(folder.split("/")), self._parts)
+        return _leads(tuple(composed(folder).split("/")), self._parts)
+
+    def spells(self, name: str) -> bool:
+        """Whether a part of the pattern that begins with a letter, or a dot, fits the name."""
+        return any(
+            fnmatchcase(composed(name), part) for part in self._parts if not is_glob(part[:1])
+        )
 
 
 def is_glob(text: str) -> bool:

@@ -7,8 +7,8 @@ from urllib.parse import quote_from_bytes
 
 from clipfleet.records import ManifestLine
 from clipfleet.sources import AllowedSources
-from producer.globs import fixed_start
 from producer.problems import Problems
+from producer.spellings import one_spelling
 
 # A list of files may be without end, and every worker reads the places.
 MOST_PLACES = 1000
@@ -33,13 +33,14 @@ class NamedPlaces:
 
     def add_path(self, path: str) -> None:
         """Add a file or a folder, by the path that it has with all links followed."""
-        real = os.path.realpath(path or os.curdir)
+        real = one_spelling(os.path.realpath(path or os.curdir))
         self.add(f"file://{quote_from_bytes(os.fsencode(real))}")
 
-    def add_s3(self, bucket: str, key: str, *, whole: bool) -> None:
-        """Add an object or a listing; `whole`: of a manifest or a pattern, what it lies in."""
-        place = fixed_start(key).rpartition("/")[0] if whole else key.rstrip("/")
-        self.add(f"s3://{bucket}/{place}".rstrip("/"))
+    def add_s3(self, bucket: str, place: str) -> None:
+        """Add an object, or all below a folder: empty, or with its slash."""
+        uri = f"s3://{bucket}/{place}"
+        # The slash means something behind an empty part alone: `a//` is another folder than `a/`.
+        self.add(uri if place and uri.endswith("//") else uri.removesuffix("/"))
 
 
 def note_not_uploaded(

@@ -17,6 +17,7 @@ from clipfleet.store import Store
 from producer import manifest
 from producer.feed import Run
 from producer.named import NamedPlaces, note_not_uploaded
+from producer.passed_over import PassedOver
 from producer.problems import Problems
 from producer.sampling import sample
 from producer.sources import find_clips
@@ -46,6 +47,7 @@ class Asked:
     broker: str = ""
     follow_links: bool = True
     named: NamedPlaces = field(default_factory=NamedPlaces)
+    passed: PassedOver = field(default_factory=PassedOver)
 
     def clips(
         self, settings: Settings, variants: Variants, problems: Problems
@@ -58,6 +60,7 @@ class Asked:
             problems=problems,
             clip_column=self.clip_column,
             named=self.named,
+            passed=self.passed,
             follow_links=self.follow_links,
         )
         once = unique(found, shuffle=self.shuffle)
@@ -113,6 +116,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
             places=lambda: settings.allowed_sources or asked.named,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
+    say_passed_over(asked.passed, console)
     say_problems(problems, console)
     plural = "clip" if head.clips == 1 else "clips"
     console.print(
@@ -121,6 +125,12 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
     return Planned(
         head=head, options=options, store=store, problems=problems, allowed=settings.sources
     )
+
+
+def say_passed_over(passed: PassedOver, console: Console) -> None:
+    """Print what lay where clips were looked for and is none."""
+    if passed:
+        console.print(f"Passed over: {printable(str(passed))}.", soft_wrap=True, markup=False)
 
 
 def say_problems(problems: Problems, console: Console) -> None:

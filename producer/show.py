@@ -16,8 +16,10 @@ from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ModelRecord, WindowRecord
 from clipfleet.store import Store
 from producer import commands
+from producer.addresses import is_s3
 from producer.export.columns import as_json
 from producer.sources import short_name
+from producer.spellings import one_spelling, path_on_disk
 from producer.terminal import Console
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -51,9 +53,12 @@ def clip_name(clip: str) -> str:
     """
     if _UUID.fullmatch(clip.lower()):
         return clip.lower()
+    if is_s3(clip):
+        return keys.clip_uuid(f"s3://{clip.partition('://')[2]}")
     if "://" in clip:
         return keys.clip_uuid(clip)
-    return keys.clip_uuid(Path(clip).expanduser().resolve().as_uri())
+    path = Path(path_on_disk(clip)).expanduser().resolve()
+    return keys.clip_uuid(Path(one_spelling(str(path))).as_uri())
 
 
 def read_record(store: Store, clip: str) -> bytes:

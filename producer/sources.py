@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,24 +23,26 @@ from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
 from clipfleet.store.download import PIECE_BYTES, download
-from producer.addresses import Addresses, ClipRefused, checked_length, with_address
-from producer.folders import ANYTHING, walk
-from producer.globs import Glob, fixed_start, is_glob, split_root
+from producer.addresses import (
+    Addresses,
+    ClipRefused,
+    checked_length,
+    is_address,
+    is_s3,
+    read_s3,
+    with_address,
+)
+from producer.folders import first_bytes, walk
+from producer.globs import is_glob, split_root
 from producer.named import NamedPlaces
-from producer.problems import Problems
+from producer.passed_over import PassedOver
+from producer.problems import Problems, short
 from producer.rows import Rows
+from producer.selection import Selection
+from producer.spellings import path_on_disk
 from producer.spool import SpoolFull
 from producer.tables import Table, is_table
 from producer.variants import Variants
-
-# Files of other kinds in a folder are passed over; a file that is named is always taken.
-VIDEO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts"),
-        *("mpg", "mpeg", "flv", "wmv", "ogv", "3gp", "mxf"),
-    )
-)
 
 _RANGE_BYTES = PIECE_BYTES
 
@@ -54,18 +56,19 @@ def find_clips(
     clip_column: str | None = None,
     stdin: IO[bytes] | None = None,
     named: NamedPlaces | None = None,
+    passed: PassedOver | None = None,
     follow_links: bool = True,
 ) -> Iterator[ManifestLine]:
     """The clips that the arguments name, as they are found; one that is named twice comes twice.
 
-    An argument is a file; a folder, searched whole; a pattern for either, such as `day*/**/*.mp4`;
-    an S3 object; an S3 listing, where it ends in a slash or names a bucket alone; an https:// URL;
-    a manifest, by its name (`tables.is_table`); or "-", a list on `stdin` (the process's, if None).
-    Sizes are known of files and of what was listed or asked for in S3, not of what a manifest names
-    elsewhere. `named` is told of the places that the arguments name. Without `follow_links`, links
-    in folders are passed over. Each argument that names none, or cannot be read, is a problem, and
-    so is each such row. Raises `StoreUnavailable`, `StoreDenied` and `SpoolFull`: the rest would be
-    no whole.
+    An argument is a file; a folder, searched whole; a pattern for files, such as `day*/**/*.mp4`;
+    an S3 object, folder or pattern; an https:// URL; a manifest, by its name (`tables.is_table`);
+    or "-", a list on `stdin` (the process's, if None). Sizes are known of files and of what was
+    listed or asked for in S3, not of what a manifest names elsewhere. `named` is told of the places
+    that the arguments name, `passed` of what lies there and is not taken (`Selection`). Without
+    `follow_links`, links in folders are passed over. Each argument that names none, or cannot be
+    read, is a problem, and so is each such row. Raises `StoreUnavailable`, `StoreDenied` and
+    `SpoolFull`: the rest would be no whole.
     """
     search = _Search(
         settings,
@@ -79,8 +82,9 @@ def find_clips(
     )
     for argument in arguments:
         before, names_any = len(problems), False
+        selection = Selection()
         try:
-            for line in search.expand(argument):
+            for line in search.expand(argument, selection):
                 names_any = True
                 yield line
         except (StoreUnavailable, StoreDenied, SpoolFull):
@@ -89,14 +93,26 @@ def find_clips(
             problems.add(str(error))
         except OSError as error:
             problems.add(f"{argument}: {error.strerror or error}")
+        finally:
+            if passed is not None:
+                passed.merge(selection.passed)
         if not names_any and len(problems) == before:
-            problems.add(f"{argument}: {_nothing_in(argument)}")
+            problems.add(f"{argument}: {_nothing_in(argument, selection)}")
 
 
-def _nothing_in(argument: str) -> str:
+def _nothing_in(argument: str, selection: Selection) -> str:
     if argument == "-" or is_table(argument):
         return "it names no clip"
-    return "no video file fits it" if is_glob(argument) else "there is no video file in it"
+    said = "no video file fits it" if selection.glob else "there is no video file in it"
+    if selection.passed:
+        said += f"; passed over: {selection.passed}"
+        if remedy := selection.passed.remedy():
+            said += f"; {remedy}"
+    elif selection.almost:
+        said += f"; {short(selection.almost)} would, but for capital and small letters"
+    elif selection.glob and "{" in argument:
+        said += "; braces mean nothing in a pattern: give one for each"
+    return said
 
 
 @dataclass(frozen=True)
@@ -110,26 +126,27 @@ class _Search:
     named: NamedPlaces
     follow_links: bool
 
-    def expand(self, argument: str) -> Iterator[ManifestLine]:
+    def expand(self, argument: str, selection: Selection) -> Iterator[ManifestLine]:
         """What one argument names. Raises `ClipfleetError`, `OSError`."""
         if argument == "-":
             self.named.add_path(os.curdir)
             table = self._table("standard input", self.stdin or sys.stdin.buffer, os.curdir)
             return table.listed()
-        if argument.startswith("s3://"):
-            return self._s3(argument)
-        if argument.lower().startswith(("http://", "https://", "file:")):
+        if is_s3(argument):
+            return self._s3(argument, selection)
+        if is_address(argument):
             source, size = self.here.find(argument)
             self.named.add(source)
             return iter([with_address(_line(source, size), argument)])
-        return self._path(os.path.expanduser(argument), argument)  # noqa: PTH111 - Path's raises
+        path = os.path.expanduser(argument)  # noqa: PTH111 - Path's raises
+        return self._path(path_on_disk(path), argument, selection)
 
-    def _path(self, path: str, argument: str) -> Iterator[ManifestLine]:
+    def _path(self, path: str, argument: str, selection: Selection) -> Iterator[ManifestLine]:
         if "\0" in path:
             raise ClipRefused(f"{argument}: there is no such file or folder")
         if Path(path).is_dir():
             self.named.add_path(path)
-            yield from self._files(self._walk(path, wanted=_is_video))
+            yield from self._files(self._walk(path, selection))
         elif Path(path).is_file():
             # What a manifest names beside it was named with it; what it names elsewhere was not.
             self.named.add_path(os.path.split(path)[0] if is_table(path) else path)
@@ -137,18 +154,17 @@ class _Search:
         elif Path(path).exists():
             raise ClipRefused(f"{argument}: neither a file nor a folder")
         elif is_glob(path):
-            root, glob = split_root(path)
+            root, selection.glob = split_root(path)
+            root = path_on_disk(root)
             self.named.add_path(root)
-            yield from self._files(self._walk(root, wanted=_is_listed, glob=glob))
+            yield from self._files(self._walk(root, selection))
         else:
             raise ClipRefused(f"{argument}: there is no such file or folder")
 
-    def _walk(
-        self, folder: str, *, wanted: Callable[[str], bool], glob: Glob = ANYTHING
-    ) -> Iterator[str]:
-        return walk(
-            Path(folder), self.problems, wanted=wanted, glob=glob, follow_links=self.follow_links
-        )
+    def _walk(self, folder: str, selection: Selection) -> Iterator[str]:
+        top = Path(folder)
+        paths = walk(top, self.problems, selection, follow_links=self.follow_links)
+        return selection.by_content(paths, str, first_bytes)
 
     def _files(self, paths: Iterable[str]) -> Iterator[ManifestLine]:
         for path in paths:
@@ -166,27 +182,19 @@ class _Search:
         with open_file(Path(path)) as file:
             yield from self._table(path, file, str(Path(path).parent)).clips()
 
-    def _s3(self, url: str) -> Iterator[ManifestLine]:
-        bucket, _, key = url.removeprefix("s3://").partition("/")
-        self.named.add_s3(bucket, key, whole=is_table(key) or is_glob(key))
-        store = self.settings.open_store(f"s3://{bucket}")
-        listed: Iterator[ObjectInfo]
-        if not key or key.endswith("/"):
-            listed = (item for item in store.list(key) if _is_video(item.key))
-        elif is_glob(key) and not store.exists(key):
-            glob = Glob(key)
-            listed = (
-                item
-                for item in store.list(fixed_start(key))
-                if _is_listed(item.key) and glob.matches(item.key)
-            )
-        else:
-            listed = iter([store.stat(key)])
-        for item in listed:
-            uri = f"s3://{bucket}/{item.key}"
+    def _s3(self, url: str, selection: Selection) -> Iterator[ManifestLine]:
+        from producer.s3_clips import find_objects  # who names files alone never pays for minio
+
+        name, key = read_s3(url)
+        bucket = self.settings.open_bucket(name)
+        found = find_objects(bucket, key, self.problems, selection)
+        place = found.place
+        self.named.add_s3(name, place[: place.rfind("/") + 1] if is_table(place) else place)
+        for item in found.objects:
+            uri = f"{bucket.uri}/{item.key}"
             try:
                 if is_table(item.key):
-                    yield from self._s3_table(store, uri, item)
+                    yield from self._s3_table(bucket, uri, item)
                 else:
                     yield _line(checked_length(uri), item.size_bytes)
             except (UsageError, ObjectArchived) as error:
@@ -195,7 +203,7 @@ class _Search:
     def _s3_table(self, store: Store, uri: str, item: ObjectInfo) -> Iterator[ManifestLine]:
         with tempfile.TemporaryFile() as file:
             download(store, item.key, file, piece_bytes=_RANGE_BYTES)
-            yield from self._table(uri, file, uri.rpartition("/")[0]).clips()
+            yield from self._table(uri, file, uri[: uri.rfind("/") + 1]).clips()
 
     def _table(self, name: str, file: IO[bytes], place: str) -> Table:
         rows = Rows(Addresses(place), self.variants, clip_column=self.clip_column)
@@ -206,14 +214,6 @@ class _Search:
             problems=self.problems,
             memory_bytes=self.settings.manifest_memory_bytes,
         )
-
-
-def _is_video(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 - of each of millions
-
-
-def _is_listed(name: str) -> bool:
-    return _is_video(name) or is_table(name)
 
 
 def _line(source: str, num_bytes: int | None) -> ManifestLine:
@@ -230,4 +230,5 @@ def local_path(line: ManifestLine) -> Path | None:
 
 def short_name(source: str) -> str:
     """The clip's name as people know it."""
-    return unquote(shown(source).rstrip("/").rpartition("/")[2])
+    name = shown(source).rstrip("/").rpartition("/")[2]
+    return name if source.startswith("s3:") else unquote(name)  # a key is no URL

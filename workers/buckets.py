@@ -39,7 +39,7 @@ class Buckets:
         Raises `ClipError`, `SourceDenied` and other `StoreError`.
         """
         bucket, _, key = source.removeprefix("s3://").partition("/")
-        store = self._settings.open_store(f"s3://{bucket}")
+        store = self._settings.open_bucket(bucket)
         try:
             download(
                 store,

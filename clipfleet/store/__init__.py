@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from clipfleet.errors import UsageError
 from clipfleet.store.base import ObjectInfo, Store
 
-__all__ = ["ObjectInfo", "Store", "open_store"]
+if TYPE_CHECKING:
+    from clipfleet.store.bucket import Bucket
+
+__all__ = ["ObjectInfo", "Store", "open_bucket", "open_store"]
 
 
 def open_store(
@@ -25,17 +29,14 @@ def open_store(
     """
     scheme = _scheme(uri)
     if scheme == "s3":
-        if not s3_access_key or not s3_secret_key:
-            raise UsageError(
-                f"{uri} needs credentials: set CLIPFLEET_S3_ACCESS_KEY and CLIPFLEET_S3_SECRET_KEY"
-            )
         from clipfleet.store.s3 import S3Store  # a user of folders never pays for minio
 
+        access_key, secret_key = _keys(uri, s3_access_key, s3_secret_key)
         return S3Store(
             uri,
             endpoint=s3_endpoint,
-            access_key=s3_access_key,
-            secret_key=s3_secret_key,
+            access_key=access_key,
+            secret_key=secret_key,
             region=s3_region,
         )
     from clipfleet.store.folder import FolderStore
@@ -47,6 +48,32 @@ def open_store(
             f"{uri!r} is not a store: give s3://bucket/prefix, a folder's path, or file:///folder"
         )
     return FolderStore(Path(uri).expanduser())
+
+
+def open_bucket(
+    name: str,
+    *,
+    s3_endpoint: str | None = None,
+    s3_access_key: str | None = None,
+    s3_secret_key: str | None = None,
+    s3_region: str | None = None,
+) -> "Bucket":
+    """The bucket that others fill, to be read; as `open_store`. Raises `UsageError`."""
+    from clipfleet.store.bucket import Bucket
+
+    uri = f"s3://{name}"
+    access_key, secret_key = _keys(uri, s3_access_key, s3_secret_key)
+    return Bucket(
+        uri, endpoint=s3_endpoint, access_key=access_key, secret_key=secret_key, region=s3_region
+    )
+
+
+def _keys(uri: str, access_key: str | None, secret_key: str | None) -> tuple[str, str]:
+    if not access_key or not secret_key:
+        raise UsageError(
+            f"{uri} needs credentials: set CLIPFLEET_S3_ACCESS_KEY and CLIPFLEET_S3_SECRET_KEY"
+        )
+    return access_key, secret_key
 
 
 def _scheme(uri: str) -> str | None:

@@ -5,7 +5,8 @@ from clipfleet.errors import StoreError
 TEMP_FOLDER = ".tmp"
 """Where a folder store keeps unfinished writes; no key may lie there."""
 
-_NO_NAMES = frozenset(("", ".", ".."))
+_MOVES = frozenset((".", ".."))
+_NO_NAMES = _MOVES | {""}
 
 
 class KeyRefused(StoreError, ValueError):
@@ -22,14 +23,31 @@ def check_prefix(prefix: str) -> None:
     _check_parts(prefix, prefix.split("/")[:-1])
 
 
+def check_foreign_key(key: str) -> None:
+    """Raises `KeyRefused` unless an object that others wrote can be asked for by this key.
+
+    S3 takes any text: `a//b`, `/b` and `a/b` are three objects.
+    """
+    _check_text(key)
+    if not _MOVES.isdisjoint(key.split("/")):
+        raise KeyRefused(
+            f"{key!r} has a '.' or '..' part, which is lost on the way to a server; "
+            "give the object another key"
+        )
+
+
 def _check_parts(key: str, parts: list[str]) -> None:
+    _check_text(key)
+    if not _NO_NAMES.isdisjoint(parts):
+        raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
+    if parts[:1] == [TEMP_FOLDER]:
+        raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")
+
+
+def _check_text(key: str) -> None:
     if "\0" in key:
         raise KeyRefused(f"{key!r} holds a NUL character; leave it out")
     try:
         key.encode()
     except UnicodeEncodeError as error:
         raise KeyRefused(f"{key!r} is not valid Unicode; rename it") from error
-    if not _NO_NAMES.isdisjoint(parts):
-        raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
-    if parts[:1] == [TEMP_FOLDER]:
-        raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")

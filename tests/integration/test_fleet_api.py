@@ -32,7 +32,7 @@ def test_the_example_in_the_documentation_runs(
     (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     exec(compile(example, str(DOCS), "exec"), {})
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"street {CLIPS} []"
+    assert said[0] == f"street {CLIPS} [] {{}}"
     assert said[1] == f"at its end {CLIPS} {CLIPS} None"
     assert "rows of" in said[-2]
     assert "prepare" in said[-1]

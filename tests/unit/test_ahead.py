@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from producer.ahead import SLOW_S, in_order
+from producer.ahead import SLOW_S, in_order, where_needed
 
 
 @pytest.fixture
@@ -65,3 +65,27 @@ def test_what_work_raises_is_raised_in_its_place_and_the_rest_called_off(
     assert taken == list(range(10))
     pool.shutdown()
     assert len(begun) < 40
+
+
+def test_work_is_done_where_it_is_needed_and_the_order_kept(pool: ThreadPoolExecutor) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.001 * (10 - number % 10))
+        return -number
+
+    made = where_needed(pool, work, range(50), needs=lambda number: number % 3 == 0, ahead=8)
+
+    assert next(made) == (0, 0)
+    assert max(begun) <= 9
+    assert list(made) == [(n, None if n % 3 else -n) for n in range(1, 50)]
+
+
+def test_items_without_need_come_as_they_are_found(pool: ThreadPoolExecutor) -> None:
+    items = iter(range(3))
+
+    made = where_needed(pool, abs, items, needs=lambda number: False, ahead=8)
+
+    assert next(made) == (0, None)
+    assert list(items) == [1, 2]

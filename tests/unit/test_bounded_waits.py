@@ -22,6 +22,8 @@ REASONS = {
     "producer/manifest.py: write_run: concurrent.futures.ThreadPoolExecutor": _STORE,
     "producer/manifest.py: write_run: writing.popleft().result": _STORE,
     "producer/manifest.py: read_all_done: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "producer/ahead.py: where_needed.ready: begun.result": _STORE,
+    "producer/selection.py: Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
     "producer/shards.py: Shards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
     "producer/shards.py: Shards.next: loaded.result": _STORE,
     "producer/summary_view.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,

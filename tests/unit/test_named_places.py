@@ -56,22 +56,23 @@ def test_an_argument_names_a_place(folder: Path, name: str, place: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "whole", "place"),
+    ("key", "place"),
     [
-        ("", False, "s3://b"),
-        ("day1/", False, "s3://b/day1"),
-        ("day1/a.mp4", False, "s3://b/day1/a.mp4"),
-        ("lists/m.jsonl", True, "s3://b/lists"),
-        ("day*/x.mp4", True, "s3://b"),
-        ("all/day*/x.mp4", True, "s3://b/all"),
+        ("", "s3://b"),
+        ("day1/", "s3://b/day1"),
+        ("day1/a.mp4", "s3://b/day1/a.mp4"),
+        ("/", "s3://b//"),
+        ("day1//", "s3://b/day1//"),
+        ("/a.mp4", "s3://b//a.mp4"),
     ],
 )
-def test_an_argument_in_s3_names_a_place(key: str, whole: bool, place: str) -> None:
+def test_an_argument_in_s3_names_a_place(key: str, place: str) -> None:
     places = NamedPlaces()
 
-    places.add_s3("b", key, whole=whole)
+    places.add_s3("b", key)
 
     assert list(places) == [place]
+    assert places.allowed.covers(f"s3://b/{key}a.mp4" if key.endswith("/") else f"s3://b/{key}")
 
 
 @pytest.mark.parametrize("url", ["https://host/a/../b.mp4", "s3:///a/"])

@@ -9,7 +9,8 @@ from clipfleet import keys
 from clipfleet.records import ManifestLine
 from producer.sources import short_name
 from producer.unique import unique
-from tests.unit.test_sources import find, folder, write
+from tests.support.found_clips import find, write
+from tests.unit.test_sources import folder
 
 __all__ = ["folder"]
 

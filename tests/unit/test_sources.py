@@ -1,8 +1,6 @@
 """Where clips come from."""
 
-import io
 import os
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,8 +12,8 @@ from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
 from producer.problems import Problems
 from producer.sources import find_clips, local_path, short_name
-from producer.unique import unique
 from producer.variants import Variants
+from tests.support.found_clips import Found, find, names, write
 
 WEIRD_NAMES = [
     "with space.mp4",
@@ -40,40 +38,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, which is also the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@dataclass(frozen=True)
-class Found:
-    """What arguments named: clips, each once, and a line for each that named none."""
-
-    clips: list[ManifestLine]
-    problems: list[str]
-
-
-def find(*arguments: Path | str, stdin: bytes = b"") -> Found:
-    """What the arguments name."""
-    problems = Problems()
-    with Variants(Options()) as variants:
-        lines = find_clips(
-            map(str, arguments),
-            read_settings(),
-            variants=variants,
-            problems=problems,
-            stdin=io.BytesIO(stdin),
-        )
-        return Found(list(unique(lines)), list(problems))
-
-
-def write(path: Path, data: bytes = b"clip") -> Path:
-    """A file, with its folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-def names(found: Found) -> list[str]:
-    """The names of the clips that were found."""
-    return [short_name(clip.source) for clip in found.clips]
 
 
 def test_a_named_file_is_a_clip_with_its_uri_uuid_and_size(folder: Path) -> None:

@@ -18,7 +18,7 @@ from workers.media.pyav import translate_errors
 # Clips are untrusted: containers that carry media themselves, never playlists or references.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,"
-    "h264,hevc,m4v,ivf,obu,nut,gif,rawvideo,mjpeg"
+    "h264,hevc,m4v,ivf,obu,nut,gif,rawvideo,mjpeg,dv,yuv4mpegpipe"
 )
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,

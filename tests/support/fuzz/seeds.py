@@ -61,6 +61,8 @@ _MORE: dict[str, dict[str, Any]] = {
     "WMV in asf": {"codec": "wmv2", "container": "asf"},
     "FFV1 in mkv": {"codec": "ffv1", "container": "matroska", "size": (32, 32)},
     "PNG in mov": {"codec": "png", "container": "mov", "pixel_format": "rgb24", "size": (32, 32)},
+    "DV alone": {"codec": "dvvideo", "container": "dv", "size": (720, 576), "rate": 25},
+    "raw in y4m": {"codec": "wrapped_avframe", "container": "yuv4mpegpipe", "size": (32, 32)},
     "raw in avi": {"codec": "rawvideo", "container": "avi", "size": (32, 32)},
 }
 

@@ -1,0 +1,50 @@
+"""`--dry-run` says what lies in the folders and is no clip."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_here import run_here
+from tests.support.found_clips import write
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two clips, one of them empty, and what lies about."""
+    write(tmp_path / "clips" / "a.VOB")
+    write(tmp_path / "clips" / "empty.mp4", b"")
+    for name in ("a.srt", "b.srt", "._a.VOB", "__MACOSX/a.VOB", "app.ts", "x.\x1b[31mred"):
+        write(tmp_path / "clips" / name, b"text")
+    return tmp_path
+
+
+def dry_run(folder: Path, *flags: str, code: int = 0) -> str:
+    env = {"HOME": str(folder), "CLIPFLEET_STORE": str(folder / "out"), "COLUMNS": "200"}
+    done = run_here(["submit", *flags], env=env, cwd=folder)
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+def test_a_dry_run_counts_what_is_passed_over_by_ending(folder: Path) -> None:
+    said = dry_run(folder, "clips", "--dry-run")
+
+    assert r"Passed over: 2 .srt, 2 hidden, 1 .\x1b[31mred, 1 .ts without video." in said
+    assert "2 clips: 0 are done already (0 with errors), 2 would be fed" in said
+    assert "1 of them are empty" in said
+
+
+def test_a_dry_run_for_machines_is_one_object(folder: Path) -> None:
+    said = json.loads(dry_run(folder, "clips", "gone.mp4", "--dry-run", "--json", code=3))
+
+    assert said["clips"] == said["to_feed"] == 2
+    assert said["passed_over"] == {
+        **{".srt": 2, "hidden": 2, ".ts without video": 1},
+        ".\x1b[31mred": 1,
+    }
+    assert said["problems"] == ["gone.mp4: there is no such file or folder"]
+    assert (said["empty"], said["bytes"], said["seconds"]) == (1, 4, None)
+
+
+def test_json_without_a_dry_run_is_refused(folder: Path) -> None:
+    assert "--json goes with --dry-run" in dry_run(folder, "clips", "--json", code=2)
