@@ -128,7 +128,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             timed=own_times and rises and bool(known),
             ordered=ordered,
             filed=filed,
-            states_durations=container.format.name in _DURATIONS,
+            states_durations=_states_durations(container.format.name, packets),
             knows_starts=knows_starts,
             intra_only=codec.intra_only,
             container=container.format.name,
@@ -138,6 +138,12 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             margins=header.margins if header else None,
             warnings=[*taken.warnings, *warnings],
         )
+
+
+def _states_durations(container: str, packets: list[Packet]) -> bool:
+    """Whether packets' durations are their own: Matroska may give all of a track one."""
+    one_for_all = "matroska" in container and len({packet.duration for packet in packets}) < 2
+    return container in _DURATIONS and not one_for_all
 
 
 def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
