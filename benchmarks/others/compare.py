@@ -25,14 +25,16 @@ from workers.media.packs import Frames as Image  # here height × width × 3
 # The largest mean difference of any 16×16 block, in levels of 255. Most frames are equal.
 SAME = 1.0
 TICK_S = 0.0021  # containers round times, and ours count from the first frame
-# What a warning of a whole file must not say.
-FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")
+FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")  # not of whole files
 # Decoders that have no say in whether the video is whole.
 _OF_SOUND = re.compile(r"\[(aac|ac3|adpcm|amr|flac|mp2|mp3|opus|vorbis|wma)|Last message")
-# Where chroma is measured: PyAV's scaler asks the frame, the ffmpeg command's must be told.
+# Where chroma is measured, which the ffmpeg command's scaler must be told once frames are turned.
 _CHROMA = {
-    "left": "in_h_chr_pos=0:in_v_chr_pos=128",
-    "topleft": "in_h_chr_pos=0:in_v_chr_pos=0",
+    ("left", 0): "in_h_chr_pos=0:in_v_chr_pos=128",
+    ("left", 90): "in_h_chr_pos=128:in_v_chr_pos=0",
+    ("left", 180): "in_h_chr_pos=256:in_v_chr_pos=128",
+    ("left", 270): "in_h_chr_pos=128:in_v_chr_pos=256",
+    ("topleft", 0): "in_h_chr_pos=0:in_v_chr_pos=0",
 }
 SPAN_FRAMES = 10  # that a file must have for its middle to be cut out
 
@@ -79,8 +81,8 @@ class Comparison:
     @property
     def false_warnings(self) -> list[str]:
         """Warnings of loss or damage, though FFmpeg finds the file whole."""
-        said = [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
-        return [] if self.truth.said else said
+        whole = not self.truth.said
+        return [each for each in self.warnings if whole and any(w in each for w in FALSE_WORDS)]
 
     @property
     def verdict(self) -> str:
@@ -99,11 +101,6 @@ class Comparison:
 
 class Ffmpeg:
     """A full decode by the ffprobe and ffmpeg commands."""
-
-    @property
-    def version(self) -> str:
-        """The ffmpeg command's."""
-        return subprocess.check_output(["ffmpeg", "-version"], text=True).split()[2]
 
     def truth(self, path: Path) -> Truth:
         """What ffprobe says of every frame of the file's first video stream."""
@@ -136,9 +133,11 @@ class Ffmpeg:
         """Every frame by ffmpeg, upright, at this (width, height): uint8 RGB."""
         width, height = size
         matrix = f"in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
-        flags = "flags=bicubic+accurate_rnd+full_chroma_int"
-        parts = (f"scale={width}:{height}", flags, matrix, _CHROMA.get(truth.chroma))
-        filters = ":".join(part for part in parts if part) + ",format=gbrp,format=rgb24"
+        chroma = _CHROMA.get((truth.chroma, source.rotation_degrees))
+        scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
+        filters = (
+            ":".join(part for part in (scale, matrix, chroma) if part) + ",format=gbrp,format=rgb24"
+        )
         # What is cropped at the left is cropped there, not where it suits the processor.
         command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-flags", "unaligned"]
         command += ["-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
@@ -240,7 +239,7 @@ def differences(truth: Truth, source: SourceInfo, seen: Sequence[Seen]) -> Itera
             yield f"frame {each.number} is at {each.time_s:.3f} s, not {times[each.number]:.3f}"
             break
     steps = [b - a for a, b in itertools.pairwise(times)]
-    # How long the last frame is shown, two versions of FFmpeg read differently from one mp4.
+    # Two versions of FFmpeg read differently how long an mp4's last frame is shown.
     near_s = TICK_S + (statistics.median(steps) if steps else 0.1)
     if abs(source.duration_s - truth.length_s) > near_s:
         yield f"it lasts {source.duration_s:.3f} s, not {truth.length_s:.3f}"
