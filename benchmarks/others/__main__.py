@@ -8,6 +8,7 @@ the same number and size: another FFmpeg than ours, and no packet skipped.
 
 import argparse
 import contextlib
+import re
 import shutil
 import subprocess
 import sys
@@ -91,8 +92,8 @@ def rows_of(results: list[Result]) -> list[Row]:
     return [
         Row("files", len(results), "that FFmpeg or we find a frame in"),
         Row("packages", len({video.package for video, _, _ in results}), ""),
-        Row("codecs", len({each.truth.codec for each in done}), ""),
-        Row("containers", len({each.truth.container for each in done}), ""),
+        Row("codecs", len({each.truth.codec for each in done} - {"unknown"}), ""),
+        Row("containers", len({each.truth.container for each in done} - {"unknown"}), ""),
         Row("frames_compared", sum(each.compared for each in done), "sampled frames"),
         *(Row(f"verdicts/{name}", verdicts[name], "files") for name in VERDICTS),
         Row("whole", len(whole), "files of which FFmpeg says nothing"),
@@ -129,7 +130,7 @@ def said_of(it: Comparison) -> str:
     """What is unlike FFmpeg's, why it was refused, what it warns of, what FFmpeg complains of."""
     parts = [it.refused, *it.differs[:3], *(f"“{warning}”" for warning in it.warnings)]
     parts.append(f"FFmpeg: {it.truth.said}" if it.truth.said else "")
-    words = "; ".join(part for part in parts if part)
+    words = re.sub(r" @ 0x\w+", "", "; ".join(part for part in parts if part))
     return f"({' '.join(words.split())})" if words else ""
 
 
