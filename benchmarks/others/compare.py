@@ -36,6 +36,8 @@ _CHROMA = {
     ("left", 270): "in_h_chr_pos=128:in_v_chr_pos=256",
     ("topleft", 0): "in_h_chr_pos=0:in_v_chr_pos=0",
 }
+# Else H.264's decoder guesses how many frames to hold back, and drops those that come too late.
+_STRICT = ("-strict", "1")
 SPAN_FRAMES = 10  # that a file must have for its middle to be cut out
 
 
@@ -106,7 +108,8 @@ class Ffmpeg:
         """What ffprobe says of every frame of the file's first video stream."""
         entries = "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"
         entries += ":stream=codec_name,chroma_location:format=format_name"
-        command = ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", entries]
+        command = ["ffprobe", "-v", "error", *_STRICT, "-select_streams", "V:0"]
+        command += ["-show_entries", entries]
         done = subprocess.run(
             [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
         )
@@ -140,7 +143,7 @@ class Ffmpeg:
         )
         # What is cropped at the left is cropped there, not where it suits the processor.
         command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-flags", "unaligned"]
-        command += ["-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
+        command += [*_STRICT, "-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
         command += [f"field=top,{filters}" if source.interlaced else filters, "-f", "rawvideo"]
         with subprocess.Popen([*command, "pipe:1"], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
