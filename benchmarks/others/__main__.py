@@ -8,7 +8,9 @@ the same number and size: another FFmpeg than ours, and no packet skipped.
 
 import argparse
 import contextlib
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -44,7 +46,7 @@ def main() -> None:
         found = fetched(made.resolve(), QUICK if given.quick else len(PACKAGES))
         chosen = [video for video in once(found) if given.only in f"{video.package}/{video.name}"]
         results = list(compared(chosen))
-    about = {"ffmpeg": Ffmpeg().version}
+    about = {"ffmpeg": subprocess.check_output(["ffmpeg", "-version"], text=True).split()[2]}
     publish("videos of others", rows_of(results), json_file=given.json, settings=about)
     if given.markdown:
         given.markdown.write_text("\n".join(table(results)) + "\n")
@@ -90,8 +92,8 @@ def rows_of(results: list[Result]) -> list[Row]:
     return [
         Row("files", len(results), "that FFmpeg or we find a frame in"),
         Row("packages", len({video.package for video, _, _ in results}), ""),
-        Row("codecs", len({each.truth.codec for each in done}), ""),
-        Row("containers", len({each.truth.container for each in done}), ""),
+        Row("codecs", len({each.truth.codec for each in done} - {"unknown"}), ""),
+        Row("containers", len({each.truth.container for each in done} - {"unknown"}), ""),
         Row("frames_compared", sum(each.compared for each in done), "sampled frames"),
         *(Row(f"verdicts/{name}", verdicts[name], "files") for name in VERDICTS),
         Row("whole", len(whole), "files of which FFmpeg says nothing"),
@@ -128,7 +130,7 @@ def said_of(it: Comparison) -> str:
     """What is unlike FFmpeg's, why it was refused, what it warns of, what FFmpeg complains of."""
     parts = [it.refused, *it.differs[:3], *(f"“{warning}”" for warning in it.warnings)]
     parts.append(f"FFmpeg: {it.truth.said}" if it.truth.said else "")
-    words = "; ".join(part for part in parts if part)
+    words = re.sub(r" @ 0x\w+", "", "; ".join(part for part in parts if part))
     return f"({' '.join(words.split())})" if words else ""
 
 

@@ -24,17 +24,20 @@ from workers.media.packs import Frames as Image  # here height × width × 3
 
 # The largest mean difference of any 16×16 block, in levels of 255. Most frames are equal.
 SAME = 1.0
-# Containers round times to their ticks; ours count from the first frame.
-TICK_S = 0.0021
-# What a warning of a whole file must not say.
-FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")
+TICK_S = 0.0021  # containers round times, and ours count from the first frame
+FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")  # not of whole files
 # Decoders that have no say in whether the video is whole.
 _OF_SOUND = re.compile(r"\[(aac|ac3|adpcm|amr|flac|mp2|mp3|opus|vorbis|wma)|Last message")
-# Where chroma is measured: PyAV's scaler asks the frame, the ffmpeg command's must be told.
+# Where chroma is measured, which the ffmpeg command's scaler must be told once frames are turned.
 _CHROMA = {
-    "left": "in_h_chr_pos=0:in_v_chr_pos=128",
-    "topleft": "in_h_chr_pos=0:in_v_chr_pos=0",
+    ("left", 0): "in_h_chr_pos=0:in_v_chr_pos=128",
+    ("left", 90): "in_h_chr_pos=128:in_v_chr_pos=0",
+    ("left", 180): "in_h_chr_pos=256:in_v_chr_pos=128",
+    ("left", 270): "in_h_chr_pos=128:in_v_chr_pos=256",
+    ("topleft", 0): "in_h_chr_pos=0:in_v_chr_pos=0",
 }
+# Else H.264's decoder guesses how many frames to hold back, and drops those that come too late.
+_STRICT = ("-strict", "1")
 SPAN_FRAMES = 10  # that a file must have for its middle to be cut out
 
 
@@ -80,8 +83,8 @@ class Comparison:
     @property
     def false_warnings(self) -> list[str]:
         """Warnings of loss or damage, though FFmpeg finds the file whole."""
-        said = [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
-        return [] if self.truth.said else said
+        whole = not self.truth.said
+        return [each for each in self.warnings if whole and any(w in each for w in FALSE_WORDS)]
 
     @property
     def verdict(self) -> str:
@@ -101,16 +104,12 @@ class Comparison:
 class Ffmpeg:
     """A full decode by the ffprobe and ffmpeg commands."""
 
-    @property
-    def version(self) -> str:
-        """The ffmpeg command's."""
-        return subprocess.check_output(["ffmpeg", "-version"], text=True).split()[2]
-
     def truth(self, path: Path) -> Truth:
         """What ffprobe says of every frame of the file's first video stream."""
         entries = "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"
         entries += ":stream=codec_name,chroma_location:format=format_name"
-        command = ["ffprobe", "-v", "error", "-select_streams", "V:0", "-show_entries", entries]
+        command = ["ffprobe", "-v", "error", *_STRICT, "-select_streams", "V:0"]
+        command += ["-show_entries", entries]
         done = subprocess.run(
             [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
         )
@@ -137,12 +136,14 @@ class Ffmpeg:
         """Every frame by ffmpeg, upright, at this (width, height): uint8 RGB."""
         width, height = size
         matrix = f"in_color_matrix={source.color_matrix}" if source.color_matrix_guessed else ""
-        flags = "flags=bicubic+accurate_rnd+full_chroma_int"
-        parts = (f"scale={width}:{height}", flags, matrix, _CHROMA.get(truth.chroma))
-        filters = ":".join(part for part in parts if part) + ",format=gbrp,format=rgb24"
+        chroma = _CHROMA.get((truth.chroma, source.rotation_degrees))
+        scale = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
+        filters = (
+            ":".join(part for part in (scale, matrix, chroma) if part) + ",format=gbrp,format=rgb24"
+        )
         # What is cropped at the left is cropped there, not where it suits the processor.
         command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-flags", "unaligned"]
-        command += ["-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
+        command += [*_STRICT, "-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
         command += [f"field=top,{filters}" if source.interlaced else filters, "-f", "rawvideo"]
         with subprocess.Popen([*command, "pipe:1"], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -241,7 +242,8 @@ def differences(truth: Truth, source: SourceInfo, seen: Sequence[Seen]) -> Itera
             yield f"frame {each.number} is at {each.time_s:.3f} s, not {times[each.number]:.3f}"
             break
     steps = [b - a for a, b in itertools.pairwise(times)]
-    near_s = TICK_S + (statistics.median(steps) / 2 if steps else 0.1)
+    # Two versions of FFmpeg read differently how long an mp4's last frame is shown.
+    near_s = TICK_S + (statistics.median(steps) if steps else 0.1)
     if abs(source.duration_s - truth.length_s) > near_s:
         yield f"it lasts {source.duration_s:.3f} s, not {truth.length_s:.3f}"
 
