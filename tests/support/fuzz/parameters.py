@@ -165,7 +165,7 @@ mpeg1 = partial(_mpeg12, _MPEG12, "+cgop")
 mpeg2 = partial(_mpeg12, _MPEG2, "+ilme+ildct +cgop")
 
 _MPEG4 = _MPEG12 | {
-    "mpeg_quant": "0 1",
+    "mpeg_quant": "0 1 1",
     "alternate_scan": "0 1",
     "ps": "0 100",
     "qmax": "8 31",
