@@ -105,6 +105,8 @@ def full_decode(data: bytes, *, hold: bool = False) -> list[Seen]:
             except av.EOFError:
                 break
             except av.FFmpegError:
+                if stream.codec_context.name == "libdav1d":  # else it fails for ever after
+                    stream.codec_context.flush_buffers()
                 continue
             found += [seen(frame) for frame in frames]
             held += frames if hold else []

@@ -11,7 +11,7 @@ _MATRIX = 64
 
 def with_matrices(part: Part, chance: random.Random) -> Part:
     """The part, at times with matrices in its headers, where its quantizers go by any."""
-    if chance.random() < 0.4:
+    if chance.random() < 0.25:
         return part
     matrix = bytes([8, *(chance.randint(8, 120) for _ in range(_MATRIX - 1))])
     chunks = [replace(chunk, data=_in_layer(chunk.data, matrix)) for chunk in part.chunks]

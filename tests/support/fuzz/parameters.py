@@ -165,21 +165,12 @@ mpeg1 = partial(_mpeg12, _MPEG12, "+cgop")
 mpeg2 = partial(_mpeg12, _MPEG2, "+ilme+ildct +cgop")
 
 _MPEG4 = _MPEG12 | {
-    "mpeg_quant": "0 1",
-    "data_partitioning": "0 1",
+    "mpeg_quant": "0 1 1",
     "alternate_scan": "0 1",
     "ps": "0 100",
     "qmax": "8 31",
 }
-
-
-def mpeg4(chance: Chance) -> Options:
-    """MPEG-4's: FFmpeg's decoder does not take its own interlaced partitions."""
-    said = _mpeg12(_MPEG4, "+ilme+ildct +cgop +qpel +mv4 +aic", chance)
-    if "ilme" in said["flags"]:
-        said.pop("data_partitioning", None)
-    return said
-
+mpeg4 = partial(_mpeg12, _MPEG4, "+ilme+ildct +cgop +qpel +mv4 +aic")
 
 _H263 = {"g": "1 4 8 100", "mbd": "simple bits rd", "qmax": "8 31", "trellis": "0 1"}
 h263 = partial(_mpeg12, _H263, "+mv4 +aic +loop")
