@@ -20,8 +20,9 @@ from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from producer.addresses import Addresses
+from producer.column_names import CLIP_COLUMNS
 from producer.problems import Problems
-from producer.rows import CLIP_COLUMNS, MAX_METADATA_BYTES, Rows
+from producer.rows import MAX_METADATA_BYTES, Rows
 from producer.tables import Table, is_table
 from producer.text_rows import MAX_LINE_BYTES
 from producer.variants import Variants
@@ -38,12 +39,12 @@ class Read:
         data: bytes,
         *,
         place: str = "/",
-        clip_column: str | None = None,
+        columns: dict[str, str] | None = None,
         memory_bytes: int = 2**30,
     ) -> None:
         problems = Problems()
         with Variants(Options()) as variants:
-            rows = Rows(Addresses(place), variants, clip_column=clip_column)
+            rows = Rows(Addresses(place), variants, columns=columns, note=problems.note)
             table = Table(
                 name=name,
                 file=io.BytesIO(data),
@@ -53,7 +54,7 @@ class Read:
             )
             self.clips: list[ManifestLine] = list(table.clips())
             self.options = variants.new(self.clips)
-        self.problems = list(problems)
+        self.problems, self.notes = list(problems), problems.notes
 
 
 def lines(*rows: object) -> bytes:
@@ -122,7 +123,7 @@ def test_the_first_of_the_usual_columns_names_the_clip_and_others_are_metadata()
 
 
 def test_a_column_that_is_named_names_the_clip() -> None:
-    found = Read("m.jsonl", lines({"clip": "cat 7", "where": CLIP}), clip_column="where")
+    found = Read("m.jsonl", lines({"clip": "cat 7", "where": CLIP}), columns={"clip": "where"})
 
     assert [(clip.source, clip.metadata) for clip in found.clips] == [(CLIP, {"clip": "cat 7"})]
 
@@ -374,7 +375,7 @@ def test_a_table_without_a_column_for_clips_is_refused_once(name: str) -> None:
 
 def test_a_table_without_the_column_that_was_asked_for_is_refused() -> None:
     with pytest.raises(UsageError, match=r"column where$"):
-        Read("m.csv", b"clip\ns3://bucket/a.mp4\n", clip_column="where")
+        Read("m.csv", b"clip\ns3://bucket/a.mp4\n", columns={"clip": "where"})
 
 
 def test_a_table_with_two_columns_of_one_name_is_refused() -> None:
