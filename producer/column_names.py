@@ -17,7 +17,6 @@ _MORE_CLIP_COLUMNS = (
     *("s3_url", "s3_path", "local_path", "full_path", "relative_path", "rel_path", "media"),
     *("clips", "videos", "files", "paths", "urls"),
 )
-_CLIP_RANK = {name: rank for rank, name in enumerate((*CLIP_COLUMNS, *_MORE_CLIP_COLUMNS))}
 
 _LONGEST = 64  # no name that means something here is as long
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_]+")
@@ -45,6 +44,16 @@ _PAIRS = {"from": "to", "in": "out"}
 _SPANS = {
     *("timestamp", "segment", "interval", "range", "time_range", "time_span", "clip_span"),
     *("start_end", "span_s", "time_segment", "time_interval", "clip_range", "clip_segment"),
+}
+
+
+def _words(name: str) -> list[str]:
+    words = (word.lower() for word in _WORD.findall(name))
+    return [each for word in words for each in _GLUED.get(word, word).split()]
+
+
+_CLIP_RANK = {
+    "_".join(_words(name)): rank for rank, name in enumerate((*CLIP_COLUMNS, *_MORE_CLIP_COLUMNS))
 }
 
 
@@ -80,11 +89,6 @@ def pair_of(name: str) -> str:
     """For a name that is `MAYBE_START` or `MAYBE_END`: the word for the start of its pair."""
     (word,) = _words(name)
     return {end: start for start, end in _PAIRS.items()}.get(word, word)
-
-
-def _words(name: str) -> list[str]:
-    words = (word.lower() for word in _WORD.findall(name))
-    return [each for word in words for each in _GLUED.get(word, word).split()]
 
 
 @lru_cache(4096)

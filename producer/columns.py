@@ -76,13 +76,14 @@ class Columns:
         found = self._by_role(names)
         alone = self._start_and_end(found)
         notes = [*self._renamed(found), *self._kept(found, alone)]
+        lasts = found[Role.START] and not found[Role.END]
         return Reading(
             clips=self._clips(found, names, notes),
             span=self._only(found, Role.SPAN),
             maybe_spans=tuple(found[Role.MAYBE_SPAN]),
             start=self._only(found, Role.START),
             end=self._only(found, Role.END),
-            duration=None if found[Role.END] else self._only(found, Role.DURATION),
+            duration=self._only(found, Role.DURATION) if lasts else None,
             prompt=self._only(found, Role.PROMPT),
             options=self._only(found, Role.OPTIONS),
             notes=tuple(notes),

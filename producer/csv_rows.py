@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 from producer.addresses import ClipRefused
 from producer.rows import Fault, Row
-from producer.text_rows import MAX_LINE_BYTES, whole_lines
+from producer.text_rows import MAX_LINE_BYTES, no_utf8, whole_lines
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SEP = re.compile(r'"?sep=(.)"?')  # how Excel is told
@@ -46,14 +46,14 @@ def csv_rows(file: IO[bytes], delimiter: str, checks: Checks, fault: Fault) -> I
         if not text or text.isspace():
             continue
         try:
-            cells = cells_of.row(number, text, lines)
+            cells = cells_of.row(text)
         except csv.Error as error:
             fault(number, error)
             continue
         if len(cells) > len(names) and not any(cells[len(names) :]):  # as spreadsheets pad rows
             del cells[len(names) :]
-        swallowed = lines.taken and _is_row(lines.taken[0][1], cells, place, cells_of, names)
-        if len(cells) != len(names) or swallowed:
+        inner = _cells_of_line(lines.taken[0][1], cells_of.delimiter) if lines.taken else []
+        if len(cells) != len(names) or (inner and _is_like(inner, cells, place)):
             if lines.taken:
                 fault(number, _LEFT_OPEN)
                 lines.give_back()
@@ -76,7 +76,7 @@ def names_columns(file: io.BufferedReader, checks: Checks) -> bool:
     text = line.decode(errors="replace").strip()
     if _SEP.fullmatch(text):
         return True
-    return any(checks.names_clips(_stripped(_Cells(each).alone(text))) for each in DELIMITERS)
+    return any(checks.names_clips(_stripped(_cells_of_line(text, each))) for each in DELIMITERS)
 
 
 class _Lines(Iterator[_Line]):
@@ -88,27 +88,26 @@ class _Lines(Iterator[_Line]):
         self.in_header = True  # without which no row can be read
         self._waiting: deque[_Line] = deque()
         self.taken: list[_Line] = []
-        self._in_vain = 0
+        self._taken_bytes = self._in_vain = 0
 
     def __next__(self) -> _Line:
-        self.taken.clear()
+        if self.taken:
+            self.taken.clear()
+            self._taken_bytes = 0
         return self._next()
 
-    def ahead(self) -> Iterator[str]:
-        """The lines that follow, each `taken`, as far as a cell may go on."""
-        num_bytes = 0
-        while len(self.taken) < _MOST_LINES_AHEAD and num_bytes <= MAX_LINE_BYTES:
-            try:
-                line = self._next()
-            except StopIteration:
-                return
-            self.taken.append(line)
-            num_bytes += len(line[1])
-            yield "\n" + line[1]
+    def ahead(self) -> str:
+        """The next line, `taken` for a cell that goes on. Raises `StopIteration` where none may."""
+        if len(self.taken) >= _MOST_LINES_AHEAD or self._taken_bytes > MAX_LINE_BYTES:
+            raise StopIteration
+        line = self._next()
+        self.taken.append(line)
+        self._taken_bytes += len(line[1])
+        return "\n" + line[1]
 
     def give_back(self) -> None:
         """Have what was taken come again."""
-        self._in_vain += sum(len(text) for _, text in self.taken)
+        self._in_vain += self._taken_bytes
         if self._in_vain > _MOST_BYTES_IN_VAIN:
             raise ClipRefused(
                 f"from line {self.taken[0][0]} on it is not read: quotes are left open before, "
@@ -116,6 +115,7 @@ class _Lines(Iterator[_Line]):
             )
         self._waiting.extendleft(reversed(self.taken))
         self.taken.clear()
+        self._taken_bytes = 0
 
     def _next(self) -> _Line:
         if self._waiting:
@@ -133,55 +133,57 @@ class _Lines(Iterator[_Line]):
         self._fault(number, said)
 
 
-class _Cells:
-    """Takes rows apart."""
+class _Cells(Iterator[str]):
+    """Takes rows apart. To `csv`, it is the lines of the row."""
 
-    def __init__(self, delimiter: str, *, skip_space: bool = False) -> None:
-        self._delimiter, self._skip_space = delimiter, skip_space
-
-    def row(self, number: int, text: str, lines: _Lines) -> list[str]:
-        """The cells of the row that begins with this line. Raises `csv.Error`."""
-        if '"' not in text and "\r" not in text:
-            cells = text.split(self._delimiter)
-            return [cell.lstrip(" ") for cell in cells] if self._skip_space else cells
-        try:
-            return next(self._reader(_chain(text, lines), strict=True))
-        except (csv.Error, StopIteration) as error:
-            if "\r" in text and '"' not in text:
-                raise csv.Error("it holds a CR, which ends lines in some files alone") from None
-            if "field larger" in str(error) and not lines.taken:
-                raise csv.Error("it has a cell of over 128 KiB") from None
-            if lines.taken:
-                lines.give_back()
-            raise _LEFT_OPEN from None
-
-    def alone(self, text: str) -> list[str]:
-        """The cells of one line, whatever its quotes."""
-        try:
-            return next(self._reader([text], strict=False), [])
-        except csv.Error:
-            return []
-
-    def _reader(self, texts: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
-        return csv.reader(
-            texts, delimiter=self._delimiter, skipinitialspace=self._skip_space, strict=strict
+    def __init__(self, delimiter: str, lines: _Lines, *, skip_space: bool) -> None:
+        self.delimiter, self._lines, self._skip_space = delimiter, lines, skip_space
+        self._first: str | None = None
+        # One for all rows: making it takes as long as a row does.
+        self._reader = csv.reader(
+            self, delimiter=delimiter, skipinitialspace=skip_space, strict=True
         )
 
+    def __next__(self) -> str:
+        text, self._first = self._first, None
+        return self._lines.ahead() if text is None else text
 
-def _chain(text: str, lines: _Lines) -> Iterator[str]:
-    yield text
-    yield from lines.ahead()
+    def row(self, text: str) -> list[str]:
+        """The cells of the row that begins with this line. Raises `csv.Error`."""
+        if '"' not in text and "\r" not in text:
+            cells = text.split(self.delimiter)
+            return [cell.lstrip(" ") for cell in cells] if self._skip_space else cells
+        self._first = text
+        try:
+            return next(self._reader)
+        except csv.Error as error:
+            if self._lines.taken:
+                self._lines.give_back()
+            elif "field larger" in str(error):
+                raise csv.Error("it has a cell of over 128 KiB") from None
+            elif '"' not in text:
+                raise csv.Error("it holds a CR, which ends lines in some files alone") from None
+            raise _LEFT_OPEN from None
 
 
-def _is_row(text: str, cells: list[str], place: int, cells_of: _Cells, names: list[str]) -> bool:
-    """Whether a line within a quoted cell is a row like the one that has swallowed it."""
-    found = cells_of.alone(text)
-    if len(found) != len(names) or len(cells) != len(names):
+def _cells_of_line(text: str, delimiter: str) -> list[str]:
+    """The cells of one line, whatever its quotes; none where it has none."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _is_like(inner: list[str], cells: list[str], place: int) -> bool:
+    """Whether a line within a quoted cell is a row like the one that has swallowed it.
+
+    `place` is that of the clip: what is a row names a file of the same ending there.
+    """
+    if len(inner) != len(cells):
         return False
-    if len(names) == 1:  # no clip's name has lines
-        return True
     ending = PurePosixPath(cells[place][-255:]).suffix
-    return ending != "" and PurePosixPath(found[place][-255:]).suffix == ending
+    # No clip's name has lines.
+    return "\n" in cells[place] or ending == PurePosixPath(inner[place][-255:]).suffix != ""
 
 
 def _text(line: bytes) -> str:
@@ -191,30 +193,26 @@ def _text(line: bytes) -> str:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise ClipRefused(
-            f"it is not UTF-8 (0x{line[error.start]:02X} at byte {error.start + 1}); save the file "
-            "as UTF-8",
-            kind="not UTF-8",
-        ) from None
+        raise ClipRefused(no_utf8(line, error), kind="not UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
 
 
 def _header(lines: _Lines, delimiter: str, checks: Checks) -> tuple[list[str], _Cells]:
     """The names of the columns, and what takes rows apart. Raises `ClipRefused`."""
-    for number, text in lines:
+    for _, text in lines:
         if not text.strip():
             continue
         if said := _SEP.fullmatch(text.strip()):
             delimiter = said[1]
             continue
         candidates = dict.fromkeys([delimiter, *DELIMITERS])
-        named = {each: _Cells(each, skip_space=True).alone(text) for each in candidates}
+        named = {each: _cells_of_line(text, each) for each in candidates}
         fit = [each for each in candidates if checks.names_clips(_stripped(named[each]))]
         best = max(fit or candidates, key=lambda each: len(named[each]))
         spaced = f"{best} " in text
-        cells_of = _Cells(best, skip_space=spaced)
+        cells_of = _Cells(best, lines, skip_space=spaced)
         try:
-            names = _stripped(cells_of.row(number, text, lines))
+            names = _stripped(cells_of.row(text))
         except csv.Error as error:
             raise ClipRefused(f"its first line is no CSV: {error}") from None
         checks.decimal_comma = best == ";"

@@ -10,7 +10,7 @@ from producer.addresses import ClipRefused
 from producer.json_text import JsonText, TooLong
 from producer.problems import short
 from producer.rows import Fault, Row
-from producer.text_rows import MAX_LINE_BYTES, NO_OBJECT, json_value
+from producer.text_rows import MAX_LINE_BYTES, NO_OBJECT, no_json
 
 _AHEAD_BYTES = 2**16
 _TOO_LONG = (
@@ -99,13 +99,13 @@ class _Reader:
         try:
             while (byte := text.skip_space(b",")) == b'"':
                 key = str(from_json(text.value()))
-                if self._names_clips([key]):  # a row, and no end to it
-                    break
                 if text.skip_space(b":") == b"[" and text.opens_with(b"{"):
                     if found:
                         raise ClipRefused(_several([found, key]))
                     found = key
                     yield from self._list()
+                elif self._names_clips([key]):  # a row, and no end to it
+                    break
                 else:
                     text.value()
         except (TooLong, ValueError):
@@ -126,9 +126,12 @@ class _Reader:
 
     def _row(self, data: bytes, line: int) -> Iterator[Row]:
         self._count += 1
-        found = json_value(data, lambda said: self._tell(said, line))
-        if found is not None:
-            yield from self._element(found, line)
+        try:
+            found = from_json(data, allow_inf_nan=False)
+        except ValueError as error:
+            self._tell(no_json(data, error), line)
+            return
+        yield from self._element(found, line)
 
     def _element(self, element: Any, line: int) -> Iterator[Row]:
         if isinstance(element, str):

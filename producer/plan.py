@@ -137,6 +137,11 @@ def say_problems(problems: Problems, console: Console) -> None:
     """Print how manifests are read, where that is not plain, and what was named and is no clip."""
     for note in problems.notes:
         console.print(f"clipfleet: {printable(note)}", style="yellow", soft_wrap=True, markup=False)
+    if problems.rows:
+        plural = "row" if problems.rows == 1 else "rows"
+        console.print(
+            f"{problems.rows:,} {plural} of manifests, {problems.wrong_rows:,} of them wrong"
+        )
     for problem in problems:
         console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
     if problems.left_out:

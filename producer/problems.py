@@ -34,7 +34,8 @@ class Problems:
 
     `len` counts all that were noted; iterating gives those kept, with how often each was noted,
     and `left_out` says how many are not among them. `notes` are no problems: what the command
-    made of what it was given. `rows` are those of manifests, read or not.
+    made of what it was given. `rows` are those of manifests, `wrong_rows` those of them that are
+    problems.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class Problems:
         self._count = 0
         self._notes: dict[str, None] = {}
         self.left_out = 0
-        self.rows = 0
+        self.rows = self.wrong_rows = 0
 
     def add(self, text: str) -> None:
         """Note one; of a text without end its beginning."""
@@ -54,6 +55,7 @@ class Problems:
 
         Those of one `kind` are one line, with what the first says.
         """
+        self.wrong_rows += 1
         line = _Line(short(f"{place}, {unit} {number}: {text}", _LONGEST), unit)
         kept = self._add((place, unit, short(kind, _LONGEST)), line)
         if kept is not None and kept.count > 1 and len(kept.others) < _PLACES:

@@ -114,8 +114,10 @@ class Rows:
 
     def _take_span(self, row: dict[str, Any], reading: Reading) -> tuple[float, float] | None:
         """(start, end) in seconds, taken out of the row; None where it has none."""
-        spans = (reading.span, reading.start, reading.end, reading.duration)
-        span, start, end, duration = (row.pop(name, None) if name else None for name in spans)
+        span = row.pop(reading.span, None) if reading.span else None
+        start = row.pop(reading.start, None) if reading.start else None
+        end = row.pop(reading.end, None) if reading.end else None
+        duration = row.pop(reading.duration, None) if reading.duration else None
         if start in (None, "") and end in (None, ""):
             if span in (None, ""):
                 return self._maybe_span(row, reading.maybe_spans)
@@ -128,7 +130,8 @@ class Rows:
         try:
             return read_span(start, end, duration, decimal_comma=self.decimal_comma)
         except ClipRefused as error:
-            odd = [name for name in spans[1:] if name not in (None, "start_s", "end_s")]
+            names = reading.start, reading.end, reading.duration
+            odd = [name for name in names if name not in (None, "start_s", "end_s")]
             remedy = f"; if {odd[0]} is none, say --column start_s=" if odd else ""
             raise ClipRefused(f"{error}{remedy}", kind=error.kind) from None
 

@@ -1,6 +1,6 @@
 """The lines of text files, as they are and as JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import IO, Any
 
@@ -50,32 +50,27 @@ def list_rows(file: IO[bytes], fault: Fault) -> Iterator[Row]:
 
 
 def json_object(number: int, line: bytes, fault: Fault) -> dict[str, Any] | None:
-    found = json_value(line, lambda said: fault(number, said))
-    if found is None or isinstance(found, dict):
-        return found
-    fault(number, NO_OBJECT)
-    return None
-
-
-def json_value(data: bytes, tell: Callable[[str], None]) -> Any:
-    """The value; None, with what is wrong told, where it is not JSON, or nothing."""
     try:
-        found = from_json(data, allow_inf_nan=False)
+        found = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        if not _is_utf8(data):
-            tell("not JSON: it is not UTF-8; save the file as UTF-8")
-            return None
-        said = str(error).replace(" at line 1 column", ", column")  # the line's number is another
-        tell(f"not JSON: {short(said, 200)}")
+        fault(number, no_json(line, error))
         return None
-    if found is None:
-        tell(NO_OBJECT)
+    if not isinstance(found, dict):
+        fault(number, NO_OBJECT)
+        return None
     return found
 
 
-def _is_utf8(line: bytes) -> bool:
+def no_json(data: bytes, error: ValueError) -> str:
+    """What is wrong with data that cannot be read as JSON."""
     try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        data.decode()
+    except UnicodeDecodeError as found:
+        return f"not JSON: {no_utf8(data, found)}"
+    said = str(error).replace(" at line 1 column", ", column")  # the line's number is another
+    return f"not JSON: {short(said, 200)}"
+
+
+def no_utf8(line: bytes, error: UnicodeDecodeError) -> str:
+    place = error.start
+    return f"it is not UTF-8 (0x{line[place]:02X} at byte {place + 1}); save the file as UTF-8"
