@@ -13,6 +13,8 @@ from producer.rows import Fault, Row
 from producer.text_rows import MAX_LINE_BYTES, NO_OBJECT, no_json
 
 _AHEAD_BYTES = 2**16
+# Each has been looked through for its end, as far as a row may go.
+_MOST_PASSED_OVER = 20
 _TOO_LONG = (
     f"it is longer than {MAX_LINE_BYTES // 1024} KiB, or is not closed: a quote or a bracket is "
     "missing, or the file is cut short"
@@ -48,7 +50,7 @@ def element_rows(file: io.BufferedReader, names_clips: NamesClips, fault: Fault)
 class _Reader:
     def __init__(self, text: JsonText, names_clips: NamesClips, fault: Fault) -> None:
         self._text, self._names_clips, self._fault = text, names_clips, fault
-        self._count = 0
+        self._count = self._passed_over = 0
 
     def rows(self) -> Iterator[Row]:
         while byte := self._text.skip_space():
@@ -120,7 +122,8 @@ class _Reader:
     def _pass_over(self, line: int, lead: bytes) -> None:
         """Go on with the next line that begins as a row does."""
         self._count += 1
-        if not self._text.skip_to(lead + b"{"):
+        self._passed_over += 1
+        if not self._text.skip_to(lead + b"{") or self._passed_over > _MOST_PASSED_OVER:
             raise ClipRefused(f"line {line}: {_TOO_LONG}; nothing that follows it is read")
         self._tell(_TOO_LONG, line)
 
@@ -156,18 +159,20 @@ def _elements(found: Any, names_clips: NamesClips) -> list[Any] | None:
     if len(found) == 1 and lists:
         (only,) = lists.values()
         return only if all(isinstance(each, dict | str) for each in only) else None
-    for name, value in found.items():
-        plain = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        if names_clips([name]) and (isinstance(value, str | dict) or plain):
-            return None
     rows = {
         name: value
         for name, value in lists.items()
         if all(isinstance(each, dict) for each in value)
     }
+    if not rows:
+        return None
+    for name, value in found.items():
+        plain = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if (plain or isinstance(value, str | dict)) and names_clips([name]):
+            return None
     if len(rows) > 1:
         raise ClipRefused(_several(rows))
-    return next(iter(rows.values()), None)
+    return next(iter(rows.values()))
 
 
 def _several(names: Iterable[str]) -> str:

@@ -146,6 +146,7 @@ NO_LISTS = {
     "objects by name": ('{"v1": {"x": 1}, "v2": {"x": 1}}', "there is v1, v2"),
     "depth": ("[" * 200_000, "m.json: line 1: it is longer than 1024 KiB, or is not closed"),
     "depth that is closed": ("[" * 200_000 + "]" * 200_000, "not JSON: recursion"),
+    "objects that nothing closes": ("[\n" + "{\n" * 700_000, "nothing that follows it is read"),
     "what follows a list": ('[{"x": 1}] and more', "line 1: it is no JSON from here on"),
 }
 
