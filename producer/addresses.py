@@ -34,7 +34,11 @@ _FOLDERS_KEPT = 4096
 
 
 class ClipRefused(UsageError):
-    """No clip can be taken from this."""
+    """No clip can be taken from this. Those of one `kind` are told as one problem."""
+
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind or message
 
 
 class Addresses:

@@ -47,13 +47,22 @@ def clip_flags(command: Any) -> Any:
             ),
             click.option(
                 "--from-file",
-                type=click.File("r", encoding="utf-8", errors="surrogateescape"),
+                type=click.File("r", encoding="utf-8-sig", errors="surrogateescape"),
                 help="Also take clips from this file, one a line; - is standard input.",
             ),
             click.option(
                 "--clip-column",
-                help="The column of a manifest that names the clip. [default: clip, source, uri, "
-                "url, path, file or video, whichever is there]",
+                help="The column of a manifest that names the clip: --column clip=NAME. [default: "
+                "clip, source, uri, url, path, file or video, whichever is there]",
+            ),
+            click.option(
+                "--column",
+                "columns",
+                multiple=True,
+                metavar="NAME=COLUMN",
+                help="Read this column of manifests as clip, span, start_s, end_s, duration_s, "
+                "prompt or options, such as start_s=from; start_s= for none. May be given more "
+                "than once.",
             ),
             click.option(
                 "--follow-links/--no-follow-links",

@@ -17,6 +17,7 @@ from clipfleet.private import make_private
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from producer import manifest
+from producer.columns import read_said
 from producer.dry_run import dry_run
 from producer.feed import Run
 from producer.following import count_done, fill, follow, nothing_to_do, tell
@@ -186,7 +187,7 @@ def _asked(
         limit=flags["limit"],
         shard=read_part(flags["shard"]) if flags["shard"] else None,
         shuffle=flags["shuffle"],
-        clip_column=flags["clip_column"],
+        columns=read_said(flags["columns"], clip=flags["clip_column"]),
         run_id=manifest.choose_run_id(flags["run_id"]),
         embedded=embedded,
         retry_failed=flags["retry_failed"],

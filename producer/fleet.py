@@ -1,6 +1,6 @@
 """Python's way to a fleet: the same verbs as the command line, without its output."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from clipfleet import keys
@@ -47,6 +47,7 @@ class Fleet:
         shard: tuple[int, int] | None = None,
         shuffle: int | None = None,
         clip_column: str | None = None,
+        columns: Mapping[str, str] | None = None,
         retry_failed: bool = False,
         priority: int = 0,
         stage: bool | None = None,
@@ -57,7 +58,8 @@ class Fleet:
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
         `https://` URLs. `shard` (i, n) takes part i of n, from 1; `shuffle` is a seed. `stage`
         copies files of this machine to scratch for workers, by default where the store is S3.
-        Without `follow_links`, links in folders are passed over.
+        Without `follow_links`, links in folders are passed over. `columns` are those of manifests,
+        by what they hold, such as {"start_s": "from"}; `clip_column` is that of the clip.
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
         staged = self.settings.stores_in_s3 if stage is None else stage
@@ -67,7 +69,7 @@ class Fleet:
             limit=limit,
             shard=shard,
             shuffle=shuffle,
-            clip_column=clip_column,
+            columns={**(columns or {}), **({"clip": clip_column} if clip_column else {})},
             run_id=manifest.choose_run_id(run_id),
             retry_failed=retry_failed,
             staged=staged,

@@ -1,6 +1,6 @@
 """What a command is about to do: the clips that it names, written down as a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -37,7 +37,7 @@ class Asked:
     limit: int | None = None
     shard: tuple[int, int] | None = None
     shuffle: int | None = None
-    clip_column: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     run_id: str
     retry_failed: bool = False
     staged: bool = False
@@ -58,7 +58,7 @@ class Asked:
             settings,
             variants=variants,
             problems=problems,
-            clip_column=self.clip_column,
+            columns=self.columns,
             named=self.named,
             passed=self.passed,
             follow_links=self.follow_links,
@@ -134,7 +134,14 @@ def say_passed_over(passed: PassedOver, console: Console) -> None:
 
 
 def say_problems(problems: Problems, console: Console) -> None:
-    """Print what was named and is no clip."""
+    """Print how manifests are read, where that is not plain, and what was named and is no clip."""
+    for note in problems.notes:
+        console.print(f"clipfleet: {printable(note)}", style="yellow", soft_wrap=True, markup=False)
+    if problems.rows:
+        plural = "row" if problems.rows == 1 else "rows"
+        console.print(
+            f"{problems.rows:,} {plural} of manifests, {problems.wrong_rows:,} of them wrong"
+        )
     for problem in problems:
         console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
     if problems.left_out:

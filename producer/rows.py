@@ -1,9 +1,7 @@
 """One row of a manifest as a clip of the run: its address, its span, its own options, the rest."""
 
 import math
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -12,59 +10,69 @@ from clipfleet import keys
 from clipfleet.presigned import without_signatures_in
 from clipfleet.records import ManifestLine
 from producer.addresses import Addresses, ClipRefused, with_address
+from producer.columns import Columns, Reading
 from producer.problems import short
+from producer.spans import looks_like_span, read_span, split_span
 from producer.variants import Variants
 
 Row = tuple[int, dict[str, Any]]  # its number from 1, and its values as JSON has them
 Fault = Callable[[int, object], None]  # takes a row's number, and what is wrong with it
 
-CLIP_COLUMNS = ("clip", "source", "uri", "url", "path", "file", "video")
-
 MAX_METADATA_BYTES = 16 * 1024
 _MAX_NAME = 255
 # Far less than what readers of records put up with, who find it some levels deeper.
 _MAX_DEPTH = 32
-_NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\."
-_SPAN = re.compile(rf"\s*({_NUMBER})\s*-\s*({_NUMBER})\s*")
-_ONE_NUMBER = re.compile(rf"\s*({_NUMBER})\s*")
-_PAIR = re.compile(rf"\s*\[\s*({_NUMBER})\s*,\s*({_NUMBER})\s*\]\s*")
+# More than fit into the most metadata that there may be.
+_MAX_COLUMNS = 4096
+_READINGS_KEPT = 64
 
 
 class Rows:
-    """Makes rows of one manifest into clips."""
+    """Makes rows of one manifest into clips.
+
+    `columns` are those that the command names, by what they hold (`columns.read_said`); `note` is
+    told how columns are read where that is not as the documentation has it.
+    """
 
     def __init__(
-        self, addresses: Addresses, variants: Variants, *, clip_column: str | None = None
+        self,
+        addresses: Addresses,
+        variants: Variants,
+        *,
+        columns: Mapping[str, str] | None = None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._addresses, self._variants = addresses, variants
-        self._names = (clip_column,) if clip_column else CLIP_COLUMNS
+        self._addresses, self._variants, self._note = addresses, variants, note
+        self._columns = Columns(columns)
+        self._table: Reading | None = None  # of all rows, where they have columns in common
+        self._readings: dict[tuple[str, ...], Reading] = {}
+        self.decimal_comma = False
 
     def check_columns(self, names: Iterable[str]) -> None:
-        """Raises `ClipRefused` where two of a table's columns are one, or none names its clips."""
-        counts = Counter(filter(None, names))
-        if not set(self._names) & set(counts):
-            raise ClipRefused(self._no_column())
-        twice = [name for name, times in counts.items() if times > 1]
-        if twice:
-            raise ClipRefused(f"it has two columns {short(twice[0], 60)}")
+        """Read the names of a table's columns. Raises `ClipRefused` where that cannot be done."""
+        names = [name for name in names if name]
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise ClipRefused(f"it has two columns {short(name, 60)}; rename one")
+            seen.add(name)
+        self._table = self._read(names)
+
+    def names_clips(self, names: Iterable[str]) -> bool:
+        """Whether one of columns of these names holds clips."""
+        return self._columns.names_clips(names)
 
     def clip(self, row: dict[str, Any]) -> ManifestLine:
         """The clip that a row of JSON values names; the row is used up.
 
         Raises `UsageError` (`ClipRefused` among them), without the row's place.
         """
-        for name in self._names:
-            text = row.get(name)
-            if text is not None and text != "":
-                break
-        else:
-            raise ClipRefused(self._no_column())
-        del row[name]
-        if not isinstance(text, str):
-            raise ClipRefused(f"its {name} is no text but {short(text, 40)}")
-        source, num_bytes = self._addresses.find(text)
-        span = _take_span(row)
-        prompt, options = row.pop("prompt", None), row.pop("options", None)
+        reading = self._table or self._readings.get(tuple(row)) or self._read_row(row)
+        text = _take_name(row, reading.clips)
+        source, num_bytes = self._find(text)
+        span = self._take_span(row, reading)
+        prompt = row.pop(reading.prompt, None) if reading.prompt is not None else None
+        options = row.pop(reading.options, None) if reading.options is not None else None
         if row:
             check_metadata(row)
             _take_out_signatures(row)
@@ -80,6 +88,62 @@ class Rows:
         )
         return with_address(line, text)
 
+    def _read_row(self, row: dict[str, Any]) -> Reading:
+        if len(row) > _MAX_COLUMNS:
+            raise ClipRefused(f"it has {len(row):,} fields, over the limit of {_MAX_COLUMNS:,}")
+        try:
+            reading = self._read(row)
+        except ClipRefused:  # fields that hold nothing are in nobody's way
+            return self._read([name for name, value in row.items() if value not in (None, "")])
+        if len(self._readings) < _READINGS_KEPT and sum(map(len, row)) < 4096:
+            self._readings[tuple(row)] = reading
+        return reading
+
+    def _read(self, names: Iterable[str]) -> Reading:
+        reading = self._columns.read(names)
+        for note in reading.notes:
+            self._note(note)
+        return reading
+
+    def _find(self, text: str) -> tuple[str, int | None]:
+        try:
+            return self._addresses.find(text)
+        except ClipRefused as error:
+            why = str(error).removeprefix(f"{short(text)}: ")
+            raise ClipRefused(str(error), kind=why) from None
+
+    def _take_span(self, row: dict[str, Any], reading: Reading) -> tuple[float, float] | None:
+        """(start, end) in seconds, taken out of the row; None where it has none."""
+        span = row.pop(reading.span, None) if reading.span else None
+        start = row.pop(reading.start, None) if reading.start else None
+        end = row.pop(reading.end, None) if reading.end else None
+        duration = row.pop(reading.duration, None) if reading.duration else None
+        if start in (None, "") and end in (None, ""):
+            if span in (None, ""):
+                return self._maybe_span(row, reading.maybe_spans)
+            return split_span(span, decimal_comma=self.decimal_comma)
+        if span not in (None, ""):
+            raise ClipRefused(
+                f"it has a {reading.span}, and {reading.start or 'start_s'} or "
+                f"{reading.end or 'end_s'}; leave out one or the other"
+            )
+        try:
+            return read_span(start, end, duration, decimal_comma=self.decimal_comma)
+        except ClipRefused as error:
+            names = reading.start, reading.end, reading.duration
+            odd = [name for name in names if name not in (None, "start_s", "end_s")]
+            remedy = f"; if {odd[0]} is none, say --column start_s=" if odd else ""
+            raise ClipRefused(f"{error}{remedy}", kind=error.kind) from None
+
+    def _maybe_span(
+        self, row: dict[str, Any], names: tuple[str, ...]
+    ) -> tuple[float, float] | None:
+        for name in names:
+            if looks_like_span(row.get(name)):
+                self._note(f"column {short(name, 60)} is read as span, where it looks like one")
+                return split_span(row.pop(name), decimal_comma=self.decimal_comma)
+        return None
+
     def _own_options(self, prompt: Any, options: Any) -> str | None:
         prompt = None if prompt == "" else prompt
         if prompt is None and options in (None, "", {}):
@@ -90,41 +154,40 @@ class Rows:
             raise ClipRefused(f"its options are no JSON object but {short(options, 40)}")
         return self._variants.hash_for(prompt, options)
 
-    def _no_column(self) -> str:
-        *others, last = self._names
-        wanted = f"{', '.join(others)} or {last}" if others else last
-        return f"it names no clip: there is nothing in a column {wanted}"
+
+def _take_name(row: dict[str, Any], names: Iterable[str]) -> str:
+    """The clip's name in the first column that holds something, taken out of the row."""
+    for name in names:
+        value = row.get(name)
+        if value is not None and value != "":
+            del row[name]
+            return value if isinstance(value, str) else _one_name(name, value)
+    raise ClipRefused(f"it names no clip: there is nothing in a column {_any_of(names)}")
 
 
-def _take_span(row: dict[str, Any]) -> tuple[float, float] | None:
-    """(start, end) in seconds, taken out of the row; None where it has none."""
-    span, start, end = row.pop("span", None), row.pop("start_s", None), row.pop("end_s", None)
-    if span is None or span == "":
-        if start in (None, "") and end in (None, ""):
-            return None
-    elif start not in (None, "") or end not in (None, ""):
-        raise ClipRefused("it has a span, and start_s or end_s; leave out one or the other")
-    elif isinstance(span, str):
-        found = _PAIR.fullmatch(span) or _SPAN.fullmatch(span)
-        start, end = found.groups() if found else (None, None)
-    elif isinstance(span, list) and len(span) == 2:
-        start, end = span
-    seconds = _seconds(start), _seconds(end)
-    if seconds[0] is None or seconds[1] is None or not seconds[0] < seconds[1]:
-        said = short(span or f"{start} to {end}", 60)
-        raise ClipRefused(f"its span {said} is not a start and an end in seconds, from 0 on")
-    return seconds[0], seconds[1]
+def _any_of(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
-def _seconds(value: Any) -> float | None:
-    """The finite number, not negative, that a value is or says; else None."""
-    if isinstance(value, str):
-        value = float(value) if len(value) < 64 and _ONE_NUMBER.fullmatch(value) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not 0 <= value < 2**53:
-        return None
-    return float(value) + 0.0  # -0.0 would be another clip
+def _one_name(column: str, value: Any) -> str:
+    """The clip's name in a value that is no text: a list of one, or {"path": …} of data sets."""
+    if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], str):
+            return value[0]
+        if len(value) != 1 and all(isinstance(each, str) for each in value):
+            raise ClipRefused(
+                f"its {short(column, 60)} names {len(value)} clips; give each a row of its own"
+            )
+    if isinstance(value, dict) and {"path", "bytes"} >= value.keys() and "path" in value:
+        if value.get("bytes") is not None:
+            raise ClipRefused(
+                f"its {short(column, 60)} holds the video itself (bytes), not where it lies; write "
+                "it to a file, and name that"
+            )
+        if isinstance(value["path"], str) and value["path"]:
+            return value["path"]
+    raise ClipRefused(f"its {short(column, 60)} is no text but {short(value, 40)}")
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from producer.first_bytes import holds_video
 from producer.globs import Glob
 from producer.hidden import is_hidden
 from producer.passed_over import FOLDERS, HIDDEN, PassedOver
-from producer.tables import is_table
+from producer.tables import is_listed_table
 
 Item = TypeVar("Item")
 
@@ -44,10 +44,13 @@ class Selection:
             return False
         if not all(map(self._seen, path.split("/") if parts else [path.rpartition("/")[2]])):
             return False
-        if is_video(path) or (self.glob is not None and (is_table(path) or self._named(path))):
+        if is_video(path) or (self.glob is not None and self._listed(path)):
             return True
         self.passed.add(ending(path))
         return False
+
+    def _listed(self, path: str) -> bool:
+        return is_listed_table(path) or self._named(path)
 
     def by_content(
         self,

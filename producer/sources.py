@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -53,7 +53,7 @@ def find_clips(
     *,
     variants: Variants,
     problems: Problems,
-    clip_column: str | None = None,
+    columns: Mapping[str, str] | None = None,
     stdin: IO[bytes] | None = None,
     named: NamedPlaces | None = None,
     passed: PassedOver | None = None,
@@ -74,7 +74,7 @@ def find_clips(
         settings,
         variants,
         problems,
-        clip_column,
+        columns or {},
         stdin,
         Addresses(os.curdir),
         NamedPlaces() if named is None else named,
@@ -120,7 +120,7 @@ class _Search:
     settings: Settings
     variants: Variants
     problems: Problems
-    clip_column: str | None
+    columns: Mapping[str, str]
     stdin: IO[bytes] | None
     here: Addresses
     named: NamedPlaces
@@ -206,7 +206,12 @@ class _Search:
             yield from self._table(uri, file, uri[: uri.rfind("/") + 1]).clips()
 
     def _table(self, name: str, file: IO[bytes], place: str) -> Table:
-        rows = Rows(Addresses(place), self.variants, clip_column=self.clip_column)
+        rows = Rows(
+            Addresses(place),
+            self.variants,
+            columns=self.columns,
+            note=lambda text: self.problems.note(f"{name}: {text}"),
+        )
         return Table(
             name=name,
             file=file,

@@ -1,18 +1,17 @@
-"""The rows of text files: lines of JSON, and CSV or TSV."""
+"""The lines of text files, as they are and as JSON."""
 
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import IO, Any
 
 from pydantic_core import from_json
 
-from producer.addresses import ClipRefused
 from producer.problems import short
 from producer.rows import Fault, Row
 
 # A clip's metadata, a few prompts, all escaped: no honest line is as long.
 MAX_LINE_BYTES = 2**20
+NO_OBJECT = 'no JSON object, such as {"clip": "a.mp4"}'
 
 
 def whole_lines(file: IO[bytes], fault: Fault) -> Iterator[tuple[int, bytes]]:
@@ -38,59 +37,40 @@ def json_rows(file: IO[bytes], fault: Fault) -> Iterator[Row]:
             yield number, row
 
 
+def list_rows(file: IO[bytes], fault: Fault) -> Iterator[Row]:
+    """A clip a line, by its name alone, or a line of JSON where it begins with a brace."""
+    for number, line in whole_lines(file, fault):
+        text = line.rstrip(b"\r\n")
+        if text.startswith(b"{"):
+            row = json_object(number, text, fault)
+        else:  # names of files need not be UTF-8
+            row = {"clip": text.decode(errors="surrogateescape")} if text.strip() else None
+        if row is not None:
+            yield number, row
+
+
 def json_object(number: int, line: bytes, fault: Fault) -> dict[str, Any] | None:
     try:
-        row = from_json(line, allow_inf_nan=False)
+        found = from_json(line, allow_inf_nan=False)
     except ValueError as error:
-        said = str(error).replace(" at line 1 column", ", column")  # the line's number is another
-        fault(number, f"not JSON: {short(said, 200)}")
+        fault(number, no_json(line, error))
         return None
-    if not isinstance(row, dict):
-        fault(number, 'no JSON object, such as {"clip": "a.mp4"}')
+    if not isinstance(found, dict):
+        fault(number, NO_OBJECT)
         return None
-    return row
+    return found
 
 
-def csv_rows(
-    file: IO[bytes], delimiter: str, check_columns: Callable[[list[str]], None], fault: Fault
-) -> Iterator[Row]:
-    number = pending_bytes = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal number, pending_bytes
-        for number, line in whole_lines(file, fault):
-            # A row goes on over lines where a quote is open at the end of each, and for ever.
-            pending_bytes += len(line)
-            if pending_bytes > MAX_LINE_BYTES:
-                raise ClipRefused(
-                    f"a row that goes on to line {number} is longer than "
-                    f"{MAX_LINE_BYTES // 1024} KiB; is a quote left open?"
-                )
-            if b"\0" in line:
-                fault(number, "it holds a NUL character")
-                continue
-            try:
-                yield line.decode()
-            except UnicodeDecodeError as error:
-                fault(number, f"not UTF-8 ({error.reason} at byte {error.start})")
-
-    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+def no_json(data: bytes, error: ValueError) -> str:
+    """What is wrong with data that cannot be read as JSON."""
     try:
-        names = next(reader, [])
-    except csv.Error as error:
-        raise ClipRefused(f"its first line is no CSV ({error})") from None
-    check_columns(names)
-    while True:
-        pending_bytes = 0
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            fault(number, f"no CSV: {error}")
-            continue
-        if cells and len(cells) != len(names):
-            fault(number, f"it has {len(cells)} cells, and the first line {len(names)}")
-        elif any(cells):
-            row = zip(names, cells, strict=True)
-            yield number, {name: cell for name, cell in row if name and cell}
+        data.decode()
+    except UnicodeDecodeError as found:
+        return f"not JSON: {no_utf8(data, found)}"
+    said = str(error).replace(" at line 1 column", ", column")  # the line's number is another
+    return f"not JSON: {short(said, 200)}"
+
+
+def no_utf8(line: bytes, error: UnicodeDecodeError) -> str:
+    place = error.start
+    return f"it is not UTF-8 (0x{line[place]:02X} at byte {place + 1}); save the file as UTF-8"

@@ -48,3 +48,24 @@ def test_a_dry_run_for_machines_is_one_object(folder: Path) -> None:
 
 def test_json_without_a_dry_run_is_refused(folder: Path) -> None:
     assert "--json goes with --dry-run" in dry_run(folder, "clips", "--json", code=2)
+
+
+def test_a_dry_run_says_how_manifests_are_read(folder: Path) -> None:
+    rows = "clips/a.VOB,1,3\ngone.mp4,1,3\n"
+    write(folder / "m.csv", f"path,start,end\n{rows}".encode())
+
+    said = dry_run(folder, "m.csv", "--dry-run", code=3)
+    asked = dry_run(folder, "m.csv", "--dry-run", "--column", "start_s=", code=3)
+    counted = json.loads(dry_run(folder, "m.csv", "--dry-run", "--json", code=3))
+
+    assert "m.csv: column start is read as start_s, end is read as end_s" in said
+    assert "2 rows of manifests, 1 of them wrong" in said
+    assert "m.csv, line 3: gone.mp4: there is no such file" in said
+    assert "is read as" not in asked
+    assert (counted["rows"], counted["wrong_rows"], len(counted["notes"])) == (2, 1, 1)
+
+
+def test_a_column_flag_that_means_nothing_is_refused(folder: Path) -> None:
+    said = dry_run(folder, "m.csv", "--dry-run", "--column", "begin=x", code=2)
+
+    assert "--column begin: write it as NAME=COLUMN, where NAME is one of clip, span" in said

@@ -64,7 +64,7 @@ def test_a_folder_is_searched_whole_and_in_order(folder: Path) -> None:
 
 
 def test_files_of_other_kinds_in_a_folder_are_passed_over(folder: Path) -> None:
-    for name in ("a.mp4", "notes.txt", "a.mp4.part", "mp4", "a.jpg"):
+    for name in ("a.mp4", "notes.xyz", "a.mp4.part", "mp4", "a.jpg"):
         write(folder / name)
 
     found = find(folder)
@@ -73,7 +73,7 @@ def test_files_of_other_kinds_in_a_folder_are_passed_over(folder: Path) -> None:
 
 
 def test_a_named_file_of_another_kind_is_taken(folder: Path) -> None:
-    assert names(find(write(folder / "notes.txt"))) == ["notes.txt"]
+    assert names(find(write(folder / "notes.xyz"))) == ["notes.xyz"]
 
 
 def test_hidden_files_and_folders_in_a_folder_are_passed_over(folder: Path) -> None:

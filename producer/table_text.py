@@ -1,0 +1,171 @@
+"""The bytes of a manifest as UTF-8 text with lines that end in LF: unpacked, decoded, in pieces."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Callable
+from typing import IO
+
+from clipfleet.errors import UsageError
+
+_PIECE_BYTES = 2**16
+# What `zstd` itself unpacks unless told otherwise, and `--long` packs with.
+_ZSTD_WINDOW_BYTES = 2**27
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_NO_TEXT = {
+    b"PK\x03\x04": "a ZIP archive, as workbooks of Excel and LibreOffice are; export it as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel; export it as CSV",
+    b"PAR1": "Parquet; name it .parquet",
+    b"ARROW1": "an Arrow file; write it as Parquet or JSON lines",
+    b"SQLite format 3": "a database of SQLite; export a table as CSV",
+    b"BZh": "packed with bzip2; unpack it, or pack it with gzip or zstd",
+    b"\xfd7zXZ": "packed with xz; unpack it, or pack it with gzip or zstd",
+    b"7z\xbc\xaf": "packed with 7-Zip; unpack it, or pack it with gzip or zstd",
+    b"\x04\x22M\x18": "packed with lz4; unpack it, or pack it with gzip or zstd",
+}
+
+
+def open_text(file: IO[bytes], name: str, note: Callable[[str], None]) -> io.BufferedReader:
+    """The file's text from its start. `note` is told what was done to it that its name leaves out.
+
+    Raises `UsageError` where it is of a kind that cannot be read. Reading it may raise what
+    `gzip`, `zstandard` and `zlib` raise, and `UsageError`.
+    """
+    reader = _buffered(file)
+    head = _head(reader)
+    low = name.lower()
+    if head.startswith(_GZIP) or low.endswith(".gz"):
+        if not low.endswith(".gz"):
+            note("it is packed with gzip, whatever its name says, and is read unpacked")
+        reader = io.BufferedReader(gzip.GzipFile(fileobj=reader), _PIECE_BYTES)
+        head = _head(reader)
+    elif head.startswith(_ZSTD) or low.endswith(".zst"):
+        if not low.endswith(".zst"):
+            note("it is packed with zstd, whatever its name says, and is read unpacked")
+        reader = io.BufferedReader(_zstd(reader), _PIECE_BYTES)
+        head = _head(reader)
+    for start, what in _NO_TEXT.items():
+        if head.startswith(start):
+            raise UsageError(f"it is {what}")
+    encoding, mark_bytes = _encoding(head)
+    only_cr = b"\r" in head and b"\n" not in head and encoding is None
+    if encoding is None and not only_cr:
+        return reader
+    if encoding is not None:
+        note(f"it is read as {encoding.upper().removesuffix('-LE').removesuffix('-BE')}")
+    reader.read(mark_bytes)
+    return io.BufferedReader(_Recoded(reader, encoding or "utf-8"), _PIECE_BYTES)
+
+
+def _buffered(file: IO[bytes]) -> io.BufferedReader:
+    if isinstance(file, io.BufferedReader):
+        return file
+    return io.BufferedReader(_Unclosed(file), _PIECE_BYTES)
+
+
+def _head(reader: io.BufferedReader) -> bytes:
+    """Some of what comes next, which stays to be read."""
+    return reader.peek(_PIECE_BYTES)[:_PIECE_BYTES]
+
+
+def _zstd(reader: io.BufferedReader) -> io.RawIOBase:
+    try:
+        import zstandard
+    except ImportError:
+        raise UsageError("zstd needs zstandard: pip install 'clipfleet[tables]'") from None
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+    return _Zstd(unpacker.stream_reader(reader, read_across_frames=True), zstandard.ZstdError)
+
+
+def _encoding(head: bytes) -> tuple[str | None, int]:
+    """(Python's name of what is to be decoded, bytes of its mark)."""
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding, len(mark)
+    # Without a mark: the letters and delimiters that a manifest begins with have one byte of two.
+    if len(head) >= 4 and head[0] and head[2] and head[1] == head[3] == 0:
+        return "utf-16-le", 0
+    if len(head) >= 4 and head[1] and head[3] and head[0] == head[2] == 0:
+        return "utf-16-be", 0
+    return None, 0
+
+
+class _Raw(io.RawIOBase):
+    """Read in pieces; what wraps it closes nothing."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        if not self._rest:
+            self._rest = self._piece()
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    def _piece(self) -> bytes:
+        """Some bytes; none at the end alone."""
+        raise NotImplementedError
+
+
+class _Unclosed(_Raw):
+    """A file that is not buffered, or in memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def _piece(self) -> bytes:
+        return self._file.read(_PIECE_BYTES)
+
+
+class _Zstd(_Raw):
+    """What a reader of zstd gives, with its errors as `EOFError`, which gzip has too."""
+
+    def __init__(self, file: IO[bytes], error: type[Exception]) -> None:
+        super().__init__()
+        self._file, self._error = file, error
+
+    def _piece(self) -> bytes:
+        try:
+            return self._file.read(_PIECE_BYTES)
+        except self._error as error:
+            raise EOFError(str(error)) from None
+
+
+class _Recoded(_Raw):
+    """Text of another encoding as UTF-8, with lines that end in LF.
+
+    Half a pair of letters becomes what is no UTF-8, so that its line is a problem and no other.
+    """
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        super().__init__()
+        self._file, self._encoding = file, encoding
+        errors = "surrogateescape" if encoding == "utf-8" else "surrogatepass"
+        self._errors = errors
+        inner = codecs.getincrementaldecoder(encoding)(errors=errors)
+        self._decoder = io.IncrementalNewlineDecoder(inner, translate=True)
+
+    def _piece(self) -> bytes:
+        text = ""
+        while not text:
+            piece = self._file.read(_PIECE_BYTES)
+            try:
+                text = self._decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError as error:
+                said = f"it is no {self._encoding.upper()}, as its start says ({error.reason})"
+                raise UsageError(said) from None
+            if not piece:
+                break
+        return text.encode(errors=self._errors)
