@@ -17,6 +17,7 @@ CODECS = {
     "dnxhd": ("dnxhd", "mov", "yuv422p", (1920, 1080)),
     "dpx": ("dpx", "nut", "rgb24", (192, 128)),
     "dvvideo": ("dvvideo", "avi", "yuv420p", (720, 576)),
+    "ffvhuff": ("ffvhuff", "avi", "yuv420p", (192, 128)),
     "huffyuv": ("huffyuv", "avi", "yuv422p", (192, 128)),
     "jpeg2000": ("jpeg2000", "mov", "yuv420p", (192, 128)),
     "jpegls": ("jpegls", "avi", "rgb24", (192, 128)),

@@ -38,6 +38,7 @@ ALONE = frozenset(
         "dnxhd",
         "dpx",
         "dvvideo",
+        "ffvhuff",
         "huffyuv",
         "jpeg2000",
         "jpegls",
