@@ -87,10 +87,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`agrees`, `differs`, `refused`; `warned` where a file is damaged and ours says so.
-
-        `unprobed`: ffprobe gives up, mostly for a sound that it does not know.
-        """
+        """`agrees`, `differs`, `refused`, `unprobed` by ffprobe, `warned` of true damage."""
         if self.refused:
             return "refused"
         if not self.truth.num_frames:
