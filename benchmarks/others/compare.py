@@ -36,8 +36,7 @@ _CHROMA = {
     ("left", 270): "in_h_chr_pos=128:in_v_chr_pos=256",
     ("topleft", 0): "in_h_chr_pos=0:in_v_chr_pos=0",
 }
-# Else H.264's decoder guesses how many frames to hold back, and drops those that come too late.
-_STRICT = ("-strict", "1")
+_STRICT = ("-strict", "1")  # else H.264's decoder drops frames that come later than it guesses
 SPAN_FRAMES = 10  # that a file must have for its middle to be cut out
 
 
@@ -83,15 +82,12 @@ class Comparison:
     @property
     def false_warnings(self) -> list[str]:
         """Warnings of loss or damage, though FFmpeg finds the file whole."""
-        whole = not self.truth.said
-        return [each for each in self.warnings if whole and any(w in each for w in FALSE_WORDS)]
+        said = [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
+        return [] if self.truth.said else said
 
     @property
     def verdict(self) -> str:
-        """`agrees`, `differs`, `refused`; `warned` where a file is damaged and ours says so.
-
-        `unprobed`: ffprobe gives up, mostly for a sound that it does not know.
-        """
+        """`agrees`, `differs`, `refused`, `unprobed` by ffprobe, `warned` of true damage."""
         if self.refused:
             return "refused"
         if not self.truth.num_frames:
@@ -108,10 +104,12 @@ class Ffmpeg:
         """What ffprobe says of every frame of the file's first video stream."""
         entries = "frame=best_effort_timestamp_time,pkt_duration_time,duration_time"
         entries += ":stream=codec_name,chroma_location:format=format_name"
-        command = ["ffprobe", "-v", "error", *_STRICT, "-select_streams", "V:0"]
-        command += ["-show_entries", entries]
+        command = ["ffprobe", "-v", "error", *_STRICT, "-select_streams", "V:0", "-show_entries"]
         done = subprocess.run(
-            [*command, "-of", "json", str(path)], capture_output=True, text=True, errors="replace"
+            [*command, entries, "-of", "json", path],
+            capture_output=True,
+            text=True,
+            errors="replace",
         )
         found: dict[str, Any] = {}
         with contextlib.suppress(ValueError):  # where it opens no stream, it leaves its JSON open

@@ -140,7 +140,7 @@ def test_damage_that_is_named_is_warned_and_damage_of_a_whole_file_a_false_warni
 ) -> None:
     whole = clips.encode(FRAMES, container="mpegts", rate=RATE)
     path = tmp_path / "torn.ts"
-    path.write_bytes(whole[: len(whole) // 3] + whole[len(whole) // 2 :])
+    path.write_bytes(whole[: len(whole) * 3 // 4] + whole[len(whole) * 4 // 5 :])
 
     damaged = compared(path, Spoiled(claims=replace(WHOLE, said="corrupt decoded frame")))
     said_to_be_whole = compared(path, Spoiled())
