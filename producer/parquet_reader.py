@@ -93,7 +93,8 @@ def _batch_rows(metadata: Any) -> int:
     if longest > MAX_ROW_BYTES:
         raise _Unfit(
             f"its rows take {longest // 2**20:,} MiB each, over the limit of "
-            f"{MAX_ROW_BYTES // 2**20} MiB"
+            f"{MAX_ROW_BYTES // 2**20} MiB; where they hold videos, write those to files, and name "
+            "them"
         )
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, longest)))
 
@@ -152,6 +153,11 @@ def _json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_json(each) for each in value]
     if isinstance(value, dict):
+        if "path" in value and isinstance(value.get("bytes"), bytes):  # as data sets hold files
+            raise _Unfit(
+                "holds the video itself (bytes), not where it lies; write it to a file, and name "
+                "that"
+            )
         return {str(name): _json(each) for name, each in value.items()}
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()

@@ -473,6 +473,16 @@ def test_what_json_cannot_hold_is_a_problem_that_names_row_and_column() -> None:
     ]
 
 
+def test_a_file_of_a_data_set_is_read_by_its_path_and_not_by_its_bytes() -> None:
+    files = [{"bytes": None, "path": CLIP}, {"bytes": b"video", "path": "a.mp4"}]
+
+    found = Read("m.parquet", parquet(video=files))
+
+    assert [clip.source for clip in found.clips] == [CLIP]
+    (problem,) = found.problems
+    assert "row 2: its video holds the video itself (bytes)" in problem
+
+
 def test_a_day_that_is_none_of_pythons_is_a_problem_of_its_row() -> None:
     days = pyarrow.array([0, 10**7, 1], pyarrow.int32()).cast(pyarrow.date32())
 
