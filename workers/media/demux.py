@@ -20,6 +20,7 @@ from workers.media.opening import make_ready, opened_file, packets_of, why
 _WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", "rawvideo"})
 # In these, frames that are shown in another order than they lie in have the times of their places.
 _TIMES_IN_FILE_ORDER = frozenset({"avi", "asf"})
+_HIGHEST_RATE = 1000  # beyond it, what is called a rate is the ticks of a clock
 # These state how long each frame is shown; of others FFmpeg makes it up.
 _DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif", "avi"})
 
@@ -116,10 +117,11 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
             packets, filed = _as_filed(packets)
+        packets = _with_times_once(packets)
         shown = [packet.pts for packet in packets if packet.shown]
         known = [pts for pts in shown if pts is not None]
         own_times = container.format.name not in _WITHOUT_TIMES
-        rises = len(set(known)) == len(known) and _keys_rise(packets)
+        rises = _keys_rise(packets)
         ordered = rises and len(known) == len(shown)
         return Contents(
             packets=packets,
@@ -175,6 +177,20 @@ def _as_filed(packets: list[Packet]) -> tuple[list[Packet], bool]:
     return [replace(packet, pts=time) for packet, time in zip(packets, times, strict=True)], False
 
 
+def _with_times_once(packets: list[Packet]) -> list[Packet]:
+    """The packets, those without a time that have the same one as an earlier one."""
+    seen: set[int] = set()
+    found = []
+    for packet in packets:
+        if packet.shown and packet.pts is not None:
+            if packet.pts in seen:
+                packet = replace(packet, pts=None)
+            else:
+                seen.add(packet.pts)
+        found.append(packet)
+    return found
+
+
 def _keys_rise(packets: list[Packet]) -> bool:
     """Whether each key frame is shown after all packets before it, as every codec has it."""
     latest = None
@@ -190,7 +206,7 @@ def _keys_rise(packets: list[Packet]) -> bool:
 def _stated_rates(stream: VideoStream, *, own_times: bool) -> list[float]:
     guessed, coded = stream.guessed_rate, stream.codec_context.framerate
     rates = [guessed, stream.average_rate, stream.base_rate] if own_times else [coded, guessed]
-    return [float(rate) for rate in rates if rate] or [25.0]
+    return [float(rate) for rate in rates if rate and rate <= _HIGHEST_RATE] or [25.0]
 
 
 def _is_cut_short(file: BinaryIO) -> bool:
