@@ -42,6 +42,30 @@ FAULTS = {
         wrong="full_range=not ",
         turns_red="tests/integration/test_right_answers.py",
     ),
+    "state": Fault(
+        symbol="needed_packets",
+        right=" or any(kind.sets for kind in kinds)",
+        wrong="",
+        turns_red="tests/integration/test_splices.py",
+    ),
+    "references": Fault(
+        symbol="Hevc._misses_any",
+        right="return bool(missing) and",
+        wrong="return False and",
+        turns_red="tests/unit/test_hevc.py",
+    ),
+    "encryption": Fault(
+        symbol="refuse_encrypted",
+        right="track.encryption:",
+        wrong="False:",
+        turns_red="tests/integration/test_encryption.py",
+    ),
+    "signatures": Fault(
+        symbol="bare",
+        right="if not ours:",
+        wrong="if True:",
+        turns_red="tests/unit/test_presigned.py",
+    ),
     "packs": Fault(
         symbol="Pack.from_bytes",
         right='if checksum != metadata["xxh3_128"]:',
