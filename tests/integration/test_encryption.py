@@ -17,6 +17,7 @@ from tests.integration.test_media import cut
 from tests.integration.test_prepare import cut as prepared
 from tests.integration.test_prepare import options
 from tests.support import clips, program_maps, protected
+from tests.support.corpus.damage import beside
 from workers.media import headers
 
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -54,6 +55,10 @@ ENCRYPTED: dict[str, tuple[str, Make]] = {
         lambda: protected.mp4_with_entry(clip(), "????"),
     ),
     "mp4, FairPlay": ("FairPlay", lambda: protected.mp4_with_entry(clip(), "itun", name="drmi")),
+    "mp4, the one of two tracks that is taken": (
+        "Common Encryption, cenc",
+        lambda: protected.mp4_with_entry(beside(clip(), clip()), "cenc"),
+    ),
     "fragmented mp4": (
         "Common Encryption, cenc",
         lambda: protected.mp4_with_entry(clip(fragmented=True), "cenc"),
