@@ -124,8 +124,22 @@ def _timeline(held: Contents, places: Sequence[int], *, delay: int = 0) -> Timel
     rising = all(a < b for a, b in itertools.pairwise(known))
     if not known or not rising or len(packets) < len(places):
         return by_rate(len(places), held.rates[0])
-    last = packets[-1].duration if held.states_durations else 0
-    return by_timestamps(filled(times), time_base=held.time_base, rates=held.rates, last_ticks=last)
+    return by_timestamps(
+        filled(times),
+        time_base=held.time_base,
+        rates=held.rates,
+        last_ticks=packets[-1].duration if _states_durations(held, packets) else 0,
+    )
+
+
+def _states_durations(held: Contents, packets: Sequence[Packet]) -> bool:
+    """Whether the file says how long its frames are shown.
+
+    Where it does not, FFmpeg gives all the same: by a rate that it guesses, at times four times
+    too high.
+    """
+    various = len({packet.duration for packet in packets if packet.duration}) > 1
+    return held.states_durations and (various or len(packets) == 1)
 
 
 def _times_by_decoding(

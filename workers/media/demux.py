@@ -50,7 +50,7 @@ class Contents:
     `rates` are those that the file states, in frames a second, the likeliest first. `timed`: the
     packets' times, of those that have one, are when frames are shown; `ordered`: all say at least
     in which order. `filed`: of each packet only the time of decoding is known. `states_durations`:
-    the packets' durations are the file's own. `knows_starts`: packets of this codec say where
+    the packets' durations may be the file's own. `knows_starts`: packets of this codec say where
     decoding can start. `stream` is the index of the one taken; `margins` are what its
     container says to cut off.
     """

@@ -1,6 +1,6 @@
 """All cases, by topic."""
 
-from tests.support.corpus import codecs, colours, counts, damage, pictures, starts, times
+from tests.support.corpus import codecs, colours, counts, damage, fields, pictures, starts, times
 from tests.support.corpus.case import Case
 
 TOPICS: dict[str, list[Case]] = {
@@ -14,6 +14,7 @@ TOPICS: dict[str, list[Case]] = {
     "Turned and mirrored": pictures.ORIENTATIONS,
     "Pixels that are not square": pictures.ASPECTS,
     "Interlaced": pictures.INTERLACED,
+    "Field by field": fields.PICTURES,
     "Sizes": pictures.SIZES,
     "Tail missing": damage.SHORTENED,
     "Damage": damage.OVERWRITTEN,
