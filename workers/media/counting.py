@@ -124,22 +124,8 @@ def _timeline(held: Contents, places: Sequence[int], *, delay: int = 0) -> Timel
     rising = all(a < b for a, b in itertools.pairwise(known))
     if not known or not rising or len(packets) < len(places):
         return by_rate(len(places), held.rates[0])
-    return by_timestamps(
-        filled(times),
-        time_base=held.time_base,
-        rates=held.rates,
-        last_ticks=packets[-1].duration if _states_durations(held, packets) else 0,
-    )
-
-
-def _states_durations(held: Contents, packets: Sequence[Packet]) -> bool:
-    """Whether the file says how long its frames are shown.
-
-    Where it does not, FFmpeg gives all the same: by a rate that it guesses, at times four times
-    too high.
-    """
-    various = len({packet.duration for packet in packets if packet.duration}) > 1
-    return held.states_durations and (various or len(packets) == 1)
+    last = packets[-1].duration if held.states_durations else 0
+    return by_timestamps(filled(times), time_base=held.time_base, rates=held.rates, last_ticks=last)
 
 
 def _times_by_decoding(
@@ -258,7 +244,8 @@ def _are_joined(held: Contents, stretch: Sequence[int], place: int) -> bool:
     """Whether another stream begins at `place`: its clock is another, and nothing else is wrong."""
     times = [held.packets[i].dts for i in [*stretch, place]]
     known = [time for time in times if time is not None]
-    if len(known) < 3 or [i for i in stretch[:-1] if held.packets[i].corrupt]:
+    # FFmpeg's parser hands the word on with the frame that it completes, the last but one.
+    if len(known) < 3 or [i for i in stretch[:-2] if held.packets[i].corrupt]:
         return False
     usual = (known[-2] - known[0]) / (len(known) - 2)
     return not 0 < known[-1] - known[-2] < 3 * usual
