@@ -14,13 +14,14 @@ import pytest
 
 from tests.support import clips
 from tests.support.corpus import fields
-from tests.support.corpus.case import AV1, MPEG2, VP9, X264
+from tests.support.corpus.case import AV1, MPEG2, VP9, X264, X265
 from tests.support.corpus.remux import Packets, like, remux
 from tests.support.fuzz.exact import check
 from workers.media import decode
 
 RATE = 30
 VOP, SEQUENCE_END = b"\0\0\1\xb6", b"\0\0\1\xb7"
+SHORT_X265 = {**X265, "x265-params": X265["x265-params"] + ":keyint=12:min-keyint=12:info=0"}
 AS_GIVEN = {"fflags": "-autobsf"}  # muxers of VP9 would join hidden frames with those shown
 
 
@@ -133,16 +134,23 @@ def av1_hidden() -> bytes:
     return remux(source, "matroska", filters=["av1_frame_split"], as_it_is=True)
 
 
-def parameters_apart(container: str) -> bytes:
-    """H.264 whose parameter sets stand in packets of their own, before each key frame."""
-    source = clips.encode(60, options={**X264, "g": "12"})
+def sets_of(box: bytes, codec: str) -> bytes:
+    """The units of an avcC or hvcC box, by length (ISO/IEC 14496-15, 5.3.3 and 8.3.3)."""
+    units, at = b"", 5 if codec == "libx264" else 23
+    for _ in range(2 if codec == "libx264" else box[22]):  # arrays here hold one unit each
+        at += 1 if codec == "libx264" else 3
+        length = int.from_bytes(box[at : at + 2])
+        units += length.to_bytes(4) + box[at + 2 : at + 2 + length]
+        at += 2 + length
+    return units
+
+
+def parameters_apart(codec: str, container: str) -> bytes:
+    """Parameter sets stand in packets of their own, before each key frame."""
+    options = {"libx264": {**X264, "g": "12"}, "libx265": SHORT_X265}[codec]
+    source = clips.encode(60, codec=codec, options=options)
     with av.open(io.BytesIO(source)) as file:
-        box = file.streams.video[0].codec_context.extradata or b""  # ISO/IEC 14496-15, 5.3.3
-    sets, at = b"", 5
-    for _ in range(2):  # each time one set: its count, its length, itself
-        length = int.from_bytes(box[at + 1 : at + 3])
-        sets += length.to_bytes(4) + box[at + 3 : at + 3 + length]
-        at += 3 + length
+        sets = sets_of(file.streams.video[0].codec_context.extradata or b"", codec)
 
     def change(packets: Packets) -> Packets:
         made: Packets = []
@@ -196,9 +204,12 @@ CLIPS: dict[str, Callable[[], bytes]] = {
     "hidden VP8, mkv": lambda: vp8_hidden("matroska"),
     "hidden VP8, ivf": lambda: vp8_hidden("ivf"),
     "hidden AV1, mkv": av1_hidden,
-    "parameter sets apart, mp4": lambda: parameters_apart("mp4"),
-    "parameter sets apart, mkv": lambda: parameters_apart("matroska"),
-    "parameter sets apart, flv": lambda: parameters_apart("flv"),
+    "H.264 parameter sets apart, mp4": lambda: parameters_apart("libx264", "mp4"),
+    "HEVC parameter sets apart, mp4": lambda: parameters_apart("libx265", "mp4"),
+    "H.264 parameter sets apart, mkv": lambda: parameters_apart("libx264", "matroska"),
+    "HEVC parameter sets apart, mkv": lambda: parameters_apart("libx265", "matroska"),
+    "H.264 parameter sets apart, flv": lambda: parameters_apart("libx264", "flv"),
+    "HEVC parameter sets apart, flv": lambda: parameters_apart("libx265", "flv"),
     "ends of sequences, ts": lambda: ended("mpegts"),
     "ends of sequences, ps": lambda: ended("mpeg"),
     "ends of sequences, mkv": lambda: ended("matroska"),

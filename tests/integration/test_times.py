@@ -171,6 +171,13 @@ def test_joined_streams_are_whole(codec: str, container: str) -> None:
     is_whole(joined(codec, container))
 
 
+def test_streams_of_which_one_ends_with_a_key_frame_join_as_well() -> None:
+    """The word that packets miss comes with one before that."""
+    found = decode.index(io.BytesIO(3 * encoded("mpeg4", "mpegts", 47)))
+
+    assert (found.num_frames, found.warnings) == (3 * 47, [])
+
+
 @pytest.mark.parametrize("container", ["mpegts", "matroska"])
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
 def test_a_stream_that_begins_in_mid_gop_says_what_it_lacks(codec: str, container: str) -> None:
