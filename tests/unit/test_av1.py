@@ -276,7 +276,9 @@ def test_a_packet_with_a_sequence_header_is_not_disposable() -> None:
 
 
 def test_a_packet_without_frames_is_not_disposable() -> None:
-    assert kinds(PLAIN.sequence(), DELIMITER, b"")[1:] == 2 * [Kind(sets=True, hidden=True)]
+    assert kinds(PLAIN.sequence(), DELIMITER, b"")[1:] == 2 * [
+        Kind(sets=True, hidden=True, empty=True)
+    ]
 
 
 @pytest.mark.parametrize(("metadata", "kind"), [(1, NOTHING), (2, NOTHING), (4, DISPOSABLE)])

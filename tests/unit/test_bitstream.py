@@ -61,7 +61,7 @@ MPEG2 = {
     ),
     "the end of the sequence": (
         [I_FRAME, b"\0\0\1\xb7"],
-        [Kind(starts=True), Kind(sets=True, hidden=True, anew=True)],
+        [Kind(starts=True), Kind(sets=True, hidden=True, empty=True, anew=True)],
     ),
 }
 
@@ -137,7 +137,7 @@ OTHERS = [
     ("vp9", superframe(KEY, HIDDEN), Kind(starts=True)),
     ("vp9", superframe(SHOWN, SHOWN), Kind(unsure=True)),
     ("vp9", b"anything", Kind(sets=True)),
-    ("av1", b"\x12\x00", Kind(sets=True, hidden=True)),
+    ("av1", b"\x12\x00", Kind(sets=True, hidden=True, empty=True)),
     ("unheard of", b"anything", Kind()),
 ]
 

@@ -106,8 +106,8 @@ def kinds(*packets: list[bytes], boxed: bool = False, interlaced: bool = False) 
         ([piece(PLAIN)], Kind()),
         ([piece(PLAIN, importance=0)], Kind(disposable=True)),
         ([piece(PLAIN, importance=0), piece(PLAIN, importance=0, first=40)], Kind(disposable=True)),
-        ([pps(number=1)], Kind(sets=True, hidden=True)),
-        ([pps()], Kind(sets=True, hidden=True)),
+        ([pps(number=1)], Kind(sets=True, hidden=True, empty=True)),
+        ([pps()], Kind(sets=True, hidden=True, empty=True)),
         ([b"\x02data"], Kind(sets=True)),  # a data partition
         ([piece(PLAIN, of=3)], Kind(sets=True)),  # by parameters that never came
         ([message(5, b"x" * 16 + b"x264 - core 164"), piece(IDR)], Kind(starts=True, sets=True)),

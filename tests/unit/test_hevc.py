@@ -85,7 +85,7 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
         ([pps(more=5), piece(IDR)], Kind(starts=True, sets=True)),
         ([vps(more=5), sps(), pps(), piece(IDR)], Kind(starts=True, sets=True)),
         ([sps(number=3, sublayers=2), piece(IDR)], Kind(starts=True, sets=True)),
-        ([pps()], Kind(sets=True, hidden=True)),
+        ([pps()], Kind(sets=True, hidden=True, empty=True)),
         ([piece(CRA, of=7)], Kind(sets=True)),  # by parameters that never came
         ([unit(MESSAGE, b"\x2f\x01t\x80"), piece(IDR)], Kind(starts=True, sets=True)),
         ([unit(MESSAGE, b"\x84\x01t\x80"), piece(IDR)], Kind(starts=True)),

@@ -83,7 +83,7 @@ class Av1:
         except Unknown:
             return Kind(sets=True)
         if not frames:
-            return Kind(sets=True, hidden=True)
+            return Kind(sets=True, hidden=True, empty=True)
         self._began = True
         assert self._sequence is not None
         length = self._sequence.order_hint_length

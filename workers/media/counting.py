@@ -226,8 +226,8 @@ def _known_broken(held: Contents) -> set[int]:
             if held.codec in _SPEAKING_UP:
                 if _frames_miss(held, stretch):
                     broken |= corrupt
-            elif not (place is not None and _are_joined(held, stretch, place)):
-                broken |= corrupt
+            else:
+                broken |= {i for i in corrupt if not _is_joined_after(held, i)}
             stretch = []
         if place is not None:
             stretch.append(place)
@@ -240,14 +240,24 @@ def _frames_miss(held: Contents, stretch: Sequence[int]) -> bool:
     return bool(steps) and max(steps) > 1.5 * min(steps)
 
 
-def _are_joined(held: Contents, stretch: Sequence[int], place: int) -> bool:
-    """Whether another stream begins at `place`: its clock is another, and nothing else is wrong."""
-    times = [held.packets[i].dts for i in [*stretch, place]]
-    known = [time for time in times if time is not None]
-    if len(known) < 3 or [i for i in stretch[:-1] if held.packets[i].corrupt]:
+def _is_joined_after(held: Contents, place: int) -> bool:
+    """Whether another stream begins behind a packet, or behind the next one.
+
+    FFmpeg's parser hands on that a packet is corrupt with the frame that it completes: mostly the
+    last but one before a join.
+    """
+    return any(_begins_another(held, place + more) for more in (1, 2))
+
+
+def _begins_another(held: Contents, place: int) -> bool:
+    """Whether the clock of the packet at `place`, a key frame, is another than before."""
+    if place >= len(held.packets) or not held.packets[place].kind.starts:
         return False
-    usual = (known[-2] - known[0]) / (len(known) - 2)
-    return not 0 < known[-1] - known[-2] < 3 * usual
+    near = [packet.dts for packet in held.packets[max(0, place - 8) : place + 1]]
+    known = [time for time in near if time is not None]
+    steps = [b - a for a, b in itertools.pairwise(known)]
+    usual = sorted(step for step in steps[:-1] if step > 0)
+    return bool(usual) and not 0 < steps[-1] < 3 * usual[len(usual) // 2]
 
 
 def _spoiled(held: Contents, keys: set[int], broken: set[int]) -> set[int]:

@@ -69,7 +69,9 @@ class Decoder:
                     return
                 except av.FFmpegError as error:
                     self._guard.memory(error)
-                    self.failures.add(place)
+                    # Some decoders call it an error where a packet holds no frame.
+                    if packet is None or not held.packets[place].kind.empty:
+                        self.failures.add(place)
                     frames = []
                 if frames:
                     self.delay = self.delay if began or packet is None else place

@@ -115,8 +115,9 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         if not warnings and "matroska" in container.format.name and _is_cut_short(file):
             warnings.append("the file is cut short: it ends before the end that it states")
         filed = False
-        if container.format.name in _TIMES_IN_FILE_ORDER and stream.codec_context.has_b_frames:
-            packets, filed = _as_filed(packets)
+        if container.format.name in _TIMES_IN_FILE_ORDER:
+            reordered = bool(stream.codec_context.has_b_frames)
+            packets, filed = _as_filed(packets, reordered=reordered)
         packets = _with_times_once(packets)
         shown = [packet.pts for packet in packets if packet.shown]
         known = [pts for pts in shown if pts is not None]
@@ -143,9 +144,13 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
 
 
 def _states_durations(container: str, packets: list[Packet]) -> bool:
-    """Whether packets' durations are their own: Matroska may give all of a track one."""
-    one_for_all = "matroska" in container and len({packet.duration for packet in packets}) < 2
-    return container in _DURATIONS and not one_for_all
+    """Whether packets' durations are their own.
+
+    Matroska may give all of a track one; where a file has none, FFmpeg makes up one for all by a
+    rate that it guesses, at times four times too high.
+    """
+    shown = [packet.duration for packet in packets if packet.shown]
+    return container in _DURATIONS and (len(shown) == 1 or len({*shown} - {0}) > 1)
 
 
 def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
@@ -164,14 +169,15 @@ def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
     )
 
 
-def _as_filed(packets: list[Packet]) -> tuple[list[Packet], bool]:
-    """The packets, of a file that keeps one time for each, and whether it is that of decoding.
+def _as_filed(packets: list[Packet], *, reordered: bool) -> tuple[list[Packet], bool]:
+    """Packets of a file that keeps one time for each, and whether it is that of decoding alone.
 
-    Times that rise are; those that do not can only be when frames are shown.
+    Times that rise are. Those that do not can only be when frames are shown; where no frame is
+    reordered, it is the same. FFmpeg makes up another of H.264, that of the packet after.
     """
     times = [packet.pts if packet.dts is None else packet.dts for packet in packets]
     known = [time for time in times if time is not None]
-    if all(a < b for a, b in itertools.pairwise(known)):
+    if reordered and all(a < b for a, b in itertools.pairwise(known)):
         filed = zip(packets, times, strict=True)
         return [replace(packet, pts=None, dts=time) for packet, time in filed], True
     return [replace(packet, pts=time) for packet, time in zip(packets, times, strict=True)], False
@@ -182,12 +188,10 @@ def _with_times_once(packets: list[Packet]) -> list[Packet]:
     seen: set[int] = set()
     found = []
     for packet in packets:
-        if packet.shown and packet.pts is not None:
-            if packet.pts in seen:
-                packet = replace(packet, pts=None)
-            else:
-                seen.add(packet.pts)
-        found.append(packet)
+        pts = packet.pts if packet.shown else None
+        found.append(replace(packet, pts=None) if pts in seen else packet)
+        if pts is not None:
+            seen.add(pts)
     return found
 
 

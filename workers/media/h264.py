@@ -100,7 +100,7 @@ class H264:
             raise Unknown
         if not pictures:
             self._field = None
-            return Kind(sets=True, hidden=True)
+            return Kind(sets=True, hidden=True, empty=True)
         first = pictures[0]
         other = self._is_other(first.sps, starts=starts)
         anew, unsure = starts and (other or first.drops), other and not starts

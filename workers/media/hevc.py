@@ -113,7 +113,7 @@ class Hevc:
         if ends:
             self._ended = sets = True
         if not pictures:
-            return Kind(sets=True, hidden=True)
+            return Kind(sets=True, hidden=True, empty=True)
         return Kind(
             starts=starts,
             disposable=not referenced,

@@ -12,8 +12,9 @@ class Kind(NamedTuple):
     parameters that later packets may need. `anew`: decoders begin anew here, and may give up
     frames not yet shown. `unsure`: something is amiss (a packet that never came, a field without
     its other), so that only the decoder knows what is shown. `hidden`: its frame is never shown
-    itself. `joins`: it is the second field of the packet before. `order`: the frame's place among
-    all that are shown, by the codec's own count; None where it keeps none that is read here.
+    itself. `empty`: it holds no frame at all, and so leans on nothing. `joins`: it is the second
+    field of the packet before. `order`: the frame's place among all that are shown, by the codec's
+    own count; None where it keeps none that is read here.
     """
 
     starts: bool = False
@@ -23,6 +24,7 @@ class Kind(NamedTuple):
     anew: bool = False
     unsure: bool = False
     hidden: bool = False
+    empty: bool = False
     joins: bool = False
     order: tuple[int, int] | None = None
 

@@ -55,7 +55,7 @@ class Mpeg2:
         pictures = self._headers(data)
         sets = self._state != before
         if not pictures:
-            return Kind(sets=True, hidden=True, anew=self._began)
+            return Kind(sets=True, hidden=True, empty=True, anew=self._began)
         anew = self._began and _shape(self._state) != _shape(before)
         self._began = True
         unsure = self._strange
@@ -141,7 +141,7 @@ class Mpeg4:
         """vop_coding_type, 0 for I and 2 for B, and vop_coded."""
         vops, sets, anew = self._headers(data)
         if not vops:
-            return Kind(sets=True, hidden=True)
+            return Kind(sets=True, hidden=True, empty=True)
         anew, self._began = anew and self._began, True
         kind, coded = vops[0][0] >> 6, self._is_coded(vops[0])
         if self._packed or len(vops) > 1:

@@ -23,7 +23,10 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     for places in reversed(_pictures(packets)):
         kinds = [packets[place].kind for place in places]
         disposable = all(kind.disposable and kind.layer == top_layer for kind in kinds)
-        if numbers.get(places[0]) in asked or any(kind.sets for kind in kinds):
+        sets = any(kind.sets for kind in kinds)
+        if kinds[0].empty:
+            here = sets
+        elif numbers.get(places[0]) in asked or sets:
             leaned_on = here = True
         else:
             here = leaned_on and not disposable
@@ -51,8 +54,9 @@ def _clean_starts(held: Contents) -> set[int]:
     earliest: int | None = None  # of the packets from here to the next start
     for place in reversed(range(len(held.packets))):
         packet = held.packets[place]
-        if packet.pts is not None and (earliest is None or packet.pts < earliest):
-            earliest = packet.pts
+        pts = None if packet.kind.empty else packet.pts
+        if pts is not None and (earliest is None or pts < earliest):
+            earliest = pts
         if packet.kind.starts:
             if held.intra_only or packet.pts == earliest:
                 starts.add(place)

@@ -1,10 +1,20 @@
 """All cases, by topic."""
 
-from tests.support.corpus import codecs, colours, counts, damage, pictures, starts, times
+from tests.support.corpus import (
+    codecs,
+    colours,
+    counts,
+    damage,
+    fields,
+    pictures,
+    stamps,
+    starts,
+    times,
+)
 from tests.support.corpus.case import Case
 
 TOPICS: dict[str, list[Case]] = {
-    "Rates and times": [*times.RATES, *times.ODD_TIMES],
+    "Rates and times": [*times.RATES, *times.ODD_TIMES, *stamps.STAMPS],
     "Starts, edit lists and stream copies": [*starts.STARTS, *starts.OPEN_STARTS],
     "No timestamps": counts.UNTIMED,
     "Counts and lengths": counts.COUNTS,
@@ -14,6 +24,7 @@ TOPICS: dict[str, list[Case]] = {
     "Turned and mirrored": pictures.ORIENTATIONS,
     "Pixels that are not square": pictures.ASPECTS,
     "Interlaced": pictures.INTERLACED,
+    "Field by field": fields.PICTURES,
     "Sizes": pictures.SIZES,
     "Tail missing": damage.SHORTENED,
     "Damage": damage.OVERWRITTEN,

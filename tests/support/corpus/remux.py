@@ -22,14 +22,18 @@ def remux(
     change: Callable[[Packets], Iterable["Packet[VideoStream]"]] | None = None,
     filters: Sequence[str] = (),
     options: dict[str, str] | None = None,
+    as_it_is: bool = False,
 ) -> bytes:
-    """The video stream copied into `container`; `change` gets its packets in decoding order."""
+    """The video stream copied into `container`; `change` gets its packets in decoding order.
+
+    `as_it_is` keeps its tag as well; AV1 needs it, whose decoder's name is not an encoder's.
+    """
     with (
         av.open(io.BytesIO(data), "r") as source,
         written(container, options or {}) as (file, result),
     ):
         stream = source.streams.video[0]
-        copy = file.add_stream_from_template(stream)
+        copy = file.add_stream_from_template(stream, opaque=as_it_is)
         packets = [packet for packet in source.demux(stream) if packet.size]
         for description in filters:
             bitstream_filter = BitStreamFilterContext(description, stream, copy)

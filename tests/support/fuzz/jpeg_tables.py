@@ -17,12 +17,12 @@ def with_tables_at_times(part: Part, chance: random.Random) -> Part:
         brought = b"".join(_segments(chunk.data, _HUFFMAN))
         dropped = {_HUFFMAN} if codes and brought == held else set()
         dropped |= {_QUANTIZER} if place and chance.random() < quantizers else set()
-        chunks.append(replace(chunk, data=_without(chunk.data, dropped)))
+        chunks.append(replace(chunk, data=without(chunk.data, dropped)))
         held = brought
     return replace(part, chunks=chunks, how=f"{part.how} without={codes},{quantizers}")
 
 
-def _without(data: bytes, markers: set[int]) -> bytes:
+def without(data: bytes, markers: set[int]) -> bytes:
     """A picture without these segments of its head."""
     for marker in markers:
         for segment in _segments(data, marker):
