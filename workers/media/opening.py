@@ -9,6 +9,7 @@ from typing import BinaryIO
 import av
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.stream import Discard
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
@@ -26,6 +27,9 @@ _OPEN_OPTIONS = {
     # A frame of a GIF that is to be shown for 0 or 10 ms is shown for 100, as all browsers do.
     "min_delay": "2",
     "default_delay": "10",
+    # Where a transport stream loses its beat, FFmpeg looks for it this far, then says to try again:
+    # recorders leave more than its 64 KiB of zeros or of what was there before.
+    "resync_size": str(2**30),
 }
 # Else opening decodes a key frame by itself: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
@@ -111,8 +115,15 @@ class _Places:
 def packets_of(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
+    """The stream's packets, those that hold anything. Raises `av.FFmpegError`.
+
+    Others are not read at all: where a file is cut short, a sound track's next packet may lie
+    beyond its end though the video goes on for long.
+    """
     with translate_errors():
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
         try:
             for packet in container.demux(stream):
                 if packet.size:
