@@ -12,9 +12,12 @@ from workers.media import onepass
 
 # One key frame, so that a fragment holds all.
 ONE_GOP = {"preset": "ultrafast", "g": "600", "threads": "1"}
-PLAIN = {"options": ONE_GOP}
-FRAGMENTED = {"container_options": {"movflags": "frag_keyframe+empty_moov"}, "sound": True}
-FIRST_THE_INDEX = {"container_options": {"movflags": "faststart"}}
+PLAIN: dict[str, Any] = {"options": ONE_GOP}
+FRAGMENTED: dict[str, Any] = {
+    "container_options": {"movflags": "frag_keyframe+empty_moov"},
+    "sound": True,
+}
+FIRST_THE_INDEX: dict[str, Any] = {"container_options": {"movflags": "faststart"}}
 
 
 def cut(data: bytes) -> onepass.CutClip:

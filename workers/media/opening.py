@@ -34,6 +34,7 @@ _OPEN_OPTIONS = {
 # Else opening decodes a key frame by itself: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
 _BUFFER_BYTES = 1 << 20
+_MOST_OF_A_JPEG = 1 << 23
 
 
 @contextmanager
@@ -57,13 +58,14 @@ def opened(
 @contextmanager
 def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator[InputContainer]:
     """The clip's container, from its start. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    file.seek(0)
+    format_ = _untold_format(file)
     options = _OPEN_OPTIONS | _most_pixels(guard) | ({} if look else _WITHOUT_LOOKING)
     try:
         with translate_errors():
             container = av.open(
                 _Places(file),
                 "r",
+                format=format_,
                 options=options,
                 buffer_size=_BUFFER_BYTES,
                 metadata_errors="replace",  # titles may be in any encoding, and are not read
@@ -74,6 +76,19 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
     with container:
         guard.streams(len(container.streams))
         yield container
+
+
+def _untold_format(file: BinaryIO) -> str | None:
+    """The demuxer of what FFmpeg would guess wrong; the file is at its start afterwards.
+
+    It takes JPEGs in a row for pictures, and as web cameras send them for what only these send.
+    """
+    file.seek(0)
+    head = file.read(512)
+    jpegs = head.startswith(b"\xff\xd8\xff") and b"\xff\xd9\xff\xd8" in file.read(_MOST_OF_A_JPEG)
+    sent = head.lstrip().startswith(b"--") and b"content-type: image/jpeg" in head.lower()
+    file.seek(0)
+    return "mjpeg" if jpegs or sent else None
 
 
 def make_ready(stream: VideoStream, guard: Guard) -> None:
