@@ -182,11 +182,12 @@ def _with_times_once(packets: list[Packet]) -> list[Packet]:
     seen: set[int] = set()
     found = []
     for packet in packets:
-        if packet.shown and packet.pts is not None:
-            if packet.pts in seen:
+        pts = packet.pts
+        if packet.shown and pts is not None:
+            if pts in seen:
                 packet = replace(packet, pts=None)
             else:
-                seen.add(packet.pts)
+                seen.add(pts)
         found.append(packet)
     return found
 
