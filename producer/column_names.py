@@ -44,6 +44,8 @@ _PAIRS = {"from": "to", "in": "out"}
 _SPANS = {
     *("timestamp", "segment", "interval", "range", "time_range", "time_span", "clip_span"),
     *("start_end", "span_s", "time_segment", "time_interval", "clip_range", "clip_segment"),
+    *("spans", "segments", "intervals", "ranges", "time_ranges", "time_segments", "time_intervals"),
+    *("clip_segments", "times", "window", "windows", "relevant_windows", "moment", "moments"),
 }
 
 

@@ -141,7 +141,11 @@ class Rows:
         for name in names:
             if looks_like_span(row.get(name)):
                 self._note(f"column {short(name, 60)} is read as span, where it looks like one")
-                return split_span(row.pop(name), decimal_comma=self.decimal_comma)
+                try:
+                    return split_span(row.pop(name), decimal_comma=self.decimal_comma)
+                except ClipRefused as error:
+                    remedy = f"; if {short(name, 60)} is none, say --column span="
+                    raise ClipRefused(f"{error}{remedy}", kind=error.kind) from None
         return None
 
     def _own_options(self, prompt: Any, options: Any) -> str | None:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from producer.addresses import ClipRefused
+from producer.column_names import Role, role_of
 from producer.problems import short
 
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\."
@@ -19,6 +20,7 @@ _UNITS = re.compile(
 )
 _MILLISECONDS = re.compile(rf"{_AMOUNT}(?:ms|msecs?|milliseconds?)")
 _COMMA = re.compile(r"([0-9]+),([0-9]+)")
+_INNER = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 _LONGEST = 64
 
 # Four frames, the fewest of a window, last longer at any rate that cameras have.
@@ -64,9 +66,11 @@ def split_span(span: Any, *, decimal_comma: bool = False) -> tuple[float, float]
 
     Raises `ClipRefused`.
     """
-    halves = list(span) if isinstance(span, list | tuple) else _halves(span)
+    halves = _halves(span)
     try:
-        if halves and all(isinstance(each, list) for each in halves):
+        if isinstance(span, dict):
+            raise NoTime("it is an object; write its two times as [1.5, 4]")
+        if len(halves) > 1 and all(isinstance(each, list) for each in halves):
             raise NoTime(f"it holds {len(halves)} spans; give each a row of its own")
         if len(halves) != 2:
             raise NoTime("it is not two times, such as [1.5, 4] or 1.5-4")
@@ -77,9 +81,9 @@ def split_span(span: Any, *, decimal_comma: bool = False) -> tuple[float, float]
 
 def looks_like_span(value: Any) -> bool:
     """Whether a value that may be much else is two times, one after the other."""
-    halves = value if isinstance(value, list) else _halves(value)
+    halves = _halves(value)
     if halves and all(isinstance(each, list) and len(each) == 2 for each in halves):
-        return True
+        halves = halves[0]
     if len(halves) != 2:
         return False
     try:
@@ -114,15 +118,37 @@ def _said(value: Any) -> str:
     return "nothing" if value is None or value == "" else short(value, 40)
 
 
-def _halves(text: Any) -> list[Any]:
-    """The two texts of one that is a span; else what there is of them."""
-    if not isinstance(text, str) or len(text) > 2 * _LONGEST:
-        return []
-    text = text.strip()
+def _halves(value: Any) -> list[Any]:
+    """The two halves of what is a span; else what there is of them, of several a list of each."""
+    if isinstance(value, str):
+        found = _parts(value.strip())
+    elif isinstance(value, list | tuple):
+        found = [_halves(each) if isinstance(each, dict | tuple) else each for each in value]
+    else:
+        found = _of_object(value) if isinstance(value, dict) else []
+    one_in_a_list = len(found) == 1 and isinstance(found[0], list)
+    return found[0] if one_in_a_list else found
+
+
+def _parts(text: str) -> list[Any]:
     if text[:1] in ("[", "(") and text[-1:] in ("]", ")"):
-        return [part.strip() for part in text[1:-1].split(",")]
+        if several := _INNER.findall(text[1:-1]):  # as Python prints lists of lists
+            return [_listed(each) for each in several]
+        return _listed(text[1:-1]) if len(text) <= 2 * _LONGEST else []
+    if len(text) > 2 * _LONGEST:
+        return []
     found = _RANGE.fullmatch(text)
     return [*found.groups()] if found else _DASH.split(text)
+
+
+def _listed(text: str) -> list[Any]:
+    return [part.strip(" \t'\"") for part in text.split(",")]
+
+
+def _of_object(value: dict[str, Any]) -> list[Any]:
+    starts = [each for name, each in value.items() if role_of(name) is Role.START]
+    ends = [each for name, each in value.items() if role_of(name) is Role.END]
+    return starts + ends if len(starts) == len(ends) == 1 else []
 
 
 def _of_text(text: str, decimal_comma: bool) -> float:

@@ -213,3 +213,40 @@ def test_other_names_mean_nothing(name: str) -> None:
 
 def test_a_column_of_another_alphabet_or_case_is_known() -> None:
     assert role_of("\ufeffSTART_S") is Role.START
+
+
+SPLIT_BY_OTHERS = {
+    "Panda-70M": (
+        "m.csv",
+        """clip,timestamp\na.mp4,"[['0:00:01.5', '0:00:03'], ['0:00:03', '0:00:09']]"\n""",
+        "timestamp",
+    ),
+    "ActivityNet": (
+        "m.jsonl",
+        '{"video": "a.mp4", "timestamps": [[0, 1.5], [1, 3]]}\n',
+        "timestamps",
+    ),
+    "QVHighlights": (
+        "m.jsonl",
+        '{"video": "a.mp4", "relevant_windows": [[82, 150], [160, 170]]}\n',
+        "relevant_windows",
+    ),
+    "segments": (
+        "m.jsonl",
+        '{"video": "a.mp4", "segments": [{"start": 0, "end": 1}, {"start": 1, "end": 2}]}\n',
+        "segments",
+    ),
+}
+
+
+@pytest.mark.parametrize("data_set", SPLIT_BY_OTHERS)
+def test_a_clip_whose_row_names_several_spans_is_not_taken_whole(
+    tmp_path: Path, data_set: str
+) -> None:
+    name, text, column = SPLIT_BY_OTHERS[data_set]
+    found = take(tmp_path, name, text)
+
+    assert found.rows == []
+    (problem,) = found.problems
+    assert "it holds 2 spans; give each a row of its own" in problem
+    assert f"if {column} is none, say --column span=" in problem

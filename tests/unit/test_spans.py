@@ -69,6 +69,9 @@ SPANS: dict[str, tuple[float, float]] = {
     "00:00:01,500 --> 00:00:04,000": (1.5, 4),
     "1s to 4s": (1, 4),
     "1–4": (1, 4),
+    "['0:00:01.500', '0:00:04']": (1.5, 4),
+    "[['0:00:01.500', '0:00:04']]": (1.5, 4),
+    "[(1.5, 4)]": (1.5, 4),
 }
 
 
@@ -76,6 +79,26 @@ SPANS: dict[str, tuple[float, float]] = {
 def test_a_span_is_two_times(text: str) -> None:
     assert split_span(text) == SPANS[text]
     assert looks_like_span(text)
+
+
+OF_A_CLIP_CUT_BY_OTHERS: dict[str, tuple[Any, str]] = {
+    "printed by Python": (f"[{', '.join(['[0.5, 1]'] * 90)}]", "it holds 90 spans"),
+    "of texts": ("[['0:00:00.5', '0:00:01'], ['0:00:01', '0:00:02']]", "it holds 2 spans"),
+    "tuples": ("[(0, 1), (1, 2)]", "it holds 2 spans"),
+    "lists": ([[0, 1], [1, 2]], "it holds 2 spans"),
+    "objects": ([{"start": 0, "end": 1}, {"start": 1, "end": 2}], "it holds 2 spans"),
+    "an object": ({"start": 0, "end": 1, "label": "x"}, "it is an object"),
+    "an object of times": ({"startTime": "0:01", "endTime": "0:02"}, "it is an object"),
+}
+
+
+@pytest.mark.parametrize("case", OF_A_CLIP_CUT_BY_OTHERS)
+def test_spans_that_are_not_read_are_seen_all_the_same(case: str) -> None:
+    value, said = OF_A_CLIP_CUT_BY_OTHERS[case]
+
+    assert looks_like_span(value)
+    with pytest.raises(ClipRefused, match=said):
+        split_span(value)
 
 
 NO_SPANS: dict[str, tuple[Any, Any, Any, str]] = {
@@ -109,6 +132,23 @@ def test_faults_of_one_kind_are_of_one_kind_whatever_the_times() -> None:
     assert len(kinds) == 1
 
 
-@pytest.mark.parametrize("value", ["2024-01", "3", 3, None, "a-b", [1], [2, 1], "x" * 1000, {}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [["a", "b"], ["c", "d"]],
+        {"start": "a"},
+        "[['a', 'b']]",
+        "2024-01",
+        "3",
+        3,
+        None,
+        "a-b",
+        [1],
+        [2, 1],
+        "x" * 1000,
+        {},
+        [["a", "b"]],
+    ],
+)
 def test_what_does_not_look_like_a_span(value: Any) -> None:
     assert not looks_like_span(value)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import av
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.stream import Discard
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
@@ -23,13 +24,11 @@ _CONTAINERS = (
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,
     "protocol_whitelist": "",
-    # A frame of a GIF that is to be shown for 0 or 10 ms is shown for 100, as all browsers do.
-    "min_delay": "2",
-    "default_delay": "10",
 }
 # Else opening decodes a key frame by itself: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
 _BUFFER_BYTES = 1 << 20
+_MOST_OF_A_JPEG = 1 << 23
 
 
 @contextmanager
@@ -53,13 +52,14 @@ def opened(
 @contextmanager
 def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator[InputContainer]:
     """The clip's container, from its start. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    file.seek(0)
+    format_ = _untold_format(file)
     options = _OPEN_OPTIONS | _most_pixels(guard) | ({} if look else _WITHOUT_LOOKING)
     try:
         with translate_errors():
             container = av.open(
                 _Places(file),
                 "r",
+                format=format_,
                 options=options,
                 buffer_size=_BUFFER_BYTES,
                 metadata_errors="replace",  # titles may be in any encoding, and are not read
@@ -70,6 +70,19 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
     with container:
         guard.streams(len(container.streams))
         yield container
+
+
+def _untold_format(file: BinaryIO) -> str | None:
+    """The demuxer of what FFmpeg would guess wrong; the file is at its start afterwards.
+
+    It takes JPEGs in a row for pictures, and as web cameras send them for what only these send.
+    """
+    file.seek(0)
+    head = file.read(512)
+    jpegs = head.startswith(b"\xff\xd8\xff") and b"\xff\xd9\xff\xd8" in file.read(_MOST_OF_A_JPEG)
+    sent = head.lstrip().startswith(b"--") and b"content-type: image/jpeg" in head.lower()
+    file.seek(0)
+    return "mjpeg" if jpegs or sent else None
 
 
 def make_ready(stream: VideoStream, guard: Guard) -> None:
@@ -111,8 +124,15 @@ class _Places:
 def packets_of(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
+    """The stream's packets, those that hold anything. Raises `av.FFmpegError`.
+
+    Others are not read at all: where a file is cut short, a sound track's next packet may lie
+    beyond its end though the video goes on for long.
+    """
     with translate_errors():
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
         try:
             for packet in container.demux(stream):
                 if packet.size:

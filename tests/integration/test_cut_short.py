@@ -1,0 +1,56 @@
+"""Files that were cut short, or hold what was there before them: what is left of them is found."""
+
+import io
+from typing import Any
+
+import pytest
+
+from clipfleet.grid import QWEN2_5_VL
+from clipfleet.options import PrepareOptions, PreviewOptions
+from tests.support import clips
+from workers.media import onepass
+
+# One key frame, so that a fragment holds all.
+ONE_GOP = {"preset": "ultrafast", "g": "600", "threads": "1"}
+PLAIN: dict[str, Any] = {"options": ONE_GOP}
+FRAGMENTED: dict[str, Any] = {
+    "container_options": {"movflags": "frag_keyframe+empty_moov"},
+    "sound": True,
+}
+FIRST_THE_INDEX: dict[str, Any] = {"container_options": {"movflags": "faststart"}}
+
+
+def cut(data: bytes) -> onepass.CutClip:
+    return onepass.cut(
+        io.BytesIO(data),
+        prepare=PrepareOptions(),
+        preview=PreviewOptions(),
+        grid=QWEN2_5_VL,
+        write=lambda _: None,
+    )
+
+
+@pytest.mark.parametrize("made", [FRAGMENTED, FIRST_THE_INDEX], ids=["fragmented", "plain"])
+def test_what_is_left_of_an_mp4_is_found_and_it_is_said_to_be_cut_short(
+    made: dict[str, Any],
+) -> None:
+    whole = clips.encode(150, **PLAIN, **made)
+    content = whole.index(b"mdat")
+    video_bytes = len(clips.encode(150, **PLAIN))
+
+    found = cut(whole[: content + video_bytes * 2 // 3])
+
+    assert found.source.num_frames >= 80
+    assert "the file is cut short: it ends before the end that it states" in found.warnings
+
+
+@pytest.mark.parametrize("junk", [bytes(300_000), b"\x47" + bytes(299_999)], ids=["zeros", "junk"])
+@pytest.mark.parametrize("at", [0.4, 1.0], ids=["in the middle", "at the end"])
+def test_a_transport_stream_goes_on_behind_what_is_none_of_it(junk: bytes, at: float) -> None:
+    whole = clips.encode(60, container="mpegts", options={"preset": "ultrafast", "g": "10"})
+    place = int(len(whole) // 188 * at) * 188
+
+    found = cut(whole[:place] + junk + whole[place:])
+
+    assert found.source.num_frames == 60
+    assert found.warnings == []
