@@ -69,8 +69,8 @@ def read_record(store: Store, clip: str) -> bytes:
         return store.get(keys.record(name))
     except ObjectMissing:
         raise UsageError(
-            f"{shown(clip)}: no record of it ({keys.record(name)}) in {store.uri}; it is not done, or was "
-            "submitted under another address"
+            f"{shown(clip)}: no record of it ({keys.record(name)}) in {store.uri}; it is not done, "
+            "or was submitted under another address"
         ) from None
 
 

@@ -178,8 +178,8 @@ def _as_filed(packets: list[Packet]) -> tuple[list[Packet], bool]:
 
 
 def _with_times_once(packets: list[Packet]) -> list[Packet]:
-    """The packets, those without a time that have the same one as an earlier one."""
-    seen: set[int] = set()
+    """The packets; of those that are shown at one and the same time, the first alone keeps it."""
+    seen: set[int | None] = set()
     found = []
     for packet in packets:
         if packet.shown and packet.pts is not None:
