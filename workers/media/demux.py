@@ -86,7 +86,7 @@ class Contents:
 
 def contents(file: BinaryIO, guard: Guard) -> Contents:
     """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    headed = headers.read(file)
+    headed = headers.read(guard.timed(file))
     with opened_file(file, guard) as container:
         streams = tracks.video_streams(container)
         if not streams:
