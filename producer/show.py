@@ -12,6 +12,7 @@ from rich.text import Text
 from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing, UsageError
 from clipfleet.messages import faults
+from clipfleet.presigned import bare, shown
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ModelRecord, WindowRecord
 from clipfleet.store import Store
@@ -39,7 +40,7 @@ def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:
         record = ClipRecord.model_validate_json(data)
     except ValidationError as error:
         raise UsageError(
-            f"the record of {clip} is none that this version reads "
+            f"the record of {shown(clip)} is none that this version reads "
             f"({faults(error, whole='')[:300]}); --json prints it as it is"
         ) from None
     print_record(_console, record, store.uri)
@@ -56,8 +57,8 @@ def clip_name(clip: str) -> str:
     if is_s3(clip):
         return keys.clip_uuid(f"s3://{clip.partition('://')[2]}")
     if "://" in clip:
-        return keys.clip_uuid(clip)
-    path = Path(path_on_disk(clip)).expanduser().resolve()
+        return keys.clip_uuid(bare(clip))
+    path = Path(path_on_disk(str(Path(clip).expanduser()))).resolve()
     return keys.clip_uuid(Path(one_spelling(str(path))).as_uri())
 
 
@@ -68,8 +69,8 @@ def read_record(store: Store, clip: str) -> bytes:
         return store.get(keys.record(name))
     except ObjectMissing:
         raise UsageError(
-            f"{clip}: no record of it ({keys.record(name)}) in {store.uri}; it is not done, or was "
-            "submitted under another address"
+            f"{shown(clip)}: no record of it ({keys.record(name)}) in {store.uri}; it is not done, "
+            "or was submitted under another address"
         ) from None
 
 

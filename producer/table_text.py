@@ -4,13 +4,14 @@ import codecs
 import gzip
 import io
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any
 
 from clipfleet.errors import UsageError
 
 _PIECE_BYTES = 2**16
 # What `zstd` itself unpacks unless told otherwise, and `--long` packs with.
 _ZSTD_WINDOW_BYTES = 2**27
+_ZSTD_PIECE_BYTES = 2**10  # four bytes may be 128 KiB unpacked
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -80,7 +81,7 @@ def _zstd(reader: io.BufferedReader) -> io.RawIOBase:
     except ImportError:
         raise UsageError("zstd needs zstandard: pip install 'clipfleet[tables]'") from None
     unpacker = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-    return _Zstd(unpacker.stream_reader(reader, read_across_frames=True), zstandard.ZstdError)
+    return _Zstd(reader, unpacker.decompressobj, zstandard.ZstdError)
 
 
 def _encoding(head: bytes) -> tuple[str | None, int]:
@@ -130,17 +131,37 @@ class _Unclosed(_Raw):
 
 
 class _Zstd(_Raw):
-    """What a reader of zstd gives, with its errors as `EOFError`, which gzip has too."""
+    """The text of zstd's frames, one after the other. Its errors are `EOFError`, as gzip's are.
 
-    def __init__(self, file: IO[bytes], error: type[Exception]) -> None:
+    Not by zstandard's own reader: at a frame that is cut short it ends without a word.
+    """
+
+    def __init__(
+        self, file: IO[bytes], new_frame: Callable[[], Any], error: type[Exception]
+    ) -> None:
         super().__init__()
-        self._file, self._error = file, error
+        self._file, self._new_frame, self._error = file, new_frame, error
+        self._frame: Any = None  # the one that has begun
+        self._packed = b""
 
     def _piece(self) -> bytes:
-        try:
-            return self._file.read(_PIECE_BYTES)
-        except self._error as error:
-            raise EOFError(str(error)) from None
+        text = b""
+        while not text:
+            packed = self._packed or self._file.read(_ZSTD_PIECE_BYTES)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("its last frame is cut short")
+                break
+            if self._frame is None:
+                self._frame = self._new_frame()
+            try:
+                text = self._frame.decompress(packed)
+            except self._error as error:
+                raise EOFError(str(error)) from None
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        return text
 
 
 class _Recoded(_Raw):

@@ -3,7 +3,7 @@
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import PurePath
@@ -89,16 +89,24 @@ class Table:
         A row that is wrong is a problem that names it, and the rest goes on. Raises `UsageError`
         where the whole cannot be read, or names no clips by its columns.
         """
+        yield from self._named_errors(self._clips)
+
+    def listed(self) -> Iterator[ManifestLine]:
+        """The clips of a list: one a line, or a line of JSON where it begins with a brace.
+
+        Raises `UsageError` where the whole cannot be read.
+        """
+        yield from self._named_errors(
+            lambda: self._listed(open_text(self.file, self.name, self._note))
+        )
+
+    def _named_errors(self, read: Callable[[], Iterator[ManifestLine]]) -> Iterator[ManifestLine]:
         try:
-            yield from self._clips()
+            yield from read()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UsageError(f"{self.name}: it cannot be unpacked ({error})") from None
         except UsageError as error:
             raise UsageError(f"{self.name}: {error}") from None
-
-    def listed(self) -> Iterator[ManifestLine]:
-        """The clips of a list: one a line, or a line of JSON where it begins with a brace."""
-        yield from self._listed(open_text(self.file, self.name, self._note))
 
     def _clips(self) -> Iterator[ManifestLine]:
         low = self.name.lower()

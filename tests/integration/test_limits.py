@@ -21,8 +21,9 @@ from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store
 from tests.integration.test_prepare import context_on, cut, job_for, options
-from tests.support import clips
-from workers.media import onepass
+from tests.support import clips, ebml, mp4_boxes
+from tests.support.clock import ManualClock
+from workers.media import demux, onepass
 from workers.media.limits import Guard, Limits
 
 FRAMES = 60
@@ -244,3 +245,36 @@ def test_such_a_playlist_would_reach_it_if_it_were_allowed() -> None:
             av.open(playlist, "r", options={"safe": "0", "protocol_whitelist": "http,tcp,file"})
         threading.Event().wait(0.3)
     assert came
+
+
+HEADERS = {
+    "mp4": mp4_boxes.box("ftyp", b"isom") + mp4_boxes.box("free", b"") * 1000,
+    "matroska": ebml.element("1a45dfa3", b"")
+    + ebml.element("18538067", ebml.element("ec", b"") * 1000),
+    "flv": b"FLV\1\1\0\0\0\x09\0\0\0\0" + (b"\x09" + bytes(10) + b"\0\0\0\x0b") * 1000,
+    "program stream": b"\0\0\1\xba\x44" + bytes(8) + b"\xf8" + b"\0\0\1\xe0\0\0" * 1000,
+}
+
+
+class Slow(io.BytesIO):
+    """A file of which every read takes a second."""
+
+    def __init__(self, data: bytes, clock: ManualClock) -> None:
+        super().__init__(data)
+        self._clock, self.reads = clock, 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        self._clock.sleep(1.0)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_without_end_are_read_while_there_is_time(kind: str) -> None:
+    clock = ManualClock()
+    file = Slow(HEADERS[kind], clock)
+
+    with pytest.raises(ClipTooLarge, match="takes more than 10 s"):
+        demux.contents(file, Guard(Limits(decode_s=10.0), clock=clock))
+
+    assert file.reads <= 12

@@ -110,6 +110,9 @@ def kinds(*packets: list[bytes], boxed: bool = False, interlaced: bool = False) 
         ([pps()], Kind(sets=True, hidden=True, empty=True)),
         ([b"\x02data"], Kind(sets=True)),  # a data partition
         ([piece(PLAIN, of=3)], Kind(sets=True)),  # by parameters that never came
+        ([sps(number=31), pps(number=255), piece(IDR)], Kind(starts=True, sets=True)),
+        ([sps(number=32), piece(IDR)], Kind(sets=True)),  # of a number that there is not
+        ([pps(number=256), piece(IDR)], Kind(sets=True)),
         ([message(5, b"x" * 16 + b"x264 - core 164"), piece(IDR)], Kind(starts=True, sets=True)),
         ([message(5, b"x" * 16 + b"a camera's words"), piece(IDR)], Kind(starts=True)),
         ([message(47, b"turned"), piece(IDR)], Kind(starts=True, sets=True)),

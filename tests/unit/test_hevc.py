@@ -87,6 +87,9 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
         ([sps(number=3, sublayers=2), piece(IDR)], Kind(starts=True, sets=True)),
         ([pps()], Kind(sets=True, hidden=True, empty=True)),
         ([piece(CRA, of=7)], Kind(sets=True)),  # by parameters that never came
+        ([sps(number=15), pps(number=63), piece(IDR)], Kind(starts=True, sets=True)),
+        ([sps(number=16), piece(IDR)], Kind(sets=True)),  # of a number that there is not
+        ([pps(number=64), piece(IDR)], Kind(sets=True)),
         ([unit(MESSAGE, b"\x2f\x01t\x80"), piece(IDR)], Kind(starts=True, sets=True)),
         ([unit(MESSAGE, b"\x84\x01t\x80"), piece(IDR)], Kind(starts=True)),
         ([piece(TRAIL_R), piece(TRAIL_R, order=2)], Kind(unsure=True)),
@@ -98,6 +101,17 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
 )
 def test_a_packet_is_read(units: list[bytes], kind: Kind, boxed: bool) -> None:
     assert kinds(units, boxed=boxed) == [kind]
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+def test_parameters_are_compared_to_their_end(boxed: bool) -> None:
+    def long_pps(last: int) -> bytes:
+        lists: Field = ((1 << 12_000) - 1, 12_000)
+        return unit(PPS, packed(0, 0, (0, 1), (0, 1), (0, 3), lists, (last, 8)))
+
+    packets = [[long_pps(last), piece(TRAIL_R, order=1 + n)] for n, last in enumerate((1, 1, 2))]
+
+    assert [kind.sets for kind in kinds(*packets, boxed=boxed)] == [True, False, True]
 
 
 @pytest.mark.parametrize(

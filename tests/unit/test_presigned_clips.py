@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from clipfleet import keys
+from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
+from clipfleet.store import open_store
+from producer.show import clip_name, read_record
 from producer.sources import short_name
 from producer.unique import unique
 from tests.support.found_clips import find, write
@@ -133,3 +136,15 @@ def test_a_problem_with_an_address_says_no_signature(folder: Path, named: str, h
 
 def test_a_clips_short_name_says_no_secret() -> None:
     assert short_name(f"{CLIP}?id=7&token=ab/{SECRET}") == "a.mp4?id=7&token=…"
+
+
+@pytest.mark.parametrize("span", ["", "#t=1.5,4.0"])
+def test_a_clip_is_shown_by_a_presigned_address(span: str) -> None:
+    assert clip_name(f"{SIGNED}{span}") == keys.clip_uuid(f"{CLIP}{span}")
+
+
+def test_a_clip_without_a_record_is_said_without_its_signature(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no record of it") as raised:
+        read_record(open_store(str(tmp_path)), SIGNED)
+
+    assert SECRET not in str(raised.value)

@@ -1,5 +1,6 @@
 """Where clips come from."""
 
+import gzip
 import os
 from itertools import islice
 from pathlib import Path
@@ -360,6 +361,22 @@ def test_bytes_that_are_no_letters_are_a_problem_where_no_file_has_them(
 
     assert found.clips == []
     assert [problem.startswith("standard input, line 1: ") for problem in found.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(b"a.mp4\n" * 100, mtime=0)[:-6],
+        gzip.compress(b"a.mp4\n", mtime=0)[:12] + b"\xff" * 20,
+        b"\x1f\x8b\0none",
+        b"\x28\xb5\x2f\xfdnone",
+    ],
+    ids=["cut short", "damaged", "no gzip", "no zstd"],
+)
+def test_standard_input_that_cannot_be_unpacked_is_a_problem(packed: bytes) -> None:
+    (problem,) = find("-", stdin=packed).problems
+
+    assert problem.startswith("standard input: it cannot be unpacked (")
 
 
 def test_empty_standard_input_is_a_problem(folder: Path) -> None:

@@ -57,6 +57,17 @@ def test_a_clip_is_shown_however_its_path_is_spelled(tmp_path: Path, asked: Form
     assert clip_name(normalize(asked, str(path))) == keys.clip_uuid(path.as_uri())
 
 
+@pytest.mark.parametrize("asked", FORMS)
+def test_a_clip_at_home_is_shown_however_it_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Form
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / normalize("NFD", "é.mp4")
+    path.touch()
+
+    assert clip_name(normalize(asked, "~/é.mp4")) == keys.clip_uuid(path.as_uri())
+
+
 @pytest.mark.parametrize("path", ["gone/é.mp4", "/gone/é.mp4", "é\0", "", "a\udce9.mp4", "/"])
 def test_a_path_that_is_nowhere_stays_as_it_is(path: str) -> None:
     assert path_on_disk(path) == path

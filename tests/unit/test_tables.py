@@ -14,6 +14,7 @@ import psutil
 import pyarrow
 import pyarrow.parquet
 import pytest
+import zstandard
 
 from clipfleet import keys
 from clipfleet.errors import UsageError
@@ -341,6 +342,15 @@ CUT_SHORT = gzip.compress(lines({"clip": CLIP}) * 100, mtime=0)[:-9]
 def test_a_manifest_that_is_not_gzipped_as_its_name_says_is_refused(data: bytes) -> None:
     with pytest.raises(UsageError, match=r"m.jsonl.gz: it cannot be unpacked"):
         Read("m.jsonl.gz", data)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_manifest_of_zstd_that_is_cut_short_is_refused(frames: int) -> None:
+    packed = zstandard.compress(lines({"clip": CLIP}) * 100) * frames
+
+    assert len(Read("m.jsonl.zst", packed).clips) == 100 * frames
+    with pytest.raises(UsageError, match=r"m.jsonl.zst: it cannot be unpacked \(.*cut short"):
+        Read("m.jsonl.zst", packed[:-9])
 
 
 def test_csv_names_its_columns_in_its_first_line() -> None:

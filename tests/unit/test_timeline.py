@@ -79,3 +79,33 @@ def test_times_by_a_rate_are_constant() -> None:
     found = timeline.by_rate(3, 10.0)
 
     assert (found.times_s, found.end_time_s, found.uneven) == ((0.0, 0.1, 0.2), 0.3, False)
+
+
+@pytest.mark.parametrize(
+    ("times", "whole"),
+    [
+        ([7, 9, 11], [0, 2, 4]),
+        ([None, 7, None, 11, None], [-2, 0, 2, 4, 6]),
+        ([7, None, None, 8], [0, 1 / 3, 2 / 3, 1]),
+        ([None, 7, None], [-1, 0, 1]),
+        ([2**62, None, 2**62 + 1], [0, 0.5, 1]),
+    ],
+)
+def test_times_that_are_missing_lie_evenly_between_the_others(
+    times: list[int | None], whole: list[float]
+) -> None:
+    assert timeline.filled(times) == pytest.approx(whole)
+
+
+def test_times_that_are_there_stay_exact() -> None:
+    tick = Fraction(1, 30_000)
+    found = timeline.by_timestamps(timeline.filled([0, 1001, 2002]), time_base=tick, rates=[29.97])
+
+    assert found.times_s == (0.0, 1001 / 30_000, 2002 / 30_000)
+
+
+def test_no_two_frames_are_shown_at_once_where_ticks_are_too_few() -> None:
+    found = timeline.by_timestamps(timeline.filled([0, None, 1, None]), time_base=MS, rates=[25.0])
+
+    assert found.times_s == pytest.approx((0.0, 0.0005, 0.001, 0.0015))
+    assert found.end_time_s == pytest.approx(0.002)

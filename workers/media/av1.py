@@ -69,7 +69,7 @@ class Av1:
         try:
             for kind, content in _units(data):
                 if kind == _SEQUENCE:
-                    sets |= self._held.take(kind, content)
+                    sets |= self._held.take("sequence", 0, content)
                     self._sequence = None
                     self._sequence = _sequence(Bits(content))
                 elif kind in (_FRAME_HEADER, _FRAME):

@@ -86,7 +86,7 @@ class Contents:
 
 def contents(file: BinaryIO, guard: Guard) -> Contents:
     """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
-    headed = headers.read(file)
+    headed = headers.read(guard.timed(file))
     with opened_file(file, guard) as container:
         streams = tracks.video_streams(container)
         if not streams:
@@ -184,8 +184,8 @@ def _as_filed(packets: list[Packet], *, reordered: bool) -> tuple[list[Packet], 
 
 
 def _with_times_once(packets: list[Packet]) -> list[Packet]:
-    """The packets, those without a time that have the same one as an earlier one."""
-    seen: set[int] = set()
+    """The packets; of those that are shown at one and the same time, the first alone keeps it."""
+    seen: set[int | None] = set()
     found = []
     for packet in packets:
         pts = packet.pts if packet.shown else None

@@ -11,6 +11,7 @@ from workers.media.kind import Held, Kind, Order
 from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
 
 _HEAD_BYTES = 64  # no slice header that is read here is longer
+_MOST_SPS, _MOST_PPS = 32, 256  # 7.4.2.1.1 and 7.4.2.2; decoders refuse higher numbers
 
 
 class _Sps(NamedTuple):
@@ -158,10 +159,14 @@ class H264:
         if unit[0] & 0x1F == 8:
             bits = Bits(raw[1:])
             number = bits.golomb()
+            if number >= _MOST_PPS:
+                raise Unknown
             self._pps[number] = _pps(bits)
-            return self._held.take(("pps", number), raw)
+            return self._held.take("pps", number, raw)
         number, sps = _sps(Bits(raw[1:], MOST_BYTES))
-        changes = self._held.take(("sps", number), raw)
+        if number >= _MOST_SPS:
+            raise Unknown
+        changes = self._held.take("sps", number, raw)
         if changes:
             self._held.drop("pps")
         self._sps[number] = sps

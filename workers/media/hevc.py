@@ -11,6 +11,7 @@ from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counte
 _HEAD_BYTES = 128  # no slice header that is read here is longer
 _BLA, _IDR, _CRA = frozenset({16, 17, 18}), frozenset({19, 20}), 21
 _VPS, _SPS, _PPS = 32, 33, 34
+_MOST_SPS, _MOST_PPS = 16, 64  # 7.4.3.2.1 and 7.4.3.3.1; decoders refuse higher numbers
 _ENDS = frozenset({36, 37})  # of a sequence, of the stream
 _MESSAGES = frozenset({39, 40})
 
@@ -175,24 +176,28 @@ class Hevc:
             return False
         raw = unescaped(unit.rstrip(b"\0"))
         if unit[0] & 1 or unit[1] >> 3:  # of another layer
-            return self._held.take((kind, raw[:3]), raw)
+            return self._held.take("layer", (kind, raw[:3]), raw)
         bits = Bits(raw[2:], MOST_BYTES)
         if kind == _VPS:
-            changes = self._held.take(("vps", bits.take(4)), raw)
+            changes = self._held.take("vps", bits.take(4), raw)
             if changes:
                 self._held.drop("sps", "pps")
         elif kind == _SPS:
             number, sps = _sps(bits, raw)
-            changes = self._held.take(("sps", number), raw)
+            if number >= _MOST_SPS:
+                raise Unknown
+            changes = self._held.take("sps", number, raw)
             self._sps[number] = sps
             if changes:
                 self._held.drop("pps")
         else:
             number = bits.golomb()
+            if number >= _MOST_PPS:
+                raise Unknown
             of = bits.golomb()
             bits.take()
             self._pps[number] = _Pps(of, says_output=bool(bits.take()), extra_bits=bits.take(3))
-            changes = self._held.take(("pps", number), raw)
+            changes = self._held.take("pps", number, raw)
         return changes
 
 

@@ -1,5 +1,6 @@
 """What is known of a packet before it is decoded, and of the parameters that it may change."""
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol
 
@@ -80,18 +81,19 @@ class Alone:
 
 
 class Held:
-    """The parameters that a decoder holds, by name: one that is repeated changes nothing."""
+    """The parameters that a decoder holds, by kind and name: a repeated one changes nothing."""
 
     def __init__(self) -> None:
-        self._values: dict[Hashable, bytes] = {}
+        self._values: defaultdict[str, dict[Hashable, bytes]] = defaultdict(dict)
 
-    def take(self, name: Hashable, value: bytes) -> bool:
+    def take(self, kind: str, name: Hashable, value: bytes) -> bool:
         """Whether the decoder did not hold this already."""
-        changes = self._values.get(name) != value
-        self._values[name] = value
+        values = self._values[kind]
+        changes = values.get(name) != value
+        values[name] = value
         return changes
 
-    def drop(self, *first: str) -> None:
-        """Forget what is named by tuples that begin so: it must come again to hold."""
-        for name in [n for n in self._values if isinstance(n, tuple) and n[0] in first]:
-            del self._values[name]
+    def drop(self, *kinds: str) -> None:
+        """Forget all of these kinds: they must come again to hold."""
+        for kind in kinds:
+            self._values.pop(kind, None)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipTooLarge, ClipUnreadable
@@ -79,10 +79,18 @@ class Guard:
     def frames(self, count: int) -> None:
         """Raises `ClipTooLarge` for too many frames, or once the time is up."""
         self._check(count, self.limits.frames, "frames", "max_clip_frames")
+        self.time()
+
+    def time(self) -> None:
+        """Raises `ClipTooLarge` once the time is up."""
         if self.over_s > 0:
             raise ClipTooLarge(
                 f"reading it takes more than {self.limits.decode_s:g} s (setting max_decode_s)"
             )
+
+    def timed(self, file: BinaryIO) -> BinaryIO:
+        """The file, to be sought and read in while there is time."""
+        return cast(BinaryIO, _Timed(file, self))
 
     def frame_size(self, width: int, height: int) -> None:
         """Raises `ClipTooLarge` for frames of too many pixels."""
@@ -115,6 +123,17 @@ class Guard:
     def _check(count: int, most: int, what: str, setting: str) -> None:
         if count > most:
             raise ClipTooLarge(f"it has more than {most:,} {what} (setting {setting})")
+
+
+class _Timed:
+    """A file whose headers may go on for as long as it does."""
+
+    def __init__(self, file: BinaryIO, guard: Guard) -> None:
+        self.seek, self._read, self._time = file.seek, file.read, guard.time
+
+    def read(self, size: int) -> bytes:
+        self._time()
+        return self._read(size)
 
 
 @contextlib.contextmanager

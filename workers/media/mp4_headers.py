@@ -1,7 +1,8 @@
 """Video tracks by an mp4's own headers (ISO/IEC 14496-12; 14496-12, 12.1.4 for `clap`; 23001-7)."""
 
+import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ def tracks(file: BinaryIO) -> list[TrackHeader]:
     movie = next((box for box in boxes.children(file) if box.name == b"moov"), None)
     if movie is None:
         return []
+    in_fragments = functools.cache(lambda: _marked_in_fragments(file))
     found = []
     for track in boxes.children(file, movie.start, movie.end):
         media = boxes.find(file, track, b"mdia") if track.name == b"trak" else None
@@ -37,11 +39,20 @@ def tracks(file: BinaryIO) -> list[TrackHeader]:
             continue
         handler = boxes.content(file, boxes.find(file, media, b"hdlr"))[8:12]
         if handler in (b"vide", b"auxv"):
-            found.append(_track(file, track, media, auxiliary=handler == b"auxv"))
+            auxiliary = handler == b"auxv"
+            found.append(_track(file, track, media, in_fragments, auxiliary=auxiliary))
     return found
 
 
-def _track(file: BinaryIO, track: Box, media: Box, *, auxiliary: bool) -> TrackHeader:
+def _track(
+    file: BinaryIO,
+    track: Box,
+    media: Box,
+    in_fragments: Callable[[], set[int]],
+    *,
+    auxiliary: bool,
+) -> TrackHeader:
+    """`in_fragments` gives the tracks of which fragments say that samples are encrypted."""
     header = boxes.content(file, boxes.find(file, track, b"tkhd"))
     at = 20 if header[:1] == b"\1" else 12
     number = int.from_bytes(header[at : at + 4])
@@ -50,10 +61,14 @@ def _track(file: BinaryIO, track: Box, media: Box, *, auxiliary: bool) -> TrackH
         kinds = {box.name for box in boxes.children(file, references.start, references.end)}
         auxiliary |= bool(kinds & _ADDS_TO)
     table = boxes.find(file, media, b"minf", b"stbl")
+    # Once for all entries and tracks: a file may have hundreds of each, and an hour of fragments.
+    overridden = functools.cache(
+        lambda: (table and _marks_samples(file, table)) or number in in_fragments()
+    )
     encryption, margins, dolby_vision, named = "", None, None, None
     for place, entry in enumerate(_entries(file, table)):
         named = named or _NAMED_AFTER.get(entry.name)
-        encryption = encryption or _encryption(file, entry, table, number)
+        encryption = encryption or _encryption(file, entry, overridden)
         if place == 0:
             margins = _margins(file, entry)
         for name in (b"dvcC", b"dvvC", b"dvwC"):
@@ -84,8 +99,11 @@ def _part(file: BinaryIO, entry: Box, *path: bytes) -> Box | None:
     return boxes.find(file, entry._replace(start=entry.start + _ENTRY_BYTES), *path)
 
 
-def _encryption(file: BinaryIO, entry: Box, table: Box | None, track: int) -> str:
-    """How the entry's samples are encrypted: "" where they are not, or none is in fact."""
+def _encryption(file: BinaryIO, entry: Box, overridden: Callable[[], bool]) -> str:
+    """How the entry's samples are encrypted: "" where they are not, or none is in fact.
+
+    `overridden` gives whether any samples of the track are said to be, for themselves.
+    """
     if entry.name not in _ENCRYPTED:
         return ""
     named = _ENCRYPTED[entry.name]
@@ -94,25 +112,22 @@ def _encryption(file: BinaryIO, entry: Box, table: Box | None, track: int) -> st
         named = f"{named}, {scheme.decode()}"
     defaults = boxes.content(file, _part(file, entry, b"sinf", b"schi", b"tenc"))
     # ISO/IEC 23001-7, 8.2: default_isProtected, which groups of samples may override.
-    if len(defaults) >= 8 and defaults[6] == 0 and not _overridden(file, table, track):
+    if len(defaults) >= 8 and defaults[6] == 0 and not overridden():
         return ""
     return named
 
 
-def _overridden(file: BinaryIO, table: Box | None, track: int) -> bool:
-    """Whether any samples of the track are said to be encrypted, in `moov` or a fragment."""
-    if table is not None and _marks_samples(file, table):
-        return True
+def _marked_in_fragments(file: BinaryIO) -> set[int]:
+    """The tracks, by number, of which a fragment says that samples are encrypted."""
+    marked = set()
     for outer in boxes.children(file):
         if outer.name != b"moof":
             continue
         for fragment in boxes.children(file, outer.start, outer.end):
-            if fragment.name != b"traf":
-                continue
-            header = boxes.content(file, boxes.find(file, fragment, b"tfhd"))
-            if int.from_bytes(header[4:8]) == track and _marks_samples(file, fragment):
-                return True
-    return False
+            if fragment.name == b"traf" and _marks_samples(file, fragment):
+                header = boxes.content(file, boxes.find(file, fragment, b"tfhd"))
+                marked.add(int.from_bytes(header[4:8]))
+    return marked
 
 
 def _marks_samples(file: BinaryIO, inside: Box) -> bool:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from workers.media.bits import Bits, Unknown
 from workers.media.kind import Held, Kind
 
-_PICTURE, _SEQUENCE, _EXTENSION, _END = 0x00, 0xB3, 0xB5, 0xB7
-_MPEG2_CODES = re.compile(b"\0\0\1[\0\xb3\xb5\xb7]")
+_PICTURE, _SEQUENCE, _EXTENSION = 0x00, 0xB3, 0xB5
+_MPEG2_CODES = re.compile(b"\0\0\1[\0\xb3\xb5]")
 _OF_SEQUENCE, _DISPLAY, _MATRICES, _OF_PICTURE = 1, 2, 3, 8  # extensions, 6.3.4
 _FRAME = 3  # picture_structure; else a top or bottom field
 _MOST_BYTES = 512
@@ -171,7 +171,7 @@ class Mpeg4:
             if code == _VOP:
                 vops.append(content or b"\0")
             elif code != _USER_DATA or content.startswith(_ENCODERS):
-                changes = self._held.take(code, content)
+                changes = self._held.take("header", code, content)
                 sets |= changes
                 if 0x20 <= code < 0x30:
                     anew |= changes

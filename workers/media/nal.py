@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from workers.media.bits import Unknown, unescaped
 from workers.media.kind import Held
 
-MOST_BYTES = 1024  # no parameter set is longer
+MOST_BYTES = 4096  # no parameter set is longer: the most scaling lists take half of it
 # Supplemental messages whose effect outlasts their picture, by payload type (H.264, D.1; H.265,
 # D.2.1): how frames are packed and turned, and their transfer.
 _LASTING = frozenset({45, 47, 147})
@@ -26,7 +26,7 @@ class Units:
         return boxed
 
     def of(self, data: bytes) -> Iterator[bytes]:
-        """Each unit: whole, but slices only their first bytes. Raises `Unknown`."""
+        """The first bytes of each unit, all of a parameter set. Raises `Unknown`."""
         return _by_length(data, self._length_size) if self._length_size else by_start_code(data)
 
 
@@ -37,7 +37,7 @@ def _by_length(data: bytes, length_size: int) -> Iterator[bytes]:
         end = start + int.from_bytes(data[at:start])
         if end > len(data) or start > len(data):
             raise Unknown
-        yield data[start:end] if end - start < MOST_BYTES else data[start : start + MOST_BYTES]
+        yield data[start : min(end, start + MOST_BYTES)]
         at = end
 
 
@@ -66,7 +66,7 @@ def counted(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
 def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
     """(payload type, payload) of a supplemental unit, without its header (H.264, 7.3.2.3.1)."""
     at = 0
-    while at + 2 <= len(unit) and unit[at:] != b"\x80":
+    while at + 2 <= len(unit):  # what is left in the end is the last byte, 0x80
         numbers = [0, 0]
         for i in range(2):
             while at < len(unit) and unit[at] == 0xFF:
@@ -91,5 +91,5 @@ class Messages:
             self.grain |= kind == _FILM_GRAIN
             lasting = kind in _LASTING or (kind == _USER_DATA and _X264 in payload[:64])
             if lasting:
-                changes |= self._held.take(("message", kind), payload)
+                changes |= self._held.take("message", kind, payload)
         return changes

@@ -39,7 +39,7 @@ def by_rate(num_frames: int, rate: float) -> Timeline:
 
 
 def by_timestamps(
-    pts: Sequence[int], *, time_base: Fraction, rates: Sequence[float], last_ticks: int = 0
+    pts: Sequence[float], *, time_base: Fraction, rates: Sequence[float], last_ticks: int = 0
 ) -> Timeline:
     """The times of frames whose timestamps rise, in ticks of `time_base` seconds.
 
@@ -72,8 +72,8 @@ def by_timestamps(
 
 
 def _without_leaps(
-    pts: Sequence[int], time_base: Fraction
-) -> tuple[Sequence[int], tuple[int, ...]]:
+    pts: Sequence[float], time_base: Fraction
+) -> tuple[Sequence[float], tuple[int, ...]]:
     """Timestamps in which a leap of a day or more takes as long as the usual frame."""
     steps = [b - a for a, b in itertools.pairwise(pts)]
     leaps = tuple(n + 1 for n, step in enumerate(steps) if step * time_base >= _LEAP_S)
@@ -85,12 +85,15 @@ def _without_leaps(
     return [*itertools.accumulate(steps, initial=pts[0])], leaps
 
 
-def filled(times: Sequence[int | None]) -> list[int]:
+def filled(times: Sequence[int | None]) -> list[float]:
     """Timestamps with those that are missing set evenly between those that are not.
 
-    Before the first and after the last of these, the nearest step goes on. One must be there.
+    Before the first and after the last of these, the nearest step goes on. One must be there. They
+    are counted from the first that is, so that floats are exact enough, and are parts of ticks
+    where there are more frames than ticks.
     """
-    known = [(n, time) for n, time in enumerate(times) if time is not None]
+    base = next(time for time in times if time is not None)
+    known = [(n, time - base) for n, time in enumerate(times) if time is not None]
     (first, first_time), (last, last_time) = known[0], known[-1]
     second, second_time = known[1] if len(known) > 1 else (first + 1, first_time + 1)
     other, other_time = known[-2] if len(known) > 1 else (last - 1, last_time - 1)
@@ -99,7 +102,11 @@ def filled(times: Sequence[int | None]) -> list[int]:
     after = last_time + more * (last_time - other_time) / (last - other)
     at = [0, *(n for n, _ in known), len(times) - 1]
     values = [before, *(time for _, time in known), after]
-    return [round(each) for each in np.interp(range(len(times)), at, values)]
+    between = np.interp(range(len(times)), at, values)
+    return [
+        float(found) if time is None else time - base
+        for time, found in zip(times, between, strict=True)
+    ]
 
 
 def part(timeline: Timeline, start_s: float, end_s: float) -> tuple[int, Timeline]:
