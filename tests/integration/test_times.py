@@ -139,6 +139,21 @@ def test_the_last_frame_lasts_as_long_as_its_file_says(name: str, container: str
     assert timeline(stated(steps_ms, container)).end_time_s == pytest.approx(length_s, abs=0.002)
 
 
+@pytest.mark.parametrize(("delay", "shown_ms"), [(0, 100), (1, 100), (2, 20), (7, 70)])
+def test_a_gif_shows_its_frames_for_as_long_as_browsers_do(delay: int, shown_ms: int) -> None:
+    """Delays are hundredths of a second, in the graphic control extension of GIF89a, 23."""
+    data = stated([40] * 12, "gif")
+    extension = b"\x21\xf9\x04"
+    assert data.count(extension) == 12
+    parts = data.split(extension)
+    changed = [part[:1] + delay.to_bytes(2, "little") + part[3:] for part in parts[1:]]
+
+    found = timeline(extension.join([parts[0], *changed]))
+
+    assert found.end_time_s == pytest.approx(12 * shown_ms / 1000)
+    assert found.times_s[1] == pytest.approx(shown_ms / 1000)
+
+
 def test_fragments_that_are_stamped_since_1970_follow_those_before() -> None:
     found = decode.index(io.BytesIO(since_1970(first=1)))
 

@@ -118,6 +118,8 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         if container.format.name in _TIMES_IN_FILE_ORDER:
             reordered = bool(stream.codec_context.has_b_frames)
             packets, filed = _as_filed(packets, reordered=reordered)
+        if container.format.name == "gif":
+            packets = _as_browsers(packets)
         packets = _with_times_once(packets)
         shown = [packet.pts for packet in packets if packet.shown]
         known = [pts for pts in shown if pts is not None]
@@ -181,6 +183,19 @@ def _as_filed(packets: list[Packet], *, reordered: bool) -> tuple[list[Packet], 
         filed = zip(packets, times, strict=True)
         return [replace(packet, pts=None, dts=time) for packet, time in filed], True
     return [replace(packet, pts=time) for packet, time in zip(packets, times, strict=True)], False
+
+
+_FLEETING, _USUAL = 2, 10  # of a GIF's ticks, which are hundredths of a second
+
+
+def _as_browsers(packets: list[Packet]) -> list[Packet]:
+    """A GIF's packets: what is to be shown for 0 or 10 ms is shown for 100, as all browsers do."""
+    found, pts = [], 0
+    for packet in packets:
+        duration = packet.duration if packet.duration >= _FLEETING else _USUAL
+        found.append(replace(packet, pts=pts, dts=pts, duration=duration))
+        pts += duration
+    return found
 
 
 def _with_times_once(packets: list[Packet]) -> list[Packet]:
