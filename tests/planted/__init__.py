@@ -44,8 +44,8 @@ FAULTS = {
     ),
     "state": Fault(
         symbol="needed_packets",
-        right=" or any(kind.sets for kind in kinds)",
-        wrong="",
+        right="sets = any(kind.sets for kind in kinds)",
+        wrong="sets = False",
         turns_red="tests/integration/test_splices.py",
     ),
     "references": Fault(
