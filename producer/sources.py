@@ -108,9 +108,9 @@ def _nothing_in(argument: str, selection: Selection) -> str:
         said += f"; passed over: {selection.passed}"
         if remedy := selection.passed.remedy():
             said += f"; {remedy}"
-    elif selection.almost:
+    if selection.almost:
         said += f"; {short(selection.almost)} would, but for capital and small letters"
-    elif selection.glob and "{" in argument:
+    elif selection.glob and "{" in argument and not selection.passed:
         said += "; braces mean nothing in a pattern: give one for each"
     return said
 

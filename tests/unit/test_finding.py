@@ -108,6 +108,16 @@ def test_a_pattern_that_gives_nothing_says_why(folder: Path, pattern: str, said:
     assert problem.startswith(f"{pattern}: {said}")
 
 
+def test_letters_are_the_reason_whatever_else_lies_there(folder: Path) -> None:
+    write(folder / "day1" / "B.MP4")
+    write(folder / "day1" / "._B.MP4")
+    write(folder / ".day0" / "C.mp4")
+
+    (problem,) = find("**/*.mp4").problems
+
+    assert "day1/B.MP4 would, but for capital and small letters" in problem
+
+
 @pytest.mark.parametrize("disk", ["NFC", "NFD"])
 @pytest.mark.parametrize("asked", ["NFC", "NFD"])
 @pytest.mark.parametrize("argument", ["Köln/é.mp4", "Köln", "K*n/é*", "Köln/*.mp4", "list.csv"])

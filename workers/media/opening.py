@@ -13,6 +13,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
+from workers.media import not_video
 from workers.media.limits import Guard
 from workers.media.pyav import translate_errors
 
@@ -66,7 +67,9 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
             )
     except av.FFmpegError as error:
         guard.memory(error)
-        raise ClipUnreadable(f"it is not a video file that can be read ({why(error)})") from None
+        found = not_video.what(file)
+        reason = f"it is {found}" if found else why(error)
+        raise ClipUnreadable(f"it is not a video file that can be read ({reason})") from None
     with container:
         guard.streams(len(container.streams))
         yield container
