@@ -10,11 +10,8 @@ from producer.addresses import ClipRefused
 from producer.column_names import CLIP_COLUMNS, Role, clip_rank, pair_of, role_of
 from producer.problems import short
 
-_SAYABLE = {
-    role.value: role
-    for role in (Role.CLIP, Role.SPAN, Role.START, Role.END, Role.DURATION, Role.PROMPT)
-} | {Role.OPTIONS.value: Role.OPTIONS}
 _UNSURE = {role for role in Role if role.name.startswith(("MAYBE", "ODD"))}
+_SAYABLE = {role.value: role for role in Role if role not in _UNSURE}
 _OF_SPANS = {Role.SPAN, Role.START, Role.END, Role.DURATION, *_UNSURE}
 _PLAIN = {*CLIP_COLUMNS, *_SAYABLE}
 _SHOWN = 12

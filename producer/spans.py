@@ -43,11 +43,11 @@ def read_span(
     if plain and 0 <= start <= end - SHORTEST_S and end < _LONGEST_S:  # most, in half the time
         return start + 0.0, end
     try:
-        begin = _end_of(start, "start_s", decimal_comma)
+        begin = _given(start, "start_s", decimal_comma)
         if duration is None:
-            finish = _end_of(end, "end_s", decimal_comma)
+            finish = _given(end, "end_s", decimal_comma)
         else:
-            finish = begin + _end_of(duration, "duration_s", decimal_comma)
+            finish = begin + _given(duration, "duration_s", decimal_comma)
         if finish <= begin:
             raise NoTime("it ends before it starts" if finish < begin else "it ends as it starts")
         if finish - begin < SHORTEST_S:
@@ -103,7 +103,7 @@ def seconds(value: Any, *, decimal_comma: bool = False) -> float:
     return float(value) + 0.0  # -0.0 would be another clip
 
 
-def _end_of(value: Any, name: str, decimal_comma: bool) -> float:
+def _given(value: Any, name: str, decimal_comma: bool) -> float:
     if value is None or value == "":
         raise NoTime(f"there is no {name}")
     return seconds(value, decimal_comma=decimal_comma)

@@ -19,13 +19,17 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+# Longer than the formats' own marks, for PAR1.mp4 and BZhang.mp4 may be the first clip of a list.
 _NO_TEXT = {
     b"PK\x03\x04": "a ZIP archive, as workbooks of Excel and LibreOffice are; export it as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel; export it as CSV",
-    b"PAR1": "Parquet; name it .parquet",
-    b"ARROW1": "an Arrow file; write it as Parquet or JSON lines",
+    b"PAR1\x15": "Parquet; name it .parquet",
+    b"ARROW1\0\0": "an Arrow file; write it as Parquet or JSON lines",
     b"SQLite format 3": "a database of SQLite; export a table as CSV",
-    b"BZh": "packed with bzip2; unpack it, or pack it with gzip or zstd",
+    **{
+        b"BZh%d1AY&SY" % level: "packed with bzip2; unpack it, or pack it with gzip or zstd"
+        for level in range(1, 10)
+    },
     b"\xfd7zXZ": "packed with xz; unpack it, or pack it with gzip or zstd",
     b"7z\xbc\xaf": "packed with 7-Zip; unpack it, or pack it with gzip or zstd",
     b"\x04\x22M\x18": "packed with lz4; unpack it, or pack it with gzip or zstd",

@@ -48,6 +48,7 @@ _REFUSED = {
     f"{_PARQUET}.gz": "Parquet packed once more; unpack it",
     f"{_PARQUET}.zst": "Parquet packed once more; unpack it",
 }
+_ENDINGS = (*_SUFFIXES, *_REFUSED)
 
 
 def is_table(name: str) -> bool:
@@ -55,7 +56,7 @@ def is_table(name: str) -> bool:
 
     Those that cannot be read are manifests too, which `Table.clips` refuses by what they are.
     """
-    return name.lower().endswith((*_SUFFIXES, *_REFUSED))
+    return name.lower().endswith(_ENDINGS)
 
 
 def is_listed_table(name: str) -> bool:

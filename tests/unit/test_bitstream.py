@@ -1,10 +1,14 @@
 """What packets' own headers say, on headers made by hand; the corpus has real streams."""
 
+from typing import Any
+
+import av
 import pytest
+from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from tests.unit.bits import packed
-from workers.media.bitstream import reader
-from workers.media.kind import Kind
+from workers.media.bitstream import brings_parameters, reader
+from workers.media.kind import Alone, Kind
 
 
 def kinds(
@@ -216,3 +220,31 @@ def test_pictures_that_lean_both_ways_come_before_what_they_follow(
     orders = [found.read(data).order or (0, 0) for data in packets]
 
     assert sorted(range(6), key=lambda place: orders[place]) == [0, 2, 3, 1, 5, 4]
+
+
+class Renewed(Alone):
+    """A reader that keeps what came beside packets."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: Kind())
+        self.extradata: list[bytes] = []
+
+    def renew(self, extradata: bytes) -> None:
+        self.extradata.append(extradata)
+
+
+UNNAMED = 40  # the first number that PyAV 18.1 has no name for: EXIF of FFmpeg 8.1
+
+
+@pytest.mark.parametrize("others", [[], [UNNAMED], [packet_sidedata_type_from_literal("prft")]])
+def test_parameters_beside_a_packet_are_read_whatever_stands_before_them(others: list[int]) -> None:
+    packet: av.Packet[Any] = av.Packet(b"sample")
+    made: Any = PacketSideData  # typed as if it took nothing
+    for kind in [*others, packet_sidedata_type_from_literal("new_extradata")]:
+        side = made(kind, 4)
+        side.update(b"sets")
+        side.to_packet(packet)
+    found = Renewed()
+
+    assert brings_parameters(packet, found)
+    assert found.extradata == [b"sets"]

@@ -1,5 +1,6 @@
 """Where clips come from."""
 
+import bz2
 import gzip
 import os
 from itertools import islice
@@ -361,6 +362,28 @@ def test_bytes_that_are_no_letters_are_a_problem_where_no_file_has_them(
 
     assert found.clips == []
     assert [problem.startswith("standard input, line 1: ") for problem in found.problems] == [True]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (bz2.compress(b"a.mp4\n"), "packed with bzip2"),
+        (b"PAR1\x15\0\x15", "Parquet"),
+        (b"ARROW1\0\0\xff", "an Arrow file"),
+    ],
+    ids=["bzip2", "Parquet", "Arrow"],
+)
+def test_standard_input_that_is_no_text_is_a_problem(data: bytes, what: str) -> None:
+    (problem,) = find("-", stdin=data).problems
+
+    assert problem.startswith(f"standard input: it is {what}")
+
+
+@pytest.mark.parametrize("name", ["PAR1.mp4", "BZhang.mp4", "BZh91.mp4", "ARROW1.mp4"])
+def test_a_list_may_begin_with_a_clip_named_like_another_format(folder: Path, name: str) -> None:
+    write(folder / name)
+
+    assert names(find("-", stdin=f"{name}\n".encode())) == [name]
 
 
 @pytest.mark.parametrize(

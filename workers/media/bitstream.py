@@ -109,12 +109,10 @@ _HARMLESS = frozenset(
 
 def brings_parameters(packet: "av.Packet[VideoStream]", reader: Reader) -> bool:
     """Whether anything beside its bytes may change how later packets are decoded."""
-    brings = False
+    # Asked for by name: one of a kind that the binding has no name for may stand before it.
+    if packet.has_sidedata("new_extradata"):
+        reader.renew(bytes(packet.get_sidedata("new_extradata")))
     try:
-        for side in packet.iter_sidedata():
-            if side.data_type == "new_extradata":
-                reader.renew(bytes(side))
-            brings |= side.data_type not in _HARMLESS
-    except (IndexError, ValueError):  # of a kind that the binding has no name for
+        return any(side.data_type not in _HARMLESS for side in packet.iter_sidedata())
+    except (IndexError, ValueError):
         return True
-    return brings

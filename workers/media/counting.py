@@ -176,7 +176,7 @@ def _settled(file: BinaryIO, index: ClipIndex, *, strict: bool) -> ClipIndex:
         index,
         num_frames=len(kept),
         timeline=_timeline(held, places, delay=decoder.delay),
-        numbers={given: number for number, given in enumerate(kept)},
+        numbers={place: number for number, place in enumerate(kept)},
         warnings=[*index.warnings, *_losses(held, places, len(given), broken)],
         settled=True,
         strict=strict,

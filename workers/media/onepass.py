@@ -23,6 +23,8 @@ from workers.media.packs import Pack
 from workers.media.picture import Picture, Scaler
 from workers.media.timeline import Timeline
 
+_SIZES_NAMED = 4  # of a clip whose frames change size, which may be each of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -209,7 +211,9 @@ class _Studio:
         """What people should know of how the clip is shown."""
         warnings = [*self.picture.warnings]
         if len(self._sizes) > 1:
-            sizes = " and ".join(f"{w}×{h}" for w, h in self._sizes)
+            sizes = " and ".join(f"{w}×{h}" for w, h in [*self._sizes][:_SIZES_NAMED])
+            if len(self._sizes) > _SIZES_NAMED:
+                sizes += f" and {len(self._sizes) - _SIZES_NAMED:,} more"
             warnings.append(f"its frames change size ({sizes}): all are shown at the first's")
         return warnings
 
