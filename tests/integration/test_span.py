@@ -2,8 +2,10 @@
 
 import io
 
+import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
@@ -60,3 +62,41 @@ def test_a_span_to_beyond_the_end_ends_with_the_file() -> None:
     assert clip.span is not None
     assert clip.span.num_frames == 60
     assert clip.span.end_s == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("codec", ["h264", "mov"])
+def test_a_span_lies_as_what_was_said_before_it_has_it(codec: str) -> None:
+    data = turned_in_band() if codec == "h264" else clips.encode(90, turn_clockwise=90)
+
+    whole, part = (shape(data, span_s) for span_s in (None, (1.0, 2.5)))
+
+    assert part == whole
+    assert part[2] in (90, 270)
+
+
+def shape(data: bytes, span_s: tuple[float, float] | None) -> tuple[int, int, int]:
+    clip = onepass.cut(
+        io.BytesIO(data),
+        prepare=PrepareOptions(),
+        preview=PreviewOptions(),
+        grid=QWEN2_5_VL,
+        write=lambda _: None,
+        span_s=span_s,
+    )
+    return clip.source.width, clip.source.height, clip.source.rotation_degrees
+
+
+def turned_in_band() -> bytes:
+    """One key frame, whose own message says how all lie (H.264, D.2.27)."""
+    options = {"preset": "ultrafast", "g": "600", "threads": "1"}
+    with av.open(io.BytesIO(clips.encode(90, options=options)), "r") as source:
+        stream = source.streams.video[0]
+        turn = BitStreamFilterContext("h264_metadata=display_orientation=insert:rotate=90", stream)
+        out = io.BytesIO()
+        with av.open(out, "w", format="mp4") as target:
+            taken = target.add_stream_from_template(stream)
+            for packet in source.demux(stream):
+                for turned in turn.filter(packet if packet.size else None):
+                    turned.stream = taken
+                    target.mux(turned)
+    return out.getvalue()

@@ -10,20 +10,27 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from workers.media.counting import ClipIndex, index, settle
 from workers.media.decoder import Decoder, FramesDiffer
+from workers.media.side_data import display_matrix
 from workers.media.skipping import needed_packets
 
 __all__ = ["ClipIndex", "Frame", "FramesDiffer", "frames", "index", "needed_packets", "settle"]
 
 
 class Frame(NamedTuple):
-    """A decoded frame, its number, and the shape of its pixels (width / height, 0 unknown)."""
+    """A decoded frame, its number, and the shape of its pixels (width / height, 0 unknown).
+
+    `display_matrix` is how it lies, by its own word or that of the last one before it to say so.
+    """
 
     number: int
     picture: av.VideoFrame
     pixel_aspect_ratio: float
+    display_matrix: NDArray[np.int32] | None
 
 
 def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[Frame]:
@@ -36,6 +43,7 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     needed = needed_packets(index, wanted)
     awaited = {place for place in index.numbers or () if not index.settled and needed[place]}
     decoder = Decoder(file, index.contents, needed, index.guard, strict=index.strict)
+    matrix = None
     for packet_place, frame in decoder.frames():
         given += 1
         place = given if index.settled else packet_place
@@ -52,9 +60,11 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
             raise FramesDiffer
         last = number
         awaited.discard(place)
+        own = display_matrix(frame)
+        matrix = matrix if own is None else own
         if due and number == due[-1]:
             due.pop()
-            yield Frame(number, frame, decoder.pixel_aspect_ratio)
+            yield Frame(number, frame, decoder.pixel_aspect_ratio, matrix)
         del frame  # else the decoder needs room for one more: 30 MB in HEVC at 2160p
     short = index.numbers is None and last + 1 != index.num_frames
     if due or short or awaited or (decoder.failed and not index.settled):

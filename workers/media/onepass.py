@@ -20,7 +20,7 @@ from workers.media.colours import Image
 from workers.media.decode import ClipIndex, FramesDiffer
 from workers.media.limits import Guard
 from workers.media.packs import Pack
-from workers.media.picture import Picture, Scaler
+from workers.media.picture import Picture, Scaler, Turn
 from workers.media.timeline import Timeline
 
 _SIZES_NAMED = 4  # of a clip whose frames change size, which may be each of them
@@ -93,10 +93,12 @@ def _cut(
     coming = iter(cuts)
     filling: _Filling | None = None
     plans = []
-    for number, frame, aspect in decode.frames(file, index, wanted):
+    for number, frame, aspect, matrix in decode.frames(file, index, wanted):
         if studio is None:
             margins = index.contents.margins
-            picture = Picture.of(frame, pixel_aspect_ratio=aspect, margins=margins)
+            picture = Picture.of(
+                frame, pixel_aspect_ratio=aspect, margins=margins, turn=Turn.by(matrix)
+            )
             studio = _Studio(picture, cuts, prepare=prepare, preview=preview, grid=grid)
         studio.look_at(frame)
         if filling is None and (following := next(coming, None)):

@@ -25,6 +25,9 @@ _CONTAINERS = (
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,
     "protocol_whitelist": "",
+    # Where a transport stream loses its beat, FFmpeg looks for it this far, then says to try again:
+    # recorders leave more than its 64 KiB of zeros or of what was there before.
+    "resync_size": str(2**30),
 }
 # Else opening decodes a key frame by itself: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
@@ -89,7 +92,14 @@ def _untold_format(file: BinaryIO) -> str | None:
 
 
 def make_ready(stream: VideoStream, guard: Guard) -> None:
-    """To decode in one thread, within limits."""
+    """To decode in one thread, within limits, and no other stream of its file to be read.
+
+    Where a file is cut short, a sound track's next packet may lie beyond its end, and end reading,
+    though the video goes on for long.
+    """
+    for other in stream.container.streams:
+        if other is not stream:
+            other.discard = Discard.all
     stream.thread_type = "NONE"
     stream.codec_context.thread_count = 1
     stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
@@ -127,15 +137,8 @@ class _Places:
 def packets_of(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`.
-
-    Others are not read at all: where a file is cut short, a sound track's next packet may lie
-    beyond its end though the video goes on for long.
-    """
+    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
     with translate_errors():
-        for other in container.streams:
-            if other is not stream:
-                other.discard = Discard.all
         try:
             for packet in container.demux(stream):
                 if packet.size:

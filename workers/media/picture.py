@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from clipfleet.errors import ClipUnreadable
 from workers.media.colours import YCGCO, Image, Matrix, matrix_of, rgb_of_ycgco
@@ -37,11 +38,15 @@ class Turn:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Turn | None:
-        """What the frame's display matrix asks for, to the nearest quarter turn; None without one.
+        """What the frame's own display matrix asks for; None without one."""
+        return cls.by(display_matrix(frame))
 
-        The matrix is the one of ISO/IEC 14496-12, 6.2.2: x' = a x + c y, y' = b x + d y.
+    @classmethod
+    def by(cls, matrix: NDArray[np.int32] | None) -> Turn | None:
+        """What a display matrix asks for, to the nearest quarter turn; None without one.
+
+        It is the one of ISO/IEC 14496-12, 6.2.2: x' = a x + c y, y' = b x + d y.
         """
-        matrix = display_matrix(frame)
         if matrix is None:
             return None
         a, b, _, c, d = (int(n) for n in matrix[:5])
@@ -93,15 +98,21 @@ class Picture:
 
     @classmethod
     def of(
-        cls, frame: av.VideoFrame, *, pixel_aspect_ratio: float, margins: Margins | None = None
+        cls,
+        frame: av.VideoFrame,
+        *,
+        pixel_aspect_ratio: float,
+        margins: Margins | None = None,
+        turn: Turn | None = None,
     ) -> Picture:
         """The look of the frame's clip; `pixel_aspect_ratio` as stored, 0 where not known.
 
-        `margins` are those that its container states. Raises `ClipUnreadable` where its colours
+        `margins` are those that its container states; `turn`, of a frame before it, holds where
+        this one does not say how it lies. Raises `ClipUnreadable` where its colours
         cannot be shown.
         """
         with translate_errors():
-            turn = Turn.of(frame) or Turn()
+            turn = Turn.of(frame) or turn or Turn()
             matrix = matrix_of(frame)
             rgb = frame.format.is_rgb or frame.format.name == "pal8"
         margins, warnings = fitting(margins, frame.width, frame.height)
