@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 _HIDDEN = "…"
 _URL = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
-# In a query without any of these no family's names are; to look for all takes twenty times as long.
+# A query without any of these has no family's names; looking for all takes twenty times as long.
 _MAY_BE = re.compile(r"sig|authorization|hdn|__token__|__gda__|%2d|%[4-7]", re.IGNORECASE)
 # What is named like this is not shown, whoever made it up.
 _SECRET = re.compile(
@@ -74,10 +74,10 @@ def _none(values: dict[str, str]) -> datetime:
 
 @dataclass(frozen=True)
 class _Family:
-    """A way to sign. It is one where all of `needs` are there, and one of `one_of` if that has any.
+    """One way to sign: by parameters of which all of `needs` are there, and one of `one_of` if any.
 
-    Names of one letter case or another are the same in families whose own names say whose they
-    are (`any_case`); `Expires` and `sig` are ordinary words elsewhere.
+    With `any_case` letter case does not matter. That is for families whose names say whose they
+    are: elsewhere `Expires` and `sig` are ordinary words.
     """
 
     needs: frozenset[str]
@@ -87,9 +87,9 @@ class _Family:
     expiry: Expiry = _none
 
     def names_in(self, names: dict[str, str]) -> set[str]:
-        """Those of `names` that belong to a signature of this family; none where it is no such.
+        """The names that belong to this family's signature; none where it did not sign.
 
-        They come with what they are in small letters.
+        `names` gives each name in lower case as well.
         """
         there = set(names.values() if self.any_case else names)
         if not self.needs <= there or (self.one_of and not self.one_of & there):
@@ -191,7 +191,7 @@ def is_signed(url: str) -> bool:
 
 
 def expiry(url: str) -> datetime | None:
-    """When the address's signature expires, the first to do so; None where it does not say."""
+    """When the first of the address's signatures expires; None where none of them says."""
     if not _is_web(url):
         return None
     parameters = url.partition("?")[2].partition("#")[0].split("&")
@@ -209,7 +209,7 @@ def expiry(url: str) -> datetime | None:
 
 
 def shown(text: str) -> str:
-    """The text for people to read: no address in it has a signature, or says another secret.
+    """The text for people to read, without the signatures and other secrets of addresses in it.
 
     Of parameters that sound like one (`token`, `api_key`) the value is left out, also in an address
     that is cut off.

@@ -78,8 +78,8 @@ def retry(
 ) -> None:
     """Do the clips of RUN again whose records have errors, as a run of their own.
 
-    Options are RUN's. Each clip's record is replaced once it is done again. Clips of presigned URLs
-    are passed over, for those are gone: submit them with fresh ones.
+    Options are RUN's. Each clip's record is replaced once it is done again. Clips whose
+    presigned URLs are no longer at hand are left out: submit them with fresh ones.
     """
     from producer import again
 

@@ -13,8 +13,8 @@ from producer.rows import Fault, Row
 from producer.text_rows import MAX_LINE_BYTES, no_utf8, whole_lines
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-_SEP = re.compile(r'"?sep=(.)"?')  # how Excel is told
-# How far the end of a quote is looked for, and what may be looked through in vain in all.
+_SEP = re.compile(r'\ufeff?\s*"?sep=([^"\r\n])"?\s*')  # how Excel is told; it may be a tab
+# How far ahead the end of a quote is looked for, and how many bytes of that may be in vain in all.
 _MOST_LINES_AHEAD = 10_000
 _MOST_BYTES_IN_VAIN = 64 * 2**20
 
@@ -22,7 +22,7 @@ _Line = tuple[int, str]
 
 
 class Checks(Protocol):
-    """Who reads the names of columns (`rows.Rows`)."""
+    """What judges a table's columns: `rows.Rows`."""
 
     decimal_comma: bool
 
@@ -71,11 +71,12 @@ _LEFT_OPEN = csv.Error(
 
 
 def names_columns(file: io.BufferedReader, checks: Checks) -> bool:
-    """Whether the first line names columns, one of them of clips; nothing is read off."""
+    """Whether the first line names columns, one of them of clips; the file stays where it is."""
     line, _, _ = file.peek(MAX_LINE_BYTES).partition(b"\n")
-    text = line.decode(errors="replace").strip()
+    text = line.decode(errors="replace")
     if _SEP.fullmatch(text):
         return True
+    text = text.strip()
     return any(checks.names_clips(_stripped(_cells_of_line(text, each))) for each in DELIMITERS)
 
 
@@ -202,7 +203,7 @@ def _header(lines: _Lines, delimiter: str, checks: Checks) -> tuple[list[str], _
     for _, text in lines:
         if not text.strip():
             continue
-        if said := _SEP.fullmatch(text.strip()):
+        if said := _SEP.fullmatch(text):
             delimiter = said[1]
             continue
         candidates = dict.fromkeys([delimiter, *DELIMITERS])

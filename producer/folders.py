@@ -14,10 +14,10 @@ from producer.selection import Selection
 def walk(
     folder: Path, problems: Problems, selection: Selection, *, follow_links: bool = True
 ) -> Iterator[str]:
-    """The paths of files that are selected by what they are called below `folder`.
+    """The paths of the files below `folder` that `selection` takes by name.
 
-    Folders that cannot be read are passed over, with a problem each; what is no file, and links
-    unless they are followed, are counted.
+    Each folder that cannot be read is a problem. Links that are not followed, and what is no
+    regular file, are counted as passed over.
     """
 
     def note(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Which names in folders and buckets are not meant to be seen: by people, or but by one program."""
+"""Which names in folders and buckets are hidden: dot files, and what systems leave there."""
 
 # What systems, NAS boxes and archivers leave beside files, without a dot.
 _OTHERS = frozenset(

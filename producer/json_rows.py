@@ -1,4 +1,4 @@
-"""The rows of JSON that is no line for each: a list of them, or an object that holds one list."""
+"""The rows of JSON that is one value: a list of rows, or an object that holds such a list."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ NamesClips = Callable[[Iterable[str]], bool]
 
 
 def is_one_value(file: io.BufferedReader, names_clips: NamesClips) -> bool:
-    """Whether the rows are elements of one value, and not a line each; nothing is read off."""
+    """Whether the rows are elements of one value, not one a line; the file stays where it is."""
     head = file.peek(_AHEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith(b"{"):
         return head.startswith(b"[")

@@ -1,4 +1,4 @@
-"""What was found where clips were looked for and is none, counted by why."""
+"""What was found where clips were looked for and is not a clip, counted by reason."""
 
 from collections import Counter
 

@@ -16,7 +16,7 @@ from clipfleet.store import Store
 from tests.integration.test_media import cut
 from tests.integration.test_prepare import cut as prepared
 from tests.integration.test_prepare import options
-from tests.support import clips, program_maps, protected
+from tests.support import clips, mp4_boxes, program_maps, protected
 from tests.support.corpus.damage import beside
 from workers.media import headers
 
@@ -170,6 +170,15 @@ def test_encryption_is_known_before_any_decoder_is_open(monkeypatch: pytest.Monk
 
     with pytest.raises(ClipEncrypted):
         cut(protected.mp4_with_entry(clip(), "cbcs"))
+
+
+@pytest.mark.parametrize("name", ["uuid", "udta", "sidx", "emsg", "prft", "pdin", "junk", "none"])
+def test_an_mp4_is_known_whatever_box_it_begins_with(name: str) -> None:
+    """FFmpeg reads past all of these."""
+    data = mp4_boxes.box(name, bytes(16)) + protected.mp4_with_entry(clip(), "cbcs")
+
+    with pytest.raises(ClipEncrypted, match="cbcs"):
+        headers.read(io.BytesIO(data))
 
 
 def test_its_record_says_so(folder_store: Store, tmp_path: Path) -> None:

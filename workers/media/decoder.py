@@ -18,8 +18,8 @@ class FramesDiffer(Exception):
 class Decoder:
     """One pass over the packets of `held` that are needed.
 
-    `failures` are places of those that failed; `delay` is that of the one that the first frame
-    came at.
+    `failures` are the places of packets that failed; `delay` is the place of the packet at which
+    the first frame came out.
     """
 
     def __init__(

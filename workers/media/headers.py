@@ -17,14 +17,13 @@ from workers.media import (
 )
 from workers.media.track_header import TrackHeader
 
-# By the first bytes; all others may be transport streams, which have none of their own.
+# By the first bytes; mp4, which may begin with any box, and transport streams have none.
 _BY_START: dict[bytes, Callable[[BinaryIO], list[TrackHeader]]] = {
     b"\x1a\x45\xdf\xa3": matroska_headers.tracks,
     b"\x30\x26\xb2\x75": asf_headers.tracks,
     b"FLV": flv_headers.tracks,
     b"\0\0\1\xba": program_stream.tracks,
 }
-_MP4_STARTS = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"pnot"}
 
 
 def read(file: BinaryIO) -> list[TrackHeader]:
@@ -64,8 +63,10 @@ def _message(track: TrackHeader) -> str:
 
 def _reader(file: BinaryIO) -> Callable[[BinaryIO], list[TrackHeader]]:
     file.seek(0)
-    start = file.read(8)
-    if start[4:8] in _MP4_STARTS:
-        return mp4_headers.tracks
+    start = file.read(4)
     by_start = (read for magic, read in _BY_START.items() if start.startswith(magic))
-    return next(by_start, transport_stream.tracks)
+    return next(by_start, _mp4_or_transport_stream)
+
+
+def _mp4_or_transport_stream(file: BinaryIO) -> list[TrackHeader]:
+    return mp4_headers.tracks(file) or transport_stream.tracks(file)

@@ -67,7 +67,7 @@ class Reader(Protocol):
 
 
 class Alone:
-    """Reads packets each for itself."""
+    """Reads each packet on its own."""
 
     def __init__(self, kind_of: Callable[[bytes], Kind]) -> None:
         self._kind_of = kind_of

@@ -114,7 +114,7 @@ def _most_pixels(guard: Guard) -> dict[str, str]:
 
 
 class _Places:
-    """A file as FFmpeg reads it: of a place that the disk cannot have, it is told in its own way.
+    """A file as FFmpeg reads it: seeking where no file can reach gives FFmpeg's own error.
 
     Python raises there (on ext4 beyond 16 TiB), and PyAV raises that again, at once or at a later
     packet: seen in nut, whose index lies wherever its last bytes say.
@@ -125,7 +125,7 @@ class _Places:
         self.name = getattr(file, "name", "<none>")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """The new place, or FFmpeg's number for an argument that cannot be."""
+        """The new place, or FFmpeg's number for an invalid argument."""
         try:
             return self._file.seek(offset, whence)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Video tracks by a transport stream's own headers (ISO/IEC 13818-1), every packet of the file."""
+"""Video tracks by a transport stream's own headers (ISO/IEC 13818-1), from all of its packets."""
 
 from collections.abc import Iterator
 from typing import BinaryIO
