@@ -39,7 +39,8 @@ class Selection:
     def takes(self, path: str, *, parts: bool = False) -> bool:
         """Whether a file is taken by its name; with `parts`, whose folders were not asked for."""
         if self.glob is not None and not self.glob.matches(path):
-            if self.almost is None and self.glob.matches(path, any_case=True):
+            hidden = any(map(is_hidden, path.split("/")))
+            if self.almost is None and not hidden and self.glob.matches(path, any_case=True):
                 self.almost = path
             return False
         if not all(map(self._seen, path.split("/") if parts else [path.rpartition("/")[2]])):
