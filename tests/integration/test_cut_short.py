@@ -54,3 +54,17 @@ def test_a_transport_stream_goes_on_behind_what_is_none_of_it(junk: bytes, at: f
 
     assert found.source.num_frames == 60
     assert found.warnings == []
+
+
+@pytest.mark.parametrize("container", ["matroska", "avi", "flv", "asf"])
+def test_a_file_whose_end_was_never_written_is_said_to_be_so(container: str) -> None:
+    options = {"preset": "ultrafast", "g": "10", "bf": "0", "threads": "1", "b": "8M"}
+    whole = clips.encode(90, container=container, options=options)
+    written = len(whole) * 3 // 10
+
+    found = cut(whole[:written] + bytes(len(whole) - written))
+
+    assert found.source.num_frames < 45
+    said = "the file was never written whole: it ends in 64 KiB or more of zeros"
+    assert said in found.warnings
+    assert cut(whole).warnings == []

@@ -1,6 +1,5 @@
 """What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
 
-import io
 import itertools
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -10,7 +9,7 @@ import av
 from av.video.stream import VideoStream
 
 from clipfleet.errors import ClipUnreadable
-from workers.media import bitstream, headers, tracks
+from workers.media import bitstream, cut_short, headers, tracks
 from workers.media.cropping import Margins
 from workers.media.kind import Kind, Reader
 from workers.media.limits import Guard
@@ -112,8 +111,8 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         except av.FFmpegError as error:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
-        if not warnings and _is_cut_short(file, container.format.name, stream):
-            warnings.append("the file is cut short: it ends before the end that it states")
+        if not warnings:
+            warnings += cut_short.warnings(file, container.format.name, stream)
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER:
             reordered = bool(stream.codec_context.has_b_frames)
@@ -226,25 +225,3 @@ def _stated_rates(stream: VideoStream, *, own_times: bool) -> list[float]:
     guessed, coded = stream.guessed_rate, stream.codec_context.framerate
     rates = [guessed, stream.average_rate, stream.base_rate] if own_times else [coded, guessed]
     return [float(rate) for rate in rates if rate and rate <= _HIGHEST_RATE] or [25.0]
-
-
-def _is_cut_short(file: BinaryIO, container: str, stream: VideoStream) -> bool:
-    """Whether the file ends before what it lists, once it was read; Matroska and mp4 alone tell."""
-    size = file.seek(0, io.SEEK_END)
-    if container.startswith("mov"):
-        return any(entry.pos + entry.size > size for entry in stream.index_entries)
-    return "matroska" in container and size < (_matroska_end(file) or 0)
-
-
-def _matroska_end(file: BinaryIO) -> int | None:
-    """Where a Matroska file's segment ends (RFC 8794, RFC 9559); None where it does not say."""
-    file.seek(0)
-    head = file.read(4096)
-    at = 0
-    for expected in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # EBML, then Segment
-        if head[at : at + 4] != expected or len(head) < at + 12:
-            return None
-        octets = 9 - head[at + 4].bit_length()
-        size = int.from_bytes(head[at + 4 : at + 4 + octets]) & (1 << 7 * octets) - 1
-        at += 4 + octets + size
-    return None if size == (1 << 7 * octets) - 1 else at

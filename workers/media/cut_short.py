@@ -1,0 +1,41 @@
+"""Whether a file ends before its video does, by what it says of itself and by its last bytes."""
+
+import io
+from typing import BinaryIO
+
+from av.video.stream import VideoStream
+
+_ZEROS = bytes(1 << 16)  # no muxer pads the end of a file with as many
+# At zeros FFmpeg takes these to end, without a word. Others hold what is left of a disc or a tape.
+_END_AT_ZEROS = ("matroska", "avi", "flv", "asf", "ogg", "mxf")
+
+
+def warnings(file: BinaryIO, container: str, stream: VideoStream) -> list[str]:
+    """What to say of the end of a file whose packets were all read; mostly nothing."""
+    size = file.seek(0, io.SEEK_END)
+    end = size
+    if container.startswith("mov"):
+        end = max((entry.pos + entry.size for entry in stream.index_entries), default=size)
+    elif "matroska" in container:
+        end = _matroska_end(file) or size
+    if size < end:
+        return ["the file is cut short: it ends before the end that it states"]
+    if container.startswith(_END_AT_ZEROS) and end > len(_ZEROS):
+        file.seek(end - len(_ZEROS))
+        if file.read(len(_ZEROS)) == _ZEROS:
+            return ["the file was never written whole: it ends in 64 KiB or more of zeros"]
+    return []
+
+
+def _matroska_end(file: BinaryIO) -> int | None:
+    """Where a Matroska file's segment ends (RFC 8794, RFC 9559); None where it does not say."""
+    file.seek(0)
+    head = file.read(4096)
+    at = 0
+    for expected in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):  # EBML, then Segment
+        if head[at : at + 4] != expected or len(head) < at + 12:
+            return None
+        octets = 9 - head[at + 4].bit_length()
+        size = int.from_bytes(head[at + 4 : at + 4 + octets]) & (1 << 7 * octets) - 1
+        at += 4 + octets + size
+    return None if size == (1 << 7 * octets) - 1 else at
