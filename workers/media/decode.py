@@ -43,7 +43,8 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     needed = needed_packets(index, wanted)
     awaited = {place for place in index.numbers or () if not index.settled and needed[place]}
     decoder = Decoder(file, index.contents, needed, index.guard, strict=index.strict)
-    matrix = None
+    held = index.contents
+    matrix, turns = None, held.changes or held.intra_only or not held.knows_starts
     for packet_place, frame in decoder.frames():
         given += 1
         place = given if index.settled else packet_place
@@ -60,8 +61,9 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
             raise FramesDiffer
         last = number
         awaited.discard(place)
-        own = display_matrix(frame)
-        matrix = matrix if own is None else own
+        if turns or given == 0:
+            own = display_matrix(frame)
+            matrix = matrix if own is None else own
         if due and number == due[-1]:
             due.pop()
             yield Frame(number, frame, decoder.pixel_aspect_ratio, matrix)

@@ -6,6 +6,7 @@ from workers.media.bits import Unknown, unescaped
 from workers.media.kind import Held
 
 MOST_BYTES = 4096  # no parameter set is longer: the most scaling lists take half of it
+_HEAD_BYTES = 1024  # of what is longer, more than is read
 # Supplemental messages whose effect outlasts their picture, by payload type (H.264, D.1; H.265,
 # D.2.1): how frames are packed and turned, and their transfer.
 _LASTING = frozenset({45, 47, 147})
@@ -26,7 +27,7 @@ class Units:
         return boxed
 
     def of(self, data: bytes) -> Iterator[bytes]:
-        """The first bytes of each unit, all of a parameter set. Raises `Unknown`."""
+        """Each unit, of a long one its first bytes. Raises `Unknown`."""
         return _by_length(data, self._length_size) if self._length_size else by_start_code(data)
 
 
@@ -37,7 +38,7 @@ def _by_length(data: bytes, length_size: int) -> Iterator[bytes]:
         end = start + int.from_bytes(data[at:start])
         if end > len(data) or start > len(data):
             raise Unknown
-        yield data[start : min(end, start + MOST_BYTES)]
+        yield data[start : end if end - start <= MOST_BYTES else start + _HEAD_BYTES]
         at = end
 
 
@@ -49,7 +50,7 @@ def by_start_code(data: bytes) -> Iterator[bytes]:
     while start >= 3:
         following = data.find(b"\0\0\1", start)
         end = following if following >= 0 else len(data)
-        yield data[start : min(end, start + MOST_BYTES)]
+        yield data[start : end if end - start <= MOST_BYTES else start + _HEAD_BYTES]
         start = following + 3
 
 
