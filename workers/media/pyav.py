@@ -18,7 +18,7 @@ _UNFORESEEN = (
 )
 
 
-class translate_errors:  # noqa: N801 (it reads as what it does; a generator costs each packet 3 us)
+class translate_errors:
     """Raises `ClipUnreadable` where PyAV itself fails, as at a number that it has no name for.
 
     FFmpeg's errors pass, for whoever calls knows what they mean; so does `MemoryError`.
