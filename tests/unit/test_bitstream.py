@@ -190,6 +190,29 @@ def test_motion_jpeg(name: str) -> None:
     assert kinds("mjpeg", *packets, intra_only=True) == expected
 
 
+EXTENSION, IMAGE = b"\x21\xf9\x04\0\1\0\0\0", b"\x2c\0\0\0\0data"
+COMMENT, TRAILER = b"\x21\xfe\x02hi\x01!\0", b"\x3b"
+HEADER = b"GIF89a\x10\0\x10\0\x81\0\0" + bytes(12)  # four colours
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (HEADER + EXTENSION + IMAGE, True),
+        (EXTENSION + COMMENT + IMAGE, True),
+        (IMAGE, True),
+        (TRAILER, False),
+        (COMMENT + TRAILER, False),
+        (COMMENT[:4], False),
+        (HEADER[:9], False),
+    ],
+)
+def test_a_gif_s_trailer_is_no_frame(data: bytes, shown: bool) -> None:
+    expected = Kind() if shown else Kind(hidden=True, empty=True)
+
+    assert kinds("gif", data) == [expected]
+
+
 def test_only_codecs_known_to_be_so_are_taken_picture_by_picture() -> None:
     assert kinds("prores", b"anything", intra_only=True) == [Kind(starts=True)]
     assert kinds("ffv1", b"anything", intra_only=True) == [Kind()]

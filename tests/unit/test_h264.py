@@ -120,6 +120,7 @@ def kinds(*packets: list[bytes], boxed: bool = False, interlaced: bool = False) 
         ([piece(PLAIN, frame_num=2)], Kind(unsure=True)),  # one is missing before
         ([piece(PLAIN, frame_num=0)], Kind(unsure=True)),
         ([b"\0", b"\0"], Kind(sets=True)),
+        ([b"\x0a"], Kind(sets=True, hidden=True, empty=True)),  # the end of a sequence
     ],
 )
 def test_a_packet_is_read(units: list[bytes], kind: Kind, boxed: bool) -> None:

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from workers.media import vpx
 from workers.media.av1 import Av1
+from workers.media.gif import gif
 from workers.media.h264 import H264
 from workers.media.hevc import Hevc
 from workers.media.jpeg import Jpeg
@@ -67,6 +68,8 @@ def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> tuple[Re
         found = _READERS[codec]()
         found.renew(extradata or b"")
         return found, True
+    if codec == "gif":
+        return Alone(gif), False
     if intra_only and codec in ALONE:
         return Alone(lambda _: Kind(starts=True)), True
     return Alone(lambda _: Kind()), False

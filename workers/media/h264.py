@@ -10,6 +10,7 @@ from workers.media.bits import Bits, Unknown, unescaped
 from workers.media.kind import Held, Kind, Order
 from workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
 
+_BARE = (b"\x0a", b"\x0b")  # the ends of a sequence and of a stream have no content
 _HEAD_BYTES = 64  # no slice header that is read here is longer
 _MOST_SPS, _MOST_PPS = 32, 256  # 7.4.2.1.1 and 7.4.2.2; decoders refuse higher numbers
 
@@ -82,9 +83,9 @@ class H264:
         starts = sets = referenced = known = False
         pictures: list[_Slice] = []
         for unit in self._units.of(data):
+            known |= len(unit) > 1 or unit[:1] in _BARE
             if len(unit) < 2:
                 continue
-            known = True
             kind = unit[0] & 0x1F
             if kind in (1, 5):
                 referenced |= unit[0] & 0x60 != 0
