@@ -150,7 +150,12 @@ def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
     """
     settled = _settled(file, index, strict=index.strict)
     if settled.num_frames < index.num_frames / 2 and index.strict:
-        settled = _settled(file, index, strict=False)
+        right, settled = settled.num_frames, _settled(file, index, strict=False)
+        warning = (
+            f"{settled.num_frames - right} of {index.num_frames} frames have errors in them, and "
+            "are shown as far as they can be decoded"
+        )
+        settled = replace(settled, warnings=[*settled.warnings, warning])
     index.guard.decodable(settled.num_frames, index.num_frames)
     return settled
 
