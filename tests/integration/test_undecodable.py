@@ -10,6 +10,7 @@ from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.settings import CLIP_LIMITS, Settings
 from tests.support import clips
+from tests.support.corpus.damage import mjpeg, overwritten
 from workers.media import onepass
 from workers.media.limits import Guard, Limits
 from workers.prepare import clip_limits
@@ -61,6 +62,16 @@ def test_a_clip_that_is_mostly_whole_is_cut_with_a_warning(good: int) -> None:
 
     assert found.source.num_frames == good
     assert [warning for warning in found.warnings if "damaged" in warning]
+
+
+def test_stills_of_which_most_have_errors_are_shown_and_said_to_have_them() -> None:
+    """As cameras write them: each fails a strict check, and shows what there is."""
+    found = cut(overwritten(mjpeg(), range(20, 110)))
+
+    assert found.source.num_frames == 120
+    assert found.warnings == [
+        "90 of 120 frames have errors in them, and are shown as far as they can be decoded"
+    ]
 
 
 def test_the_share_is_a_setting() -> None:
