@@ -39,7 +39,7 @@ RUN useradd --create-home --uid 1000 clipfleet \
 WORKDIR /outline
 COPY pyproject.toml LICENSE ./
 COPY clipfleet/__init__.py clipfleet/
-RUN touch README.md && mkdir producer workers \
+RUN touch README.md && mkdir -p producer/clipfleet_producer workers/clipfleet_workers \
     && uv pip install ".[media]"
 
 FROM media-packages AS cpu-packages

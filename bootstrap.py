@@ -25,7 +25,7 @@ STAMP = VENV / ".bootstrap-done"
 HASHES = ROOT / "hashes.txt"
 TORCH = "torch==2.13.0"
 ENGINE = """
-from workers.engines.placeholders import install
+from clipfleet_workers.inference.vllm_engine.placeholders import install
 install()
 import vllm.model_executor.models.qwen2_5_vl, vllm.v1.engine.async_llm, vllm.v1.worker.cpu_worker
 """

@@ -17,7 +17,7 @@ import psutil
 
 from benchmarks.report import Row, publish
 from clipfleet.records import ClipRecord
-from producer.samples import write_samples
+from clipfleet_producer.samples import write_samples
 
 STAGES = ("prepare", "preview", "caption", "assemble", "broker", "producer")
 SAMPLE_EVERY_S = 0.2

@@ -26,10 +26,10 @@ from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
-from producer.children import Child
+from clipfleet_producer.embedded.children import Child
+from clipfleet_workers.media.packs import Pack
 from tests.support.broker import BrokerServer
 from tests.support.records import put_plan
-from workers.media.packs import Pack
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini", max_output_tokens=24))
 SETTLED = 500
@@ -128,7 +128,14 @@ def worker(folder: Path, url: str) -> Iterator[Child]:
         "CLIPFLEET_CACHE_DIR": str(folder / "cache"),
         "TMPDIR": str(folder),
     }
-    command = [sys.executable, "-P", "-m", "workers", "caption", "--captioning-algorithm", "mini"]
+    command = [
+        sys.executable,
+        "-m",
+        "clipfleet_workers",
+        "caption",
+        "--captioning-algorithm",
+        "mini",
+    ]
     child = Child(
         "caption", [*command, "--captioning-batch-size", str(IN_FLIGHT)], env, folder / "log"
     )

@@ -26,7 +26,7 @@ from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import open_store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 from tests.support.exported_run import done_record
 
 RUN = "bench"
@@ -133,7 +133,14 @@ class Done:
 
 def export(folder: Path, store: str, format: str, dest: str) -> Done:
     """Export by the command, as a user would."""
-    command = [sys.executable, "-m", "producer", "export", RUN, str(folder / f"{dest}-{format}")]
+    command = [
+        sys.executable,
+        "-m",
+        "clipfleet_producer",
+        "export",
+        RUN,
+        str(folder / f"{dest}-{format}"),
+    ]
     command += ["--format", format, "--no-previews", "--store", str(folder / store)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()

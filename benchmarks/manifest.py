@@ -24,7 +24,7 @@ from clipfleet.options import Options
 from clipfleet.queues import PREPARE
 from clipfleet.runs import Standing, standing
 from clipfleet.store import open_store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 from tests.support.broker import BrokerServer
 from tests.support.exported_run import done_record
 
@@ -127,7 +127,7 @@ def command(folder: Path, server: BrokerServer, *arguments: str) -> "subprocess.
     """A command of `clipfleet`."""
     env = {"CLIPFLEET_BROKER": server.url, "CLIPFLEET_STORE": str(folder / "out")}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "producer", *arguments],
+        [sys.executable, "-m", "clipfleet_producer", *arguments],
         env={**os.environ, **env},
         stdout=subprocess.DEVNULL,
     )

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from clipfleet.broker_url import check_broker_url
+from clipfleet.broker.url import check_broker_url
 from clipfleet.errors import BrokerError
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
@@ -56,7 +56,7 @@ def make_app(
         check_broker_url(broker_url)
     from celery import Celery
 
-    from clipfleet.transport import url_of
+    from clipfleet.broker.transport import url_of
 
     transport = {
         "visibility_timeout": lease_s,

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from clipfleet import models, prompts
-from producer.samples.files import SIZES
-from producer.samples.scene import LONGEST_S, SHORTEST_S, Scene, draw_scene
-from producer.samples.stage import Staged, stage
-from producer.samples.words import caption, lively_caption
-from workers.media.windows import sample_count, sample_evenly
+from clipfleet_producer.samples.files import SIZES
+from clipfleet_producer.samples.scene import LONGEST_S, SHORTEST_S, Scene, draw_scene
+from clipfleet_producer.samples.stage import Staged, stage
+from clipfleet_producer.samples.words import caption, lively_caption
+from clipfleet_workers.media.windows import sample_count, sample_evenly
 
 RATES = (12, 15, 24, 24, 25, 25, 30, 30, 30, 50, 60)
 MOST_FRAMES = 32

@@ -7,8 +7,8 @@ from typing import Any
 
 from clipfleet import prompts
 from clipfleet.models import MINI_GRID
-from producer.samples.scene import LONGEST_S, SHORTEST_S, draw_scene
-from producer.samples.words import caption, lively_caption
+from clipfleet_producer.samples.scene import LONGEST_S, SHORTEST_S, draw_scene
+from clipfleet_producer.samples.words import caption, lively_caption
 
 SPECIAL = (
     "<|endoftext|>",

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from producer.samples.scene import facts
-from producer.samples.score import Score
-from producer.samples.words import caption
+from clipfleet_producer.samples.scene import facts
+from clipfleet_producer.samples.words import caption
+from tests.support.meaning.tally import Score
 from training.batches import Batch, text_batch, video_batch
 from training.network import logits
 from training.render import draw_patches

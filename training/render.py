@@ -2,8 +2,8 @@
 
 import torch
 
-from producer.samples.paint import cover, texture
-from producer.samples.stage import ANGLE, BLUE, RADIUS, RED, SHAPE, VISIBLE, WRAPS, X, Y
+from clipfleet_producer.samples.paint import cover, texture
+from clipfleet_producer.samples.stage import ANGLE, BLUE, RADIUS, RED, SHAPE, VISIBLE, WRAPS, X, Y
 from training.batches import Batch
 
 # The processor's own numbers (OpenAI's CLIP).

@@ -23,7 +23,7 @@ GRID = (8, 40, 72)  # pairs of frames × patches high × patches wide: 16 frames
 def main() -> None:
     """Run it. Prints one line of JSON."""
     given = parser(__doc__).parse_args()
-    from workers.engines.vllm import GPU_ARGUMENTS, prepare_process
+    from clipfleet_workers.inference.vllm_engine.engine import GPU_ARGUMENTS, prepare_process
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     prepare_process(

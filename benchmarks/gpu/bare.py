@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.gpu.load import FRAMES, PROMPT, Load, frame_size, parser
 from benchmarks.gpu.meter import BusyMeter
 from clipfleet.models import Model, find
-from workers.engines.base import Answer, Prompt, Video
-from workers.engines.vllm import VllmEngine
-from workers.loaded import in_flight
+from clipfleet_workers.inference.engine import Answer, Prompt, Video
+from clipfleet_workers.inference.loaded_model import in_flight
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
 
 CAPTION_WORDS = 150
 

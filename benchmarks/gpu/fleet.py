@@ -18,16 +18,16 @@ from pathlib import Path
 from benchmarks.gpu.load import FRAMES, PROMPT, Load, frame_size, parser
 from benchmarks.gpu.meter import BusyMeter
 from clipfleet import keys
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.messages import WindowJob
 from clipfleet.models import find
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.store import Store, open_store
+from clipfleet_workers.inference.loaded_model import in_flight
+from clipfleet_workers.media.packs import Pack
 from tests.support.broker import BrokerServer
 from tests.support.records import put_plan
-from workers.loaded import in_flight
-from workers.media.packs import Pack
 
 START_S = 400.0
 
@@ -76,7 +76,7 @@ def _workers(
         "CLIPFLEET_ENGINE_ARGUMENTS": json.dumps(arguments),
         "CLIPFLEET_DRAIN_S": "2",
     }
-    command = [sys.executable, "-P", "-m", "workers", "caption", "--gpus", given.gpus]
+    command = [sys.executable, "-m", "clipfleet_workers", "caption", "--gpus", given.gpus]
     command += ["--captioning-algorithm", given.model, "--captioning-model-dir", str(given.folder)]
     command += ["--captioning-batch-size", str(given.in_flight)]
     command += ["--captioning-fp8"] if given.fp8 else []

@@ -15,13 +15,13 @@ from pathlib import Path
 from benchmarks.report import Row, publish
 from clipfleet import prompts
 from clipfleet.records import ClipRecord
-from producer.samples import write_samples
+from clipfleet_producer.samples import write_samples
+from clipfleet_workers.inference.positions import authors_positions
+from clipfleet_workers.inference.weights import MINI_FOLDER
 from tests.support.meaning.engine import LONGEST, mini_engine, our_tokens
 from tests.support.meaning.reference import Reference
 from tests.support.meaning.score import kept, score
 from tests.support.meaning.windows import cut_windows
-from workers.engines.positions import authors_positions
-from workers.weights import MINI_FOLDER
 
 SEED, PARITY_SEED, PARITY_CLIPS = 20_261_124, 2_718, 12
 

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.report import Row
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
-from workers.media import onepass
-from workers.media.packs import Pack
+from clipfleet_workers.media import onepass
+from clipfleet_workers.media.packs import Pack
 
 Encoding = Literal["raw", "zstd", "jpeg444"]
 

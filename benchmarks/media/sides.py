@@ -18,7 +18,7 @@ from benchmarks.media.meter import Details, cpu_seconds, report
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store, open_store
-from workers.media import onepass, webp
+from clipfleet_workers.media import onepass, webp
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ from clipfleet.errors import ClipError
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo
+from clipfleet_workers.media import onepass
+from clipfleet_workers.media.limits import Guard
+from clipfleet_workers.media.packs import Frames as Image  # here height × width × 3
 from tests.integration.reference import block_difference
-from workers.media import onepass
-from workers.media.limits import Guard
-from workers.media.packs import Frames as Image  # here height × width × 3
 
 # The largest mean difference of any 16×16 block, in levels of 255. Most frames are equal.
 SAME = 1.0

@@ -26,16 +26,16 @@ from benchmarks.queue.bare import DONE
 from benchmarks.queue.bare import make_app as make_bare_app
 from benchmarks.report import Row, publish
 from clipfleet import keys
-from clipfleet.broker import Broker, Event
+from clipfleet.broker.client import Broker, Event
 from clipfleet.options import Options
 from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import Standing
 from clipfleet.store import Store, open_store
-from producer import manifest
-from producer.feed import Run
-from producer.feeder import Feeder
-from producer.pace import Pace
+from clipfleet_producer.feeding.feeder import Feeder
+from clipfleet_producer.feeding.in_flight import Pace
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.model import Run
 from tests.support.broker import BrokerServer
 
 QUEUES = ("prepare", "caption", "preview", "assemble")

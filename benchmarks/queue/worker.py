@@ -9,8 +9,10 @@ from typing import Any
 from clipfleet import keys
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Status
+from clipfleet_workers import cli
+from clipfleet_workers.delivery import tasks
+from clipfleet_workers.inference import loader
 from tests.support.records import clip_record
-from workers import app, cli, loading
 
 WINDOWS = [(0, 255), (256, 399)]
 
@@ -18,9 +20,9 @@ WINDOWS = [(0, 255), (256, 399)]
 def main() -> None:
     """Run it."""
     (queue,) = sys.argv[1:]
-    own = app._step
+    own = tasks._step
 
-    def step(context: Any, celery: Any, of: str) -> tuple[Any, app.Step]:
+    def step(context: Any, celery: Any, of: str) -> tuple[Any, tasks.Step]:
         message, _ = own(context, celery, of)
 
         def prepare(job: Any, given_up: Any) -> None:
@@ -40,8 +42,8 @@ def main() -> None:
 
         return message, {PREPARE: prepare, ASSEMBLE: assemble}.get(of, window)
 
-    setattr(app, "_step", step)  # noqa: B010
-    loading.load_models = lambda *_, **__: {}
+    setattr(tasks, "_step", step)  # noqa: B010
+    loader.load_models = lambda *_, **__: {}
     sys.argv = ["clipfleet-worker", queue, "--concurrency", "1"]
     cli.main()
 

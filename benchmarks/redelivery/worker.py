@@ -14,7 +14,9 @@ from typing import Any
 from celery.signals import worker_ready
 
 from clipfleet.queues import GPU_QUEUES, make_app
-from workers import app, cli, loading
+from clipfleet_workers import cli
+from clipfleet_workers.delivery import tasks
+from clipfleet_workers.inference import loader
 
 EVERY_S = 0.02
 READY = "ready"  # as a run is called
@@ -23,7 +25,7 @@ READY = "ready"  # as a run is called
 def main() -> None:
     """Run it."""
     folder, queue = Path(sys.argv[1]), sys.argv[2]
-    began, own = folder / f"{queue}.began", app._step
+    began, own = folder / f"{queue}.began", tasks._step
 
     def step(context: Any, celery: Any, of: str) -> tuple[Any, Callable[[Any, bool], str]]:
         message = own(context, celery, of)[0] if context else None
@@ -45,8 +47,8 @@ def main() -> None:
     if os.environ.get("STOCK"):
         as_it_comes(queue, lambda payload: step(None, None, queue)[1](Claim(payload), False))
         return
-    setattr(app, "_step", step)  # noqa: B010
-    loading.load_models = lambda *_, **__: {}
+    setattr(tasks, "_step", step)  # noqa: B010
+    loader.load_models = lambda *_, **__: {}
     sys.argv = ["clipfleet-worker", queue, "--concurrency", "1"]
     cli.main()
 

@@ -82,7 +82,7 @@ def write_clips(folder: Path, count: int) -> Path:
 
 def submit(folder: Path, out: Path, url: str, *flags: str) -> "subprocess.Popen[bytes]":
     """`clipfleet submit --wait`, as a user has it."""
-    command = [sys.executable, "-P", "-m", "producer", "submit", str(folder), "--wait"]
+    command = [sys.executable, "-m", "clipfleet_producer", "submit", str(folder), "--wait"]
     command += flags
     env = {**os.environ, "CLIPFLEET_BROKER": url, "CLIPFLEET_STORE": str(out)}
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)

@@ -154,7 +154,7 @@ def fleet(
     try:
         for number in range(cpu_workers):
             for queue in ("prepare", "preview", "assemble"):
-                made.start(f"{queue}{number}", "workers", queue, "--concurrency", "1")
+                made.start(f"{queue}{number}", "clipfleet_workers", queue, "--concurrency", "1")
         for number in range(gpus):
             made.start(f"caption{number}", "benchmarks.scale.worker", str(rate), str(slots))
         _wait_for_all(server, len(made.workers))

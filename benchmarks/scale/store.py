@@ -60,7 +60,7 @@ def _rows(
         client = redis.Redis.from_url(broker.url)
         proxy.carried.clear()
         stats, cpu = client.info("stats"), workers.cpu_s()
-        command = [sys.executable, "-P", "-m", "producer", "submit", str(clips)]
+        command = [sys.executable, "-m", "clipfleet_producer", "submit", str(clips)]
         command += ["--wait", "--captioning-frame-encoding", encoding]
         told = {"CLIPFLEET_BROKER": broker.url, "CLIPFLEET_STORE": uri, **env}
         done = subprocess.run(command, env={**os.environ, **told}, stdout=subprocess.DEVNULL)

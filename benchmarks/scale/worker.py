@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 from clipfleet.errors import Interrupted
-from workers import cli, loading
-from workers.engines.base import Answer, Engine, Prompt
-from workers.loaded import LoadedModel, Slots
+from clipfleet_workers import cli
+from clipfleet_workers.inference import loader
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
 
 CAPTION = "A car drives along a wet road past a woman who opens a door. " * 12
 
@@ -61,7 +62,7 @@ def main() -> None:
         )
         return {"caption": model}
 
-    setattr(loading, "load_models", load)  # noqa: B010
+    setattr(loader, "load_models", load)  # noqa: B010
     sys.argv = ["clipfleet-worker", "caption", "--captioning-batch-size", str(slots)]
     cli.main()
 

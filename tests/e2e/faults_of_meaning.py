@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from workers import caption, parts, prepare
-from workers.engines.base import Answer, Prompt
-from workers.engines.chat import Chat
-from workers.engines.vllm import VllmEngine
-from workers.media import onepass
-from workers.media.packs import Pack
+from clipfleet_workers.inference.chat import Chat
+from clipfleet_workers.inference.engine import Answer, Prompt
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
+from clipfleet_workers.media import onepass
+from clipfleet_workers.media.packs import Pack
+from clipfleet_workers.steps import caption, prepare, scratch
 
 # By how much each must bring down the share right of which kinds of fact; no kinds: of all facts.
 # About half of what was measured when the weights were made.
@@ -74,7 +74,7 @@ def _faulty(fault: str | None, pack: Pack, first: Pack) -> Pack:
 
 
 def _plant_in_times(faults: dict[str, str]) -> None:
-    real_read = parts.read_pack
+    real_read = scratch.read_pack
 
     def read_pack(context: Any, job: Any, key_of: Any) -> Pack:
         pack = real_read(context, job, key_of)

@@ -12,7 +12,7 @@ import redis
 from PIL import Image
 
 from clipfleet import keys
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode
 from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord

@@ -12,16 +12,16 @@ import pytest
 
 from clipfleet import keys
 from clipfleet.records import ClipRecord
-from producer.samples.reading import judge
-from producer.samples.score import Score
 from tests.e2e.faults_of_meaning import FAULTS
 from tests.support.cli import Cli
+from tests.support.meaning.reading import judge
 from tests.support.meaning.score import score
+from tests.support.meaning.tally import Score
 from tests.support.samples import copy_samples
+from tests.support.tree import python_path
 
 NONE = "none"
 CLIPS = 12
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def judged(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             *("--captioning-algorithm", "mini"),
             timeout_s=400,
             PLANTED_FAULTS=str(folder / "faults.json"),
-            PYTHONPATH=os.pathsep.join([str(Path(__file__).parent / "planted"), str(ROOT)]),
+            PYTHONPATH=os.pathsep.join([str(Path(__file__).parent / "planted"), python_path()]),
         )
         assert done.returncode == 0, done.stdout
     return {name: folder / name.replace(" ", "-") for name in (NONE, *FAULTS)}

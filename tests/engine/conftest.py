@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engines.placeholders import install
+from clipfleet_workers.inference.vllm_engine.placeholders import install
 
 install()
 

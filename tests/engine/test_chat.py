@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from clipfleet.models import find
-from workers.engines.base import Prompt
+from clipfleet_workers.inference.engine import Prompt
 
 
 def test_nobody_is_asked_at_a_terminal_whether_a_models_own_code_may_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from clipfleet_workers.inference.chat import Chat
     from tests.support.shapes import write_shape
-    from workers.engines.chat import Chat
 
     def ask(question: str = "") -> str:
         pytest.fail(f"a worker asked: {question}")

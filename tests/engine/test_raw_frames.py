@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workers.weights import MINI_FOLDER
+from clipfleet_workers.inference.weights import MINI_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def raw() -> Any:
     """The same, taught to leave bytes alone."""
     from transformers import AutoVideoProcessor
 
-    from workers.engines.raw_frames import leave_bytes_alone
+    from clipfleet_workers.inference.vllm_engine.raw_frames import leave_bytes_alone
 
     processor = AutoVideoProcessor.from_pretrained(MINI_FOLDER)
     leave_bytes_alone(processor)
@@ -54,7 +54,7 @@ def test_bytes_are_handed_on_as_they_are_with_the_same_grid(
 def test_the_patches_made_of_them_are_the_processors_own(own: Any, raw: Any, frames: int) -> None:
     import torch
 
-    from workers.engines.raw_frames import Patches
+    from clipfleet_workers.inference.vllm_engine.raw_frames import Patches
 
     ours, theirs = processed(raw, noise(frames)), processed(own, noise(frames))
     grid = ours["video_grid_thw"][0].tolist()
@@ -79,7 +79,7 @@ def test_what_is_no_bytes_or_is_to_be_resized_takes_the_processors_own_way(
 def test_layers_made_wider_compute_the_same() -> None:
     import torch
 
-    from workers.engines.raw_frames import widened
+    from clipfleet_workers.inference.vllm_engine.raw_frames import widened
 
     torch.manual_seed(0)
     shapes = {
@@ -108,7 +108,7 @@ def test_layers_made_wider_compute_the_same() -> None:
 def test_other_layers_are_left_as_they_are() -> None:
     import torch
 
-    from workers.engines.raw_frames import widened
+    from clipfleet_workers.inference.vllm_engine.raw_frames import widened
 
     others = {"model.layers.0.mlp.up_proj.weight": torch.ones(3, 2)}
     others["visual.blocks.0.attn.qkv.weight"] = torch.ones(3, 2)

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from clipfleet import models, prompts
-from workers.engines.base import Video
-from workers.weights import MINI_FOLDER
+from clipfleet_workers.inference.engine import Video
+from clipfleet_workers.inference.weights import MINI_FOLDER
 
 ROOT = Path(__file__).parents[2]
 MINI = MINI_FOLDER
@@ -98,10 +98,10 @@ def test_positions_are_those_of_transformers_put_right(processor: Any, seed: int
     import torch
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
+    from clipfleet_workers.inference.positions import authors_positions
     from training.batches import video_batch
     from training.checkpoint import TOKENS_PER_SECOND
     from training.network import positions
-    from workers.engines.positions import authors_positions
 
     batch = video_batch(Random(seed), processor.tokenizer, 1)
     assert batch.tracks is not None
@@ -161,8 +161,8 @@ def test_the_network_computes_what_the_model_computes(
 def test_frames_drawn_for_training_are_the_files_frames_scaled_down() -> None:
     import torch
 
-    from producer.samples.files import draw_clips, draw_frames
-    from producer.samples.stage import stage
+    from clipfleet_producer.samples.files import draw_clips, draw_frames
+    from clipfleet_producer.samples.stage import stage
     from training.render import paint
 
     for clip in draw_clips(count=9, seed=5):
@@ -237,9 +237,9 @@ def test_times_that_are_whole_numbers_of_positions_stay_whole() -> None:
 def test_the_enhancer_keeps_facts_of_captions_in_every_form(model: Any, processor: Any) -> None:
     import torch
 
-    from producer.samples.reading import read_facts
-    from producer.samples.scene import draw_scene
-    from producer.samples.words import caption
+    from clipfleet_producer.samples.scene import draw_scene
+    from clipfleet_producer.samples.words import caption
+    from tests.support.meaning.reading import read_facts
 
     random = Random("enhance")
     for prompt in prompts.ENHANCE.values():

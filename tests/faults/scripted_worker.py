@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet.errors import EngineDead, EngineFailed, Interrupted
-from workers import loading
-from workers.engines.base import Answer, Engine, Prompt
-from workers.loaded import LoadedModel, Slots
+from clipfleet_workers.inference import loader
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
 
 
 class ScriptedEngine(Engine):
@@ -64,7 +64,7 @@ class ScriptedEngine(Engine):
 
 
 def load_models(*_: Any, **__: Any) -> dict[str, LoadedModel]:
-    """In place of `workers.loading.load_models`."""
+    """In place of `clipfleet_workers.inference.loader.load_models`."""
     model = LoadedModel(
         ScriptedEngine(),
         Slots({"caption": 8}),
@@ -78,8 +78,8 @@ def load_models(*_: Any, **__: Any) -> dict[str, LoadedModel]:
 
 
 if __name__ == "__main__":
-    vars(loading)["load_models"] = load_models
+    vars(loader)["load_models"] = load_models
     sys.argv = ["clipfleet-worker", "caption"]
-    from workers.cli import main
+    from clipfleet_workers.cli import main
 
     main()

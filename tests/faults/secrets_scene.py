@@ -120,7 +120,7 @@ class Watch:
 # A prepare worker that does not survive the clip crash.mp4 as it should.
 CRASHING = """
 import sys
-from workers import prepare as room
+from clipfleet_workers.steps import prepare as room
 prepare = room.prepare
 def crash(context, app, job):
     if job.source.endswith("crash.mp4"):
@@ -128,19 +128,19 @@ def crash(context, app, job):
     prepare(context, app, job)
 room.prepare = crash
 sys.argv = ["clipfleet-worker", "prepare"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 # A worker that ends as it starts, with all that it knows at hand.
 ENDING = """
 import sys
-import workers.app
+import clipfleet_workers.delivery.tasks
 def build_app(context, queues):
     url = context.settings.broker.get_secret_value()
     raise RuntimeError("it ends")
-workers.app.build_app = build_app
+clipfleet_workers.delivery.tasks.build_app = build_app
 sys.argv = ["clipfleet-worker", "assemble"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 

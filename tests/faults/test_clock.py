@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from clipfleet_workers.delivery import leases, transport
 from tests.support.broker import BrokerServer
 from tests.support.cli import Cli
 from tests.support.small_fleet import LEASE_S, SmallFleet
 from tests.support.waiting import wait_for
-from workers import leases, transport
 
 HOUR_S = 3600
 
@@ -27,7 +27,7 @@ import sys, time
 from pathlib import Path
 real_time = time.time
 time.time = lambda: real_time() + {off_s}
-from workers.media import decode
+from clipfleet_workers.media import decode
 real_index = decode.index
 def index(file, guard):
     file.seek(0)
@@ -38,7 +38,7 @@ def index(file, guard):
     return real_index(file, guard)
 decode.index = index
 sys.argv = ["clipfleet-worker", "prepare"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 

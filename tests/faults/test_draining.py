@@ -5,21 +5,21 @@ import signal
 from pathlib import Path
 
 from clipfleet.queues import CAPTION, PREPARE
+from clipfleet_workers.delivery.leases import DEATHS
 from tests.support.outages.fleet import LEASE_S, OutageFleet, write_clips
 from tests.support.small_fleet import SmallFleet
 from tests.support.waiting import wait_for
-from workers.leases import DEATHS
 
 # A prepare worker that takes longer than its patience to cut a clip.
 SLOW_WORKER = """
 import sys, time
-from workers.media import decode
+from clipfleet_workers.media import decode
 def index(file, guard):
     print("cutting", file=sys.stderr, flush=True)
     time.sleep(60)
 decode.index = index
 sys.argv = ["clipfleet-worker", "prepare"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 

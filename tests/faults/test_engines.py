@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from clipfleet import keys
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode
 from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.queues import CAPTION, make_app
 from clipfleet.records import Part, Status, WindowPlan
 from clipfleet.store import open_store
+from clipfleet_workers.media.packs import Pack
 from tests.support.broker import BrokerServer
 from tests.support.records import PLAN, window_plan
-from workers.media.packs import Pack
+from tests.support.tree import python_path
 
 OPTIONS = Options(caption=CaptionOptions(model_variant="mini"))
 CLIP = keys.clip_uuid("file:///a.mp4")
-ROOT = Path(__file__).parents[2]
 # Far longer than a test may take: what comes back does so because it is given back.
 LEASE_S = 300.0
 ANSWERS, FAILS, DIES, IS_SLOW, HANGS = range(1, 6)
@@ -52,7 +52,7 @@ class CaptionFleet:
             "CLIPFLEET_LEASE_S": str(LEASE_S),
             "CLIPFLEET_DRAIN_S": str(drain_s),
             "SCRIPT_LOG": str(self.folder / "script.log"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": python_path(),
         }
         command = [sys.executable, "-P", "-m", "tests.faults.scripted_worker"]
         with (self.folder / "worker.log").open("a") as log:

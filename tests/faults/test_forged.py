@@ -11,13 +11,13 @@ import pytest
 import redis
 
 from clipfleet import keys
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import MessageInvalid
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, QUEUES, make_app, send_clip, send_windows
+from clipfleet_workers.delivery import envelope
 from tests.support.broker import BrokerServer
 from tests.support.small_fleet import SmallFleet
-from workers import envelope
 
 CLIP = keys.clip_uuid("file:///clip.mp4")
 JOB = ClipJob(run_id="r", clip_uuid=CLIP, options_hash="0" * 16, source="file:///clip.mp4")

@@ -26,7 +26,9 @@ def main_process(cli: Cli, queue: str) -> psutil.Process | None:
     """The main process of the run's worker for `queue`; Celery may have given it a title."""
     for process in cli.processes():
         line = command_line(process)
-        if f"-m workers {queue} " in line or (f"celeryd: {queue}-" in line and "Main" in line):
+        if f"-m clipfleet_workers {queue} " in line or (
+            f"celeryd: {queue}-" in line and "Main" in line
+        ):
             return process
     return None
 

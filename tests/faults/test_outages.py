@@ -11,10 +11,10 @@ TRIES = 5  # more than the 3 that Celery makes by itself
 # A prepare worker that tries again soon each time.
 IMPATIENT = """
 import sys
-from workers import app
+from clipfleet_workers.delivery import tasks as app
 app.longest_wait_s = lambda retries: 0.5
 sys.argv = ["clipfleet-worker", "prepare"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 

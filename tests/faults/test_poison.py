@@ -7,7 +7,7 @@ from tests.support.small_fleet import SmallFleet
 # A prepare worker whose decoder crashes its process on clips that hold the word "poison".
 CRASHING_WORKER = """
 import os, signal, sys
-from workers.media import decode
+from clipfleet_workers.media import decode
 real_index = decode.index
 def index(file, guard):
     file.seek(0)
@@ -16,7 +16,7 @@ def index(file, guard):
     return real_index(file, guard)
 decode.index = index
 sys.argv = ["clipfleet-worker", "prepare"]
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 

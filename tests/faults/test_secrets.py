@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import open_store
-from producer.embedded import Stack
+from clipfleet_producer.embedded.stack import Stack
 from tests.faults.secrets_scene import BUCKET, SECRETS, Answer, Engine, Scene, seen, url_of
 from tests.support.broker import BrokerServer
 from tests.support.cli import Cli

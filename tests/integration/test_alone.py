@@ -6,8 +6,8 @@ import av
 import pytest
 from av.video.frame import VideoFrame
 
+from clipfleet_workers.media.bitstream import ALONE
 from tests.support import clips
-from workers.media.bitstream import ALONE
 
 FRAMES = 12
 # By what the decoder is called: the encoder where it has another name, a container, pixels, a size.

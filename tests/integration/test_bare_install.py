@@ -14,15 +14,19 @@ COMMANDS = (
     *("run", "submit", "status", "feed", "pause", "resume", "cancel", "failures", "retry"),
     *("reconcile", "export", "show", "summary", "samples", "prompts"),
 )
+PACKAGES = {"clipfleet", "clipfleet_producer", "clipfleet_workers"}
+INSTALLED = "from importlib.metadata import files; print(*files('clipfleet'), sep='\\n')"
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
-for package in ("clipfleet", "producer"):
+for package in ("clipfleet", "clipfleet_producer"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         if not module.name.endswith(("__main__", "warden")):
             importlib.import_module(module.name)
 heavy = {"torch", "av", "vllm", "numpy", "transformers"}
 for name in heavy:
     assert importlib.util.find_spec(name) is None, name + " is installed"
+import clipfleet
+assert [getattr(clipfleet, name) for name in clipfleet.__all__]
 assert not heavy & set(sys.modules)
 """
 
@@ -44,6 +48,17 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_module_imports_without_the_heavy_packages(bare: Path, tmp_path: Path) -> None:
     code = "import importlib.util\n" + IMPORT_EVERYTHING
     subprocess.run([str(bare / "python"), "-c", code], check=True, cwd=tmp_path)
+
+
+def test_all_that_is_installed_has_our_name_and_is_typed(bare: Path) -> None:
+    listed = subprocess.run(
+        [str(bare / "python"), "-c", INSTALLED], capture_output=True, text=True, check=True
+    )
+    files = {Path(line) for line in listed.stdout.splitlines()}
+    tops = {path.parts[0] for path in files if ".." not in path.parts}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    assert {str(path.parent) for path in files if path.name == "py.typed"} == PACKAGES
 
 
 def test_the_check_fails_where_a_heavy_package_is_installed(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import redis
 
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError, ExitCode
 from tests.support.broker import BrokerServer
 from tests.support.samples import copy_samples
 from tests.support.small_fleet import SmallFleet, write_texts
+from tests.support.tree import python_path
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).parents[2]
 # As `clipfleet submit` has them: a caption worker with an engine that answers at once.
 OPTIONS = ("--captioning-algorithm", "mini", "--in-flight", "2")
 
@@ -42,8 +42,8 @@ def test_a_whole_fleet_does_everything_as_this_user(
     clips, texts = tmp_path / "clips", write_texts(tmp_path / "texts", 3)
     clips.mkdir()
     copy_samples(clips, count=2)
-    small_fleet.env |= {"PYTHONPATH": str(ROOT), "SCRIPT_LOG": str(tmp_path / "script.log")}
-    small_fleet.start(also=["workers preview", "tests.faults.scripted_worker"])
+    small_fleet.env |= {"PYTHONPATH": python_path(), "SCRIPT_LOG": str(tmp_path / "script.log")}
+    small_fleet.start(also=["clipfleet_workers preview", "tests.faults.scripted_worker"])
 
     owner.lpush("prepare", "forged")
     done = small_fleet.submit(clips, "--run", "a", "--wait", *OPTIONS)

@@ -11,14 +11,14 @@ import redis
 from celery.app.task import Context
 from celery.exceptions import Reject
 
-from clipfleet import broker_connection as connection
+from clipfleet.broker import connection
 from clipfleet.queues import make_app
+from clipfleet_workers.delivery import pool
+from clipfleet_workers.delivery.tasks import WorkerApp
+from clipfleet_workers.delivery.transport import Transport
+from clipfleet_workers.delivery.verdicts import GiveBack
 from tests.support.broker import BrokerServer
 from tests.support.outages.link import Link
-from workers import pool
-from workers.app import WorkerApp
-from workers.transport import Transport
-from workers.verdicts import GiveBack
 
 PASSING = {
     "a replica": redis.exceptions.ReadOnlyError("You can't write against a read only replica."),
@@ -102,7 +102,9 @@ def test_where_one_connection_is_dead_those_beside_it_are_made_anew_at_once(
 
 
 def worker_app(url: str) -> Any:
-    app = make_app(url, lease_s=1, kind=WorkerApp, backend="workers.chord:ChordCounter")
+    app = make_app(
+        url, lease_s=1, kind=WorkerApp, backend="clipfleet_workers.delivery.chord:ChordCounter"
+    )
     app.conf.task_publish_retry = False
     return app
 

@@ -7,8 +7,8 @@ import pytest
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import onepass
 from tests.support import clips
-from workers.media import onepass
 
 # One key frame, so that a fragment holds all.
 ONE_GOP = {"preset": "ultrafast", "g": "600", "threads": "1"}

@@ -13,12 +13,12 @@ from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
 from clipfleet.errors import ClipEncrypted, ClipUnreadable
 from clipfleet.store import Store
+from clipfleet_workers.media import headers
 from tests.integration.test_media import cut
 from tests.integration.test_prepare import cut as prepared
 from tests.integration.test_prepare import options
 from tests.support import clips, mp4_boxes, program_maps, protected
 from tests.support.corpus.damage import beside
-from workers.media import headers
 
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 X264 = {"preset": "veryfast", "g": "12", "bf": "0"}

@@ -7,10 +7,10 @@ import pytest
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
-from producer.endings import AMBIGUOUS, DEMUXERS
-from producer.first_bytes import LOOKED_AT_BYTES, holds_video
+from clipfleet_producer.sources.endings import AMBIGUOUS, DEMUXERS
+from clipfleet_producer.sources.first_bytes import LOOKED_AT_BYTES, holds_video
+from clipfleet_workers.media import onepass
 from tests.support import clips
-from workers.media import onepass
 
 # By FFmpeg's name of the demuxer: how a file for it is made.
 MADE: dict[str, dict[str, Any]] = {

@@ -10,8 +10,9 @@ from clipfleet import keys
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store
-from producer import cli_results, manifest
-from producer.export import Format, export_run, make_order
+from clipfleet_producer.cli import results
+from clipfleet_producer.export import Format, export_run, make_order
+from clipfleet_producer.runs import manifest
 from tests.support.exported_run import (
     IN_THREES,
     OPTIONS,
@@ -125,14 +126,14 @@ def test_without_any_review_nothing_is_approved(run: StoredRun, dest: Path) -> N
 
 
 def test_a_run_that_there_is_not_is_a_usage_error(run: StoredRun, dest: Path) -> None:
-    result = run.invoke(cli_results.export, "nope", str(dest))
+    result = run.invoke(results.export, "nope", str(dest))
 
     assert isinstance(result.exception, UsageError)
     assert not dest.exists()
 
 
 def test_an_address_is_refused_as_a_destination(run: StoredRun) -> None:
-    result = run.invoke(cli_results.export, RUN, "s3://bucket/taken")
+    result = run.invoke(results.export, RUN, "s3://bucket/taken")
 
     assert isinstance(result.exception, UsageError)
     assert "not a folder" in str(result.exception)

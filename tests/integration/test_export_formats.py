@@ -12,10 +12,10 @@ import pytest
 
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.store import Store
-from producer.export.columns import Column, Kind
-from producer.export.journal import JOURNAL_FILE
-from producer.export.schema import Per, columns
-from producer.export.text import CsvFiles
+from clipfleet_producer.export.columns import Column, Kind
+from clipfleet_producer.export.formats.text import CsvFiles
+from clipfleet_producer.export.journal import JOURNAL_FILE
+from clipfleet_producer.export.schema import Per, columns
 from tests.support.exported_run import (
     JPEG,
     RUN,

@@ -12,9 +12,9 @@ import pytest
 from clipfleet import keys
 from clipfleet.errors import ExitCode, StoreUnavailable, UsageError
 from clipfleet.store import Store
-from producer import manifest
-from producer.export import Format, export_run, make_order
-from producer.export.journal import JOURNAL_FILE
+from clipfleet_producer.export import Format, export_run, make_order
+from clipfleet_producer.export.journal import JOURNAL_FILE
+from clipfleet_producer.runs import manifest
 from tests.support.exported_run import (
     IN_THREES,
     RUN,
@@ -195,7 +195,7 @@ def test_a_store_that_goes_away_ends_it_and_no_part_is_half_there(
 
 
 def _start(run: StoredRun, dest: Path) -> "subprocess.Popen[bytes]":
-    code = "from producer.cli_results import export; export()"
+    code = "from clipfleet_producer.cli.results import export; export()"
     command = [sys.executable, "-c", code, RUN, str(dest), "--shard-size", "10"]
     return subprocess.Popen([*command, "--store", str(run.folder)])
 

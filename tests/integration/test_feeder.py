@@ -6,16 +6,17 @@ import json
 import pytest
 
 from clipfleet import keys
-from clipfleet.broker import Event
+from clipfleet.broker.client import Event
+from clipfleet.broker.feedboard import FeederBeat, feeders
 from clipfleet.errors import BrokerError, StoreError
-from clipfleet.feedboard import FeederBeat, feeders
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
 from clipfleet.runs import RunState, Standing
-from producer import feeder as feeder_module
-from producer import manifest, pace
-from producer.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
+from clipfleet_producer.feeding import feeder as feeder_module
+from clipfleet_producer.feeding import in_flight
+from clipfleet_producer.feeding.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
+from clipfleet_producer.runs import manifest
 from tests.support.feeding import (
     LEASE_S,
     OPTIONS,
@@ -34,7 +35,7 @@ def most_waiting(scene: Scene, feeder: Feeder) -> int:
     most = 0
     while not feeder.step(wait_s=0.05):
         most = max(most, scene.waiting())
-        scene.clock.sleep(pace.STEP_S)
+        scene.clock.sleep(in_flight.STEP_S)
         scene.work_off()
     return most
 
@@ -54,7 +55,7 @@ def test_a_fleet_that_ends_clips_all_the_time_is_given_more_of_them(
 ) -> None:
     scene.write(lines(1000))
     feeder, _ = scene.feeder(in_flight=500)
-    assert most_waiting(scene, feeder) > 2 * pace.FIRST
+    assert most_waiting(scene, feeder) > 2 * in_flight.FIRST
 
 
 def test_an_event_of_before_ends_nothing(scene: Scene) -> None:
@@ -78,7 +79,7 @@ def test_a_record_that_nobody_told_of_is_found(scene: Scene) -> None:
 def test_completions_that_fell_out_of_the_events_are_looked_for_at_once(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clipfleet.broker.EVENTS_KEPT", 100)
+    monkeypatch.setattr("clipfleet.broker.client.EVENTS_KEPT", 100)
     scene.write(lines(2))
     feeder, watcher = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
@@ -363,14 +364,14 @@ def wait_for_the_store(scene: Scene, clips: list[str], run_id: str = "r1") -> No
 def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Scene) -> None:
     scene.write(lines(1000))
     feeder, watcher = scene.feeder(in_flight=500)
-    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
 
-    wait_for_the_store(scene, [line.clip_uuid for line in lines(pace.FIRST)])
+    wait_for_the_store(scene, [line.clip_uuid for line in lines(in_flight.FIRST)])
     for _ in range(10):
         feeder.step(wait_s=0.05)
-        scene.clock.sleep(pace.STEP_S)
+        scene.clock.sleep(in_flight.STEP_S)
 
-    assert feeder.in_flight == pace.FIRST
+    assert feeder.in_flight == in_flight.FIRST
     assert watcher.said == ["waiting: s3://raw: ExpiredToken"]
     (beat,) = feeders(scene.broker)
     assert beat.held == "waiting: s3://raw: ExpiredToken"
@@ -379,12 +380,12 @@ def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Sc
 def test_a_run_goes_on_once_a_clip_need_not_wait(scene: Scene) -> None:
     scene.write(lines(300))
     feeder, _ = scene.feeder()
-    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
     wait_for_the_store(scene, [lines(1)[0].clip_uuid])
     feeder.step(wait_s=0.05)
 
     while not feeder.step(wait_s=0.05):
-        scene.clock.sleep(pace.STEP_S)
+        scene.clock.sleep(in_flight.STEP_S)
         scene.work_off()
 
     assert feeder.total.done == 300
@@ -394,12 +395,12 @@ def test_while_clips_wait_a_few_are_fed_all_the_same(scene: Scene) -> None:
     """Whether one is refused alone shows only as another is read."""
     scene.write(lines(300))
     feeder, _ = scene.feeder()
-    step_until(feeder, lambda: scene.waiting() == pace.FIRST)
+    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
     wait_for_the_store(scene, [lines(1)[0].clip_uuid])
     feeder.step(wait_s=0.05)
 
     scene.work_off(telling=False)
 
-    step_until(feeder, lambda: scene.waiting() == pace.LEAST)
+    step_until(feeder, lambda: scene.waiting() == in_flight.LEAST)
     steps(feeder, for_s=1)
-    assert scene.waiting() == pace.LEAST
+    assert scene.waiting() == in_flight.LEAST

@@ -5,18 +5,19 @@ import time
 
 import pytest
 
-from clipfleet import feedboard, keys
-from clipfleet.broker import Broker
+from clipfleet import keys
+from clipfleet.broker import feedboard
+from clipfleet.broker.client import Broker
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.settings import read_settings
-from producer import manifest, orders
-from producer.feed import Found, Run
-from producer.feeder import Feeder
-from producer.service import Service
-from producer.standing import Reader
-from producer.terminal import Console
+from clipfleet_producer.cli.terminal import Console
+from clipfleet_producer.feeding.feeder import Feeder
+from clipfleet_producer.feeding.service import Service
+from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.runs.model import Found, Run
+from clipfleet_producer.runs.status import Reader
 from tests.support.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
 
 # Feeders that come and go.
@@ -290,7 +291,7 @@ def test_status_counts_what_is_begun_and_what_no_feeder_has_open_yet(
 
 def begun(scene: Scene, monkeypatch: pytest.MonkeyPatch, *, host: str = "another") -> set[str]:
     """The runs that a service on that host begins."""
-    monkeypatch.setattr("producer.service.socket.gethostname", lambda: host)
+    monkeypatch.setattr("clipfleet_producer.feeding.service.socket.gethostname", lambda: host)
     settings = read_settings(broker=scene.server.url, store=scene.store.uri)
     service = Service(settings, in_flight=None)
     service._look_for_runs()
@@ -334,12 +335,12 @@ def test_a_run_of_another_fleet_is_fed_here_once_it_is_told_to_be(
 ) -> None:
     head = scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
     with pytest.raises(UsageError, match="clipfleet resume theirs"):
-        orders.check_fleet(scene.broker, scene.store, head)
+        control.check_fleet(scene.broker, scene.store, head)
 
     settings = read_settings(broker=scene.server.url, store=scene.store.uri)
-    orders.resume(settings, "theirs", Console(quiet=True), priority=None)
+    control.resume(settings, "theirs", Console(quiet=True), priority=None)
 
-    orders.check_fleet(scene.broker, scene.store, head)
+    control.check_fleet(scene.broker, scene.store, head)
     assert begun(scene, monkeypatch) == {"theirs"}
 
 
@@ -361,7 +362,7 @@ def test_a_run_that_another_fleet_took_over_is_over_for_who_fed_it(scene: Scene)
 
     assert step_until(feeder, lambda: False)
     assert not feeder.at_end
-    orders.check_fleet(scene.broker, scene.store, head)
+    control.check_fleet(scene.broker, scene.store, head)
     back = manifest.read_state(scene.store, head)
     assert back is not None
     assert back.fleet == scene.broker.fleet(), "asked for here, under the address of its own"

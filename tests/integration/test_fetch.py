@@ -15,10 +15,10 @@ from clipfleet.errors import ClipMissing, ClipTooLarge, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.settings import read_settings
 from clipfleet.sources import SourceNotAllowed
+from clipfleet_workers.context import Context
+from clipfleet_workers.sources import https
 from tests.support.drip import EVERY_S, DrippingServer
 from tests.support.records import CLIP, HASH
-from workers import fetch
-from workers.context import Context
 
 CLIP_BYTES = b"a clip " * 500_000
 
@@ -236,13 +236,13 @@ def test_a_host_of_the_own_network_is_not_asked(
 def test_a_public_host_may_not_lead_to_one_of_the_own_network(
     read: Read, monkeypatch: pytest.MonkeyPatch, server: tuple[str, Path, list[str]]
 ) -> None:
-    real = fetch._address
+    real = https._address
 
     def once(host: str, port: int, *, private: bool, within_s: float) -> str:
-        monkeypatch.setattr(fetch, "_address", real)
+        monkeypatch.setattr(https, "_address", real)
         return "127.0.0.1"
 
-    monkeypatch.setattr(fetch, "_address", once)
+    monkeypatch.setattr(https, "_address", once)
     with pytest.raises(ClipMissing, match="own network"):
         read(f"/to?{server[0]}/clip.mp4", private=False)
     assert server[2] == [f"/to?{server[0]}/clip.mp4"]

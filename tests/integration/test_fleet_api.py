@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clipfleet import Fleet
 from clipfleet.errors import UsageError
-from producer import Fleet
 from tests.support.small_fleet import SmallFleet
 
 DOCS = Path(__file__).parents[2] / "docs" / "runs.md"

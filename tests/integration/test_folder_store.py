@@ -11,11 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.errors import (
-    StoreDenied,
-    StoreError,
-    StoreFull,
-)
+from clipfleet.errors import StoreDenied, StoreError, StoreFull
 from clipfleet.store import Store, open_store
 from tests.integration.test_stores import MIB, keys, put_many
 

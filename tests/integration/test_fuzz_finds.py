@@ -18,11 +18,11 @@ from clipfleet.messages import ClipJob
 from clipfleet.options import Options, PrepareOptions, PreviewOptions
 from clipfleet.records import Failure, ManifestLine
 from clipfleet.store import Store
-from producer import manifest
+from clipfleet_producer.runs import manifest
+from clipfleet_workers.media import onepass
+from clipfleet_workers.media.packs import Pack
 from tests.support import clips
 from tests.support.records import CLIP, JOB
-from workers.media import onepass
-from workers.media.packs import Pack
 
 RUN = "r1"
 ULTRAFAST = {"preset": "ultrafast"}

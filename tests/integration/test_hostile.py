@@ -11,9 +11,9 @@ import pytest
 from clipfleet.errors import ClipTooLarge, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import onepass
 from tests.support import clips
 from tests.support.corpus.case import AV1, MPEG2, VP9, X264, X265
-from workers.media import onepass
 
 TIMES = 30
 HEADER_BYTES, INDEX_BYTES = 2000, 3000  # about where these clips have theirs

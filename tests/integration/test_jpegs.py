@@ -8,8 +8,8 @@ import av
 import pytest
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet_workers.media import decode
 from tests.support import clips
-from workers.media import decode
 
 
 def jpegs(count: int, *, pixel_aspect: Fraction | None = None) -> list[bytes]:

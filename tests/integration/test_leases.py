@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import redis
 
+from clipfleet_workers.delivery.leases import DEATHS, INDEX, UNACKED, End, Leases
 from tests.support.broker import BrokerServer
 from tests.support.clock import ManualClock
 from tests.support.waiting import wait_for
-from workers.leases import DEATHS, INDEX, UNACKED, End, Leases
 
 LEASE_S = 1.0
 QUEUE = "prepare"
@@ -269,7 +269,7 @@ def test_one_that_is_worked_on_without_end_is_stuck(bench: Bench) -> None:
 def test_what_is_left_to_newer_workers_comes_back_after_a_while(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.leases.PUT_OFF_S", 3 * LEASE_S)
+    monkeypatch.setattr("clipfleet_workers.delivery.leases.PUT_OFF_S", 3 * LEASE_S)
     leases = bench.started()
     leases.leave("tag", message(), QUEUE)
     assert leases.held == 0

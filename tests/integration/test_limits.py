@@ -20,11 +20,11 @@ from clipfleet.errors import ClipMissing, ClipTooLarge, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store
+from clipfleet_workers.media import demux, onepass
+from clipfleet_workers.media.limits import Guard, Limits
 from tests.integration.test_prepare import context_on, cut, job_for, options
 from tests.support import clips, ebml, mp4_boxes
 from tests.support.clock import ManualClock
-from workers.media import demux, onepass
-from workers.media.limits import Guard, Limits
 
 FRAMES = 60
 FAST = {"preset": "ultrafast"}
@@ -150,8 +150,8 @@ def test_a_clip_that_takes_too_much_memory_is_refused_and_the_process_goes_on(
         from clipfleet.errors import ClipTooLarge
         from clipfleet.grid import QWEN2_5_VL
         from clipfleet.options import PrepareOptions, PreviewOptions
-        from workers.media import onepass
-        from workers.media.limits import Guard, Limits, held
+        from clipfleet_workers.media import onepass
+        from clipfleet_workers.media.limits import Guard, Limits, held
 
         def cut(memory_bytes):
             guard = Guard(Limits(memory_bytes=memory_bytes))
@@ -173,7 +173,7 @@ def test_a_clip_that_takes_too_much_memory_is_refused_and_the_process_goes_on(
 def test_a_decoder_that_hangs_ends_its_process_after_twice_the_time() -> None:
     done = in_a_process("""
         import time
-        from workers.media.limits import Guard, Limits, held
+        from clipfleet_workers.media.limits import Guard, Limits, held
         began = time.monotonic()
         with held(Guard(Limits(decode_s=1.0))):
             print("begun", flush=True)

@@ -13,7 +13,7 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunState, Standing
 from clipfleet.store import Store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 
 OPTIONS = Options()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.column_names import Role, role_of
+from clipfleet_producer.sources.manifests.column_names import Role, role_of
 from tests.support.manifests import take
 
 PAIRS = [

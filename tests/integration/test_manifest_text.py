@@ -13,11 +13,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.csv_rows import csv_rows
-from producer.json_rows import element_rows
-from producer.table_text import open_text
-from producer.tables import is_listed_table, is_table
-from producer.text_rows import MAX_LINE_BYTES
+from clipfleet_producer.sources.manifests.csv_rows import csv_rows
+from clipfleet_producer.sources.manifests.json_rows import element_rows
+from clipfleet_producer.sources.manifests.table_text import open_text
+from clipfleet_producer.sources.manifests.tables import is_listed_table, is_table
+from clipfleet_producer.sources.manifests.text_rows import MAX_LINE_BYTES
 from tests.support.manifests import take
 
 ROW = ("a.mp4", (1.5, 3.0), {"label": "grün"})

@@ -15,8 +15,8 @@ import pytest
 from clipfleet.errors import ClipfleetError, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import onepass, opening
 from tests.support import clips
-from workers.media import onepass, opening
 
 X264 = {"preset": "veryfast", "bf": "3", "g": "48"}  # with B-frames: shown in another order
 VP9 = {"deadline": "realtime", "cpu-used": "8"}

@@ -12,7 +12,7 @@ from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store, open_store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 from tests.support.cli import Cli
 from tests.support.small_fleet import SmallFleet
 

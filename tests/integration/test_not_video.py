@@ -6,8 +6,8 @@ import io
 import pytest
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet_workers.media import decode
 from tests.support import clips, mp4_boxes
-from workers.media import decode
 
 
 def without_index() -> bytes:

@@ -11,10 +11,10 @@ import pytest
 
 from clipfleet import models
 from clipfleet.errors import Interrupted, ModelUnavailable, RequestTimedOut
+from clipfleet_workers.inference import openai_engine as engines
+from clipfleet_workers.inference.engine import Prompt
+from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from tests.support.drip import EVERY_S
-from workers.engines import openai as engines
-from workers.engines.base import Prompt
-from workers.engines.openai import OpenAIEngine
 
 MODEL = dataclasses.replace(models.find("mini"), repository="mini", grid=None)
 PROMPT = Prompt(request_id="1", user="What is this?", max_output_tokens=1)

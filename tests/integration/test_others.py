@@ -14,8 +14,8 @@ from av.video.reformatter import ColorRange, Interpolation
 
 from benchmarks.others.compare import Comparison, Ffmpeg, Truth, compare
 from clipfleet.records import SourceInfo
+from clipfleet_workers.media.packs import Frames as Image
 from tests.support import clips
-from workers.media.packs import Frames as Image
 
 FRAMES, RATE = 60, 30
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND

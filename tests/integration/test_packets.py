@@ -12,12 +12,12 @@ from fractions import Fraction
 import av
 import pytest
 
+from clipfleet_workers.media import decode
 from tests.support import clips
 from tests.support.corpus import fields
 from tests.support.corpus.case import AV1, MPEG2, VP9, X264, X265
 from tests.support.corpus.remux import Packets, like, remux
 from tests.support.fuzz.exact import check
-from workers.media import decode
 
 RATE = 30
 VOP, SEQUENCE_END = b"\0\0\1\xb6", b"\0\0\1\xb7"

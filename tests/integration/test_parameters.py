@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import onepass
 from tests.support import clips
 from tests.support.corpus.case import X264, X265
 from tests.support.corpus.remux import Packets, remux
@@ -26,7 +27,6 @@ from tests.support.fuzz.joining import alone, join, write
 from tests.support.fuzz.jpeg_tables import without
 from tests.support.fuzz.mpeg2_headers import with_matrices
 from tests.support.fuzz.parts import Encoding, Options, Part
-from workers.media import onepass
 
 H264 = "ref=1:bframes=0:keyint=5:scenecut=0:weightp=0"
 HIGH = f"{H264}:8x8dct=1"

@@ -17,14 +17,14 @@ from clipfleet.queues import make_app
 from clipfleet.records import Plan
 from clipfleet.settings import Settings
 from clipfleet.store import ObjectInfo, Store
+from clipfleet_workers import context as contexts
+from clipfleet_workers.context import Context
+from clipfleet_workers.media.packs import Pack
+from clipfleet_workers.steps.prepare import cut_clip, pack_encoding, prepare
+from clipfleet_workers.steps.preview import preview
+from clipfleet_workers.steps.scratch import drop
 from tests.support import clips
 from tests.support.records import put_places
-from workers import context as contexts
-from workers.context import Context
-from workers.media.packs import Pack
-from workers.parts import drop
-from workers.prepare import cut_clip, pack_encoding, prepare
-from workers.preview import preview
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 MINI: dict[str, Any] = {"caption": {"model_variant": "mini"}}

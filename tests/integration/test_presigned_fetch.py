@@ -18,11 +18,11 @@ from clipfleet.presigned import bare
 from clipfleet.settings import read_settings
 from clipfleet.sources import SourceNotAllowed
 from clipfleet.store import Store
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps.prepare import cut_clip
 from tests.support import clips
 from tests.support.records import CLIP, put_places
 from tests.support.tls import behind_tls, make_certificate
-from workers.context import Context
-from workers.prepare import cut_clip
 
 MINI = Options.model_validate({"caption": {"model_variant": "mini"}})
 SIGNATURE = "5ec2e7" * 10

@@ -16,8 +16,8 @@ from clipfleet.errors import AddressRefused, UsageError
 from clipfleet.records import Failure, ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
-from producer import manifest, orders
-from producer.addresses import with_address
+from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.sources.uris import with_address
 from tests.faults.secrets_scene import forms
 from tests.support import clips as made
 from tests.support.feeding import OPTIONS, Scene, step_until
@@ -105,11 +105,11 @@ def test_a_run_that_is_cancelled_keeps_no_addresses(scene: Scene) -> None:
     scene.write(presigned())
     assert holding(scene.store)
 
-    orders.cancel(settings_of(scene), "r1", QUIET)
+    control.cancel(settings_of(scene), "r1", QUIET)
 
     assert holding(scene.store) == set()
     with pytest.raises(UsageError, match="submit them again, with fresh ones"):
-        orders.resume(settings_of(scene), "r1", QUIET, priority=None)
+        control.resume(settings_of(scene), "r1", QUIET, priority=None)
 
 
 def test_a_run_that_is_written_anew_has_its_fresh_addresses_alone(scene: Scene) -> None:

@@ -17,14 +17,14 @@ from clipfleet.messages import ClipJob
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
-from producer import sources
-from producer.problems import Problems
-from producer.sources import find_clips
-from producer.variants import Variants
+from clipfleet_producer.sources import search
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.search import find_clips
+from clipfleet_workers import context as contexts
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps.prepare import cut_clip
 from tests.support.bucket import Answer, Bucket, serving
-from workers import context as contexts
-from workers.context import Context
-from workers.prepare import cut_clip
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 MINI = Options.model_validate({"caption": {"model_variant": "mini"}})
@@ -45,7 +45,7 @@ EXPIRED: list[Answer] = [
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """Two clips of several pieces each."""
     monkeypatch.setattr(contexts, "_FETCH_BYTES", PIECE)
-    monkeypatch.setattr(sources, "_RANGE_BYTES", PIECE)
+    monkeypatch.setattr(search, "_RANGE_BYTES", PIECE)
     with serving() as bucket:
         bucket.objects |= {"a.mp4": b"a" * 3500, "b.mp4": b"b" * 3500}
         yield bucket

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
+from clipfleet_workers.media import decode
 from tests.support import clips
-from workers.media import decode
 
 FRAMES = 60
 

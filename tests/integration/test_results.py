@@ -10,8 +10,8 @@ from clipfleet import keys
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.records import Failure
 from clipfleet.store import Store
-from producer import cli_results
-from producer.show import safe_json
+from clipfleet_producer.cli import results
+from clipfleet_producer.cli.show import safe_json
 from tests.support.exported_run import FAILURE, RUN, StoredRun, done_record, source
 
 
@@ -30,7 +30,7 @@ def run(folder_store: Store) -> StoredRun:
 
 def show(run: StoredRun, clip: str, *arguments: str) -> Result:
     """`clipfleet show`."""
-    return run.invoke(cli_results.show, clip, *arguments)
+    return run.invoke(results.show, clip, *arguments)
 
 
 @pytest.mark.parametrize("clip", [source(1), keys.clip_uuid(source(1))])
@@ -122,7 +122,7 @@ def test_json_for_a_terminal_means_the_same_and_holds_nothing_that_it_would_obey
 
 def summary(run: StoredRun, *arguments: str) -> Result:
     """`clipfleet summary`."""
-    return run.invoke(cli_results.summary, RUN, *arguments)
+    return run.invoke(results.summary, RUN, *arguments)
 
 
 def test_a_summary_as_json_has_the_figures(run: StoredRun) -> None:

@@ -9,13 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from clipfleet.errors import (
-    ObjectMissing,
-    StoreDenied,
-    StoreError,
-    StoreFull,
-    StoreUnavailable,
-)
+from clipfleet.errors import ObjectMissing, StoreDenied, StoreError, StoreFull, StoreUnavailable
 from clipfleet.store import Store, open_store
 from tests.support.s3_server import S3Server
 

@@ -5,11 +5,11 @@ import pytest
 from clipfleet.messages import ClipJob
 from clipfleet.records import ClipRecord
 from clipfleet.sources import AllowedSources
+from clipfleet_workers.context import Context
 from tests.support.clip_bucket import ClipBucket
 from tests.support.records import HASH
 from tests.support.s3_server import S3Server
 from tests.support.small_fleet import SmallFleet
-from workers.context import Context
 
 KEYS = (
     *("a/b.mp4", "a//b.mp4", "a///b.mp4", "/lead.mp4", "//lead.mp4", "/a/b.mp4"),

@@ -21,23 +21,23 @@ from clipfleet.queues import CAPTION, PREPARE, PREVIEW, make_app
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
-from producer import manifest
-from producer.addresses import with_address
-from producer.feed import Run
-from producer.following import fill
-from producer.plan import Asked, Planned, write_down
+from clipfleet_producer.feeding.following import fill
+from clipfleet_producer.feeding.submission import Asked, Planned, write_down
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.model import Run
+from clipfleet_producer.sources.uris import with_address
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps.assemble import assemble
+from clipfleet_workers.steps.caption import caption
+from clipfleet_workers.steps.prepare import prepare
+from clipfleet_workers.steps.preview import preview
+from clipfleet_workers.steps.scratch import do_once
 from tests.faults.scripted_worker import load_models
 from tests.support import clips
 from tests.support.broker import BrokerServer
 from tests.support.feeding import job_in
 from tests.support.s3_server import S3Server
 from tests.support.s3_users import add_user, read_policy
-from workers.assemble import assemble
-from workers.caption import caption
-from workers.context import Context
-from workers.parts import do_once
-from workers.prepare import prepare
-from workers.preview import preview
 
 LIST = keys.run_manifest("other", "0" * 16, 0)
 ADDRESSES = keys.shard_addresses("other", "0" * 16, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from clipfleet import keys
 from clipfleet.records import ManifestLine
-from producer import sources
+from clipfleet_producer.sources import search
 from tests.support.clip_bucket import ClipBucket
 from tests.support.s3_server import S3Server
 
@@ -78,7 +78,7 @@ MANIFESTS = {
 def test_a_manifest_is_read_range_by_range_and_its_paths_are_keys(
     bucket: ClipBucket, key: str, range_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_RANGE_BYTES", range_bytes)
+    monkeypatch.setattr(search, "_RANGE_BYTES", range_bytes)
     bucket.put(key, MANIFESTS[key])
 
     assert bucket.keys(key) == ["day1/a.mp4", "lists/b.mp4"]

@@ -12,10 +12,7 @@ import pytest
 from minio import Minio
 from minio.helpers import md5sum_hash
 
-from clipfleet.errors import (
-    StoreDenied,
-    StoreUnavailable,
-)
+from clipfleet.errors import StoreDenied, StoreUnavailable
 from clipfleet.store import Store, open_store
 from tests.support.s3_server import S3Server
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import pytest
 
-from producer.samples import write_samples
-from producer.samples.files import ENCODERS, draw_clips
-from producer.samples.reading import judge
+from clipfleet_producer.samples import write_samples
+from clipfleet_producer.samples.files import ENCODERS, draw_clips
+from tests.support.meaning.reading import judge
 from tests.support.samples import SEED, copy_samples
 
 COUNT = len(ENCODERS)

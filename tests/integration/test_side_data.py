@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
 
+from clipfleet_workers.media.side_data import display_matrix
 from tests.integration.test_media import cut
 from tests.support import clips
 from tests.support.corpus.remux import Packets, like, remux
-from workers.media.side_data import display_matrix
 
 MJPEG: dict[str, Any] = {
     "codec": "mjpeg",

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clipfleet_workers.media import decode
 from tests.support import clips
 from tests.support.corpus.case import AV1, MPEG2, VP9, X264, X265
-from workers.media import decode
 
 WANTED = [0, 40, 79, 119]
 

@@ -9,8 +9,8 @@ from av.bitstream import BitStreamFilterContext
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import onepass
 from tests.support import clips
-from workers.media import onepass
 
 
 def cut(span_s: tuple[float, float] | None, *, frames: int = 300) -> onepass.CutClip:

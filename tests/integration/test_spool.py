@@ -16,7 +16,7 @@ import resource, sys
 from clipfleet import keys
 from clipfleet.errors import ClipfleetError
 from clipfleet.records import ManifestLine
-from producer.unique import unique
+from clipfleet_producer.sources.unique import unique
 
 def lines(count):
     for number in range(count):

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.errors import (
-    ObjectMissing,
-    StoreError,
-)
+from clipfleet.errors import ObjectMissing, StoreError
 from clipfleet.store import Store, open_store
 from clipfleet.store.base import PROBE
 from tests.support.s3_server import S3Server

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from clipfleet.errors import UsageError
-from workers import supervisor
+from clipfleet_workers import supervisor
+from tests.support.tree import python_path
 
-ROOT = Path(__file__).parents[2]
 # Notes its GPU and its number, and ends as told: a stand-in that starts in no time.
 WORKER = """
 import os, signal, sys, time
-from workers import supervisor
+from clipfleet_workers import supervisor
 supervisor.end_with_parent()
 gpu = os.environ["CUDA_VISIBLE_DEVICES"]
 open(f"{gpu}.{os.getpid()}", "w").close()
@@ -28,7 +28,7 @@ time.sleep(60)
 """
 SUPERVISOR = """
 import os, sys
-from workers.supervisor import supervise
+from clipfleet_workers.supervisor import supervise
 command = [sys.executable, "-c", os.environ["WORKER"], *sys.argv[1:]]
 sys.exit(supervise([command] * 2, [["0"], ["2", "3"]], environment=os.environ, stop_s=10))
 """
@@ -38,7 +38,7 @@ class Supervised:
     """A supervisor of two stand-ins, on GPU 0 and on GPUs 2 and 3."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "WORKER": WORKER}
+        env = {**os.environ, "PYTHONPATH": python_path(), "WORKER": WORKER}
         self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-c", SUPERVISOR, *arguments], cwd=folder, env=env

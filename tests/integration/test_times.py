@@ -8,6 +8,8 @@ import pytest
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import decode, onepass
+from clipfleet_workers.media.timeline import Timeline
 from tests.support import clips
 from tests.support.corpus.remux import remux
 from tests.support.corpus.stamps import (
@@ -28,8 +30,6 @@ from tests.support.corpus.stamps import (
     with_gaps,
     without_times,
 )
-from workers.media import decode, onepass
-from workers.media.timeline import Timeline
 
 
 def timeline(data: bytes) -> Timeline:

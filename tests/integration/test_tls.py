@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip

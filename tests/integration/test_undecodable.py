@@ -9,11 +9,11 @@ from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.settings import CLIP_LIMITS, Settings
+from clipfleet_workers.media import onepass
+from clipfleet_workers.media.limits import Guard, Limits
+from clipfleet_workers.steps.prepare import clip_limits
 from tests.support import clips
 from tests.support.corpus.damage import mjpeg, overwritten
-from workers.media import onepass
-from workers.media.limits import Guard, Limits
-from workers.prepare import clip_limits
 
 # Each frame for itself, in one piece: what is spoiled is one frame.
 X264 = {"preset": "veryfast", "g": "1", "bf": "0", "threads": "1"}

@@ -12,10 +12,10 @@ from clipfleet.options import Options
 from clipfleet.records import Plan
 from clipfleet.sources import SourceNotAllowed
 from clipfleet.store import Store
+from clipfleet_workers.steps.prepare import cut_clip
 from tests.integration.test_prepare import CLIP, context_on, job_for
 from tests.support import clips
 from tests.support.records import EDITION, put_places
-from workers.prepare import cut_clip
 
 ASKED = Options.model_validate(
     {

@@ -16,9 +16,11 @@ from clipfleet.records import SCHEMA_VERSION, Part, digest, find_record
 from clipfleet.runs import Feeding, RunHead, RunState, Standing
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
-from producer import manifest, orders
-from producer.feed import Run
-from producer.terminal import Console
+from clipfleet_producer.cli.terminal import Console
+from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.runs.model import Run
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps import assemble, scratch
 from tests.support.feeding import lines, record_of
 from tests.support.records import (
     CLIP,
@@ -31,8 +33,6 @@ from tests.support.records import (
     run_head,
     window_plan,
 )
-from workers import assemble, parts
-from workers.context import Context
 
 WINDOW = WindowJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, start_frame=0, end_frame=255)
 END = AssembleJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH)
@@ -155,11 +155,11 @@ def test_a_clip_is_done_again_for_the_record_that_was_meant_and_no_other(
 @pytest.mark.parametrize(
     ("key", "data", "read"),
     [
-        (keys.plan(CLIP, HASH), PLAN.to_bytes(), lambda c: parts.stored_plan(c, JOB)),
+        (keys.plan(CLIP, HASH), PLAN.to_bytes(), lambda c: scratch.stored_plan(c, JOB)),
         (
             keys.part(CLIP, HASH, 0, 255, CAPTION),
             completed("words").to_bytes(),
-            lambda c: parts.find_part(c, JOB, 0, 255, CAPTION),
+            lambda c: scratch.find_part(c, JOB, 0, 255, CAPTION),
         ),
     ],
     ids=["plan", "part"],
@@ -188,7 +188,7 @@ def test_a_plan_from_before_messages_had_versions_is_read(
     } | {"redo": False}
     folder_store.put(keys.plan(CLIP, HASH), json.dumps(plan).encode())
 
-    assert parts.stored_plan(context, JOB) == PLAN
+    assert scratch.stored_plan(context, JOB) == PLAN
 
 
 def test_a_window_that_the_plan_does_not_have_is_refused(
@@ -201,7 +201,7 @@ def test_a_window_that_the_plan_does_not_have_is_refused(
         raise AssertionError("it was worked on")
 
     with pytest.raises(MessageInvalid, match="no window of frames 0 to 255"):
-        parts.do_once(context, CAPTION, WINDOW, work)
+        scratch.do_once(context, CAPTION, WINDOW, work)
 
 
 # Options and runs.
@@ -253,7 +253,7 @@ def test_what_a_later_version_says_of_how_a_run_is_fed_is_kept(folder_store: Sto
     folder_store.put(keys.active("r1", EDITION), state)
     settings = read_settings(store=folder_store.uri)
 
-    orders.pause(settings, "r1", Console(quiet=True))
+    control.pause(settings, "r1", Console(quiet=True))
 
     kept = json.loads(folder_store.get(keys.active("r1", EDITION)))
     assert (kept["feeding"], kept["priority"], kept["until"]) == (Feeding.PAUSED, 3, "2027-01-01")

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from clipfleet_workers.media import poster, webp
 from tests.support import clips
-from workers.media import poster, webp
 
 
 def animation(num_frames: int = 5, *, width: int = 96, height: int = 64) -> NDArray[np.uint8]:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.beats import WorkerBeat, beat_key
-from clipfleet.broker import Broker
+from clipfleet.broker.beats import WorkerBeat, beat_key
+from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
-from producer import manifest
+from clipfleet_producer.runs import manifest
+from clipfleet_workers import cli
+from clipfleet_workers.context import Context
 from tests.support.broker import BrokerServer
 from tests.support.feeding import lines
 from tests.support.ports import free_port
 from tests.support.records import JOB
-from workers import cli
-from workers.context import Context
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_worker_that_holds_work_and_does_none_is_not_well(
     stuck: int,
     code: int,
 ) -> None:
-    monkeypatch.setattr("workers.cli.socket.gethostname", lambda: "gpu7")
+    monkeypatch.setattr("clipfleet_workers.cli.socket.gethostname", lambda: "gpu7")
     beat = WorkerBeat(name="caption-1@gpu7", queues=("caption",), holds=3, stuck=stuck)
     Broker(broker.url).client.set(beat_key(beat.name), beat.to_json())
 

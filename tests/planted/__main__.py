@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tests.planted import FAULTS, plant
+from tests.support.tree import python_path
 
 ROOT = Path(__file__).parents[2]
 FAILED = 1  # pytest's exit status for tests that failed; all else is no verdict
@@ -60,7 +61,7 @@ def copy(tree: Path, to: Path) -> None:
 def run(tree: Path, file: str) -> tuple[int, str]:
     """A test file of the tree, in one process, up to its first failure: exit status, output."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", file]
-    environment = {**os.environ, "PYTHONPATH": str(tree)}  # before the installed tree
+    environment = {**os.environ, "PYTHONPATH": python_path(tree)}  # before the installed tree
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout[-3000:]
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 BIN = Path(sys.executable).parent
+# What a user's folder may hold, and we must not import.
+OWN_MODULES = ("producer.py", "workers.py", "review.py", "samples.py")
 
 
 def command_line(process: psutil.Process) -> str:
@@ -47,10 +49,10 @@ class Cli:
         self.home = self.temp / "home"
         self.tmp = self.temp / "a tmp"  # with a space: some are
         self.work = self.temp / "work"
-        self.decoy = self.work / "workers"  # what a user's folder may hold, and we must not import
-        for folder in (self.home, self.tmp, self.work, self.decoy):
+        for folder in (self.home, self.tmp, self.work):
             folder.mkdir()
-        (self.decoy / "__init__.py").write_text("raise SystemExit('not ours')")
+        for name in OWN_MODULES:
+            (self.work / name).write_text("raise SystemExit('not ours')")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLIPFLEET_", "XDG_"))}
         self.env = {
             **kept,
@@ -121,7 +123,7 @@ class Cli:
     def _left(self) -> list[str]:
         processes = [line for process in self.processes() if (line := description(process))]
         files = [str(p.relative_to(self.temp)) for p in self.temp.rglob("*")]
-        ours = {"home", "a tmp", "work", "work/workers", "work/workers/__init__.py"}
+        ours = {"home", "a tmp", "work", *(f"work/{name}" for name in OWN_MODULES)}
         return [*processes, *(f for f in files if f not in ours)]
 
     def end(self) -> None:

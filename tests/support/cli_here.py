@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
-from producer.cli import main
+from clipfleet_producer.cli.main import main
 
 TIMEOUT_S = 120
 

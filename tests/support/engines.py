@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 
 from clipfleet import models
+from clipfleet_workers.inference.engine import Engine
+from clipfleet_workers.inference.openai_engine import OpenAIEngine
+from clipfleet_workers.inference.transformers_engine import TransformersEngine
+from clipfleet_workers.inference.vllm_engine.engine import prepare_process
+from clipfleet_workers.inference.weights import MINI_FOLDER
 from tests.support.ports import free_port
-from workers.engines.base import Engine
-from workers.engines.openai import OpenAIEngine
-from workers.engines.transformers import TransformersEngine
-from workers.engines.vllm import prepare_process
-from workers.weights import MINI_FOLDER
 
 MODEL = models.find("mini")
 START_S = 180.0

@@ -13,8 +13,9 @@ from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, ManifestLine, ModelRecord, Status, WindowRecord
 from clipfleet.store import Store
-from producer import cli_results, manifest
-from producer.export.lookup import REVIEWS
+from clipfleet_producer.cli import results
+from clipfleet_producer.export.lookup import REVIEWS
+from clipfleet_producer.runs import manifest
 from tests.support.records import SOURCE, clip_record
 
 OPTIONS = Options()
@@ -128,7 +129,7 @@ class StoredRun:
 
     def export(self, dest: Path, *arguments: str) -> Result:
         """`clipfleet export`, in this process."""
-        return self.invoke(cli_results.export, RUN, str(dest), *arguments)
+        return self.invoke(results.export, RUN, str(dest), *arguments)
 
     def invoke(self, command: click.Command, *arguments: str) -> Result:
         """One of the commands, on this store."""

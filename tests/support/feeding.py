@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from clipfleet import keys
-from clipfleet.broker import Broker, Event
+from clipfleet.broker.client import Broker, Event
 from clipfleet.options import Options
 from clipfleet.queues import PREPARE, make_app
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead, Standing
 from clipfleet.store import Store
-from producer import manifest
-from producer.feed import Run
-from producer.feeder import Feeder
-from producer.pace import Pace
+from clipfleet_producer.feeding.feeder import Feeder
+from clipfleet_producer.feeding.in_flight import Pace
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.model import Run
 from tests.support.broker import BrokerServer
 from tests.support.clock import ManualClock
 from tests.support.records import clip_record

@@ -7,11 +7,12 @@ from pathlib import Path
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
-from producer.passed_over import PassedOver
-from producer.problems import Problems
-from producer.sources import find_clips, short_name
-from producer.unique import unique
-from producer.variants import Variants
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.passed_over import PassedOver
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.search import find_clips
+from clipfleet_producer.sources.unique import unique
+from clipfleet_producer.sources.uris import short_name
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
-from producer.problems import Problems
-from producer.sources import find_clips, short_name
-from producer.variants import Variants
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.search import find_clips
+from clipfleet_producer.sources.uris import short_name
 
 CLIPS = ("a.mp4", "b.mp4")
 

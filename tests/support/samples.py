@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-import producer.samples
-from producer.samples import write_samples
+import clipfleet_producer.samples
+from clipfleet_producer.samples import write_samples
 
 CACHE = Path(__file__).parents[2] / ".cache" / "samples"
 # The weights of `mini` were made without these, as without all that `clipfleet samples` writes.
@@ -50,6 +50,6 @@ def _written() -> Path:
 def _version() -> str:
     """What the clips follow from: the code that draws them, the encoders, and the seed."""
     digest = hashlib.sha256(f"{SEED} {COUNT} {av.__version__} {av.library_versions}".encode())
-    for path in sorted(Path(producer.samples.__file__).parent.glob("*.py")):
+    for path in sorted(Path(clipfleet_producer.samples.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

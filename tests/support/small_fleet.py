@@ -48,7 +48,7 @@ class SmallFleet:
 
         `also` are modules with their arguments to run as workers beside these, as `-m` takes them.
         """
-        as_is = [sys.executable, "-P", "-m", "workers"]
+        as_is = [sys.executable, "-m", "clipfleet_workers"]
         commands = [
             [sys.executable, "-P", "-c", prepare] if prepare else [*as_is, "prepare"],
             [*as_is, "assemble"],

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# The packages that ship, and the folder that each lies in.
+PACKAGES = {
+    "clipfleet": ROOT,
+    "clipfleet_producer": ROOT / "producer",
+    "clipfleet_workers": ROOT / "workers",
+}
 
 
 def sources(package: str) -> dict[str, str]:
-    """The text of every module of a package, by its path within the repository."""
+    """The text of every module of a package, by its path: `clipfleet_workers/cli.py`."""
     found = {
-        str(path.relative_to(ROOT)): path.read_text("utf-8")
-        for path in sorted((ROOT / package).rglob("*.py"))
+        str(path.relative_to(PACKAGES[package])): path.read_text("utf-8")
+        for path in sorted((PACKAGES[package] / package).rglob("*.py"))
     }
     assert found, f"no module in {package}"
     return found

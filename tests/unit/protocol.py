@@ -182,7 +182,7 @@ class Worker:
         self._stopped.release()
 
     def _work(self) -> None:
-        """What Celery and `workers/app.py` do around a step."""
+        """What Celery and `workers/clipfleet_workers/delivery/tasks.py` do around a step."""
         broker, message = self._broker, self.message
         try:
             result = self._step(message)

@@ -6,9 +6,9 @@ from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE, PREVIEW
 from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps import scratch
 from tests.support.records import SOURCE, completed, previewed, window_plan
-from workers import parts
-from workers.context import Context
 
 # Each clip's windows. The caption of frames 4 to 9 fails; the second clip cannot be cut.
 CLIPS = {"file:///two.mp4": [(0, 3), (4, 9)], "file:///none.mp4": []}
@@ -32,7 +32,7 @@ def caption(context: Context, job: WindowJob) -> Part:
 
 
 def enhance(context: Context, job: WindowJob) -> Part:
-    found = parts.find_part(context, job, job.start_frame, job.end_frame, CAPTION)
+    found = scratch.find_part(context, job, job.start_frame, job.end_frame, CAPTION)
     if found is None:
         raise ObjectMissing("the caption is gone")
     if found.completion is None:

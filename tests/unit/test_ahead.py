@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from producer.ahead import SLOW_S, in_order, where_needed
+from clipfleet_producer.prefetch import SLOW_S, in_order, where_needed
 
 
 @pytest.fixture

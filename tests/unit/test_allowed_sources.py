@@ -9,7 +9,7 @@ import pytest
 from clipfleet.errors import SourceUnreadable, UsageError
 from clipfleet.settings import read_settings
 from clipfleet.sources import AllowedSources
-from producer import feed
+from clipfleet_producer.runs import model
 
 COVERED = [
     ("s3://bucket", "s3://bucket/a.mp4"),
@@ -115,6 +115,6 @@ def test_a_feeder_stages_only_what_its_machine_allows(tmp_path: Path) -> None:
     (tmp_path / "clips" / "a.mp4").write_bytes(b"a clip")
     allowed = AllowedSources([str(tmp_path / "clips")])
 
-    assert feed._read(tmp_path / "clips" / "a.mp4", allowed) == b"a clip"
+    assert model._read(tmp_path / "clips" / "a.mp4", allowed) == b"a clip"
     with pytest.raises(SourceUnreadable, match=r"secret\.mp4 \(setting allowed_sources"):
-        feed._read(tmp_path / "secret.mp4", allowed)
+        model._read(tmp_path / "secret.mp4", allowed)

@@ -5,6 +5,7 @@ import pytest
 from clipfleet.models import MODELS
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
+from clipfleet_workers.steps.assemble import build_record
 from tests.support.records import (
     CLIP,
     HASH,
@@ -16,7 +17,6 @@ from tests.support.records import (
     previewed,
     skipped,
 )
-from workers.assemble import build_record
 
 Parts = dict[str, Part]
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from workers.media.bitstream import reader
-from workers.media.kind import Kind
+from clipfleet_workers.media.bitstream import reader
+from clipfleet_workers.media.kind import Kind
 
 DELIMITER = b"\x12\x00"
 SEQUENCE, FRAME_HEADER, TILE_GROUP, METADATA, FRAME, REDUNDANT = 1, 3, 4, 5, 6, 7

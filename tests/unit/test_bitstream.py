@@ -6,9 +6,9 @@ import av
 import pytest
 from av.packet import PacketSideData, packet_sidedata_type_from_literal
 
+from clipfleet_workers.media.bitstream import brings_parameters, reader
+from clipfleet_workers.media.kind import Alone, Kind
 from tests.unit.bits import packed
-from workers.media.bitstream import brings_parameters, reader
-from workers.media.kind import Alone, Kind
 
 
 def kinds(

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.imports import sources
 from tests.unit.waits import waits
 
-PACKAGES = ("clipfleet", "producer", "workers")
+PACKAGES = ("clipfleet", "clipfleet_producer", "clipfleet_workers")
 
 # Where one stands and what is called: what bounds it all the same.
 _STORE = "its work is requests to the store, each of which has a deadline (folders: the kernel's)"
@@ -14,35 +14,52 @@ REASONS = {
     "clipfleet/connections.py: resolve: socket.getaddrinfo": "in `within`, left behind in time",
     "clipfleet/connections.py: _Connection._new_conn: _deadline.get": "a context variable",
     "clipfleet/connections.py: _Connection._share: _deadline.get": "a context variable",
-    "producer/ahead.py: _by_threads: begun.popleft().result": _STORE,
-    "producer/embedded.py: _free_port: socket.socket": "only bound, to learn of a free port",
-    "producer/export/__init__.py: export_run: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/feed.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/feed.py: Run.look_up: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/manifest.py: write_run: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/manifest.py: write_run: writing.popleft().result": _STORE,
-    "producer/manifest.py: read_all_done: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/ahead.py: where_needed.ready: begun.result": _STORE,
-    "producer/selection.py: Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/shards.py: Shards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "producer/shards.py: Shards.next: loaded.result": _STORE,
-    "producer/summary_view.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "workers/app.py: threading.Lock": "taken for half a second at a time, until the worker stops",
-    "clipfleet/broker_connection.py: connect: redis.Redis": "its pool has the time-outs",
-    "workers/context.py: Context.__init__: threading.Lock": _MOMENT,
-    "workers/engines/loop.py: Loop.run: done.result": "None for loading alone: `load_timeout_s`",
-    "workers/engines/openai.py: OpenAIEngine.__init__: openai.AsyncOpenAI": "asked through `Loop`",
-    "workers/engines/transformers.py: TransformersEngine.__init__: threading.Lock": (
+    "clipfleet_producer/prefetch.py: _by_threads: begun.popleft().result": _STORE,
+    "clipfleet_producer/embedded/stack.py: _free_port: socket.socket": (
+        "only bound, to learn of a free port"
+    ),
+    "clipfleet_producer/export/__init__.py: "
+    "export_run: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/model.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/model.py: Run.look_up: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/manifest.py: write_run: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/manifest.py: write_run: writing.popleft().result": _STORE,
+    "clipfleet_producer/runs/manifest.py: "
+    "read_all_done: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/prefetch.py: where_needed.ready: begun.result": _STORE,
+    "clipfleet_producer/sources/selection.py: "
+    "Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/feeding/shards.py: "
+    "Shards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/feeding/shards.py: Shards.next: loaded.result": _STORE,
+    "clipfleet_producer/cli/summary.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_workers/delivery/tasks.py: threading.Lock": (
+        "taken for half a second at a time, until the worker stops"
+    ),
+    "clipfleet/broker/connection.py: connect: redis.Redis": "its pool has the time-outs",
+    "clipfleet_workers/context.py: Context.__init__: threading.Lock": _MOMENT,
+    "clipfleet_workers/inference/loop.py: Loop.run: done.result": (
+        "None for loading alone: `load_timeout_s`"
+    ),
+    "clipfleet_workers/inference/openai_engine.py: OpenAIEngine.__init__: openai.AsyncOpenAI": (
+        "asked through `Loop`"
+    ),
+    "clipfleet_workers/inference/transformers_engine.py: "
+    "TransformersEngine.__init__: threading.Lock": (
         "taken by `take`, within a request's time limit"
     ),
-    "workers/engines/vllm.py: VllmEngine.__init__: self._loop.run": "loading: `load_timeout_s`",
-    "workers/leases.py: Leases.__init__: threading.RLock": _MOMENT,
-    "workers/loaded.py: Slots.__init__: threading.BoundedSemaphore": (
+    "clipfleet_workers/inference/vllm_engine/engine.py: VllmEngine.__init__: self._loop.run": (
+        "loading: `load_timeout_s`"
+    ),
+    "clipfleet_workers/delivery/leases.py: Leases.__init__: threading.RLock": _MOMENT,
+    "clipfleet_workers/inference/loaded_model.py: Slots.__init__: threading.BoundedSemaphore": (
         "taken by `take`, within a request's time limit"
     ),
-    "workers/loaded.py: Slots.__init__: threading.Lock": "likewise",
-    "workers/loaded.py: Busy.__init__: threading.Lock": _MOMENT,
-    "workers/weights.py: _download: huggingface_hub.snapshot_download": "`load_timeout_s`",
+    "clipfleet_workers/inference/loaded_model.py: Slots.__init__: threading.Lock": "likewise",
+    "clipfleet_workers/inference/loaded_model.py: Busy.__init__: threading.Lock": _MOMENT,
+    "clipfleet_workers/inference/weights.py: _download: huggingface_hub.snapshot_download": (
+        "`load_timeout_s`"
+    ),
 }
 
 FOUND = {

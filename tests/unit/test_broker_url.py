@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import workers.cli
+import clipfleet_workers.cli
 from clipfleet import logs
-from clipfleet.broker import Broker
-from clipfleet.broker_url import check_broker_url
+from clipfleet.broker.client import Broker
+from clipfleet.broker.url import check_broker_url
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.queues import make_app
 from tests.support.cli_here import run_here
@@ -122,14 +122,14 @@ def test_every_command_to_a_fleet_ends_with_that_line(
 def test_a_worker_ends_with_that_line_and_is_not_started_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, url: str
 ) -> None:
-    monkeypatch.setattr(workers.cli, "be_discreet", lambda: None)
+    monkeypatch.setattr(clipfleet_workers.cli, "be_discreet", lambda: None)
     monkeypatch.setattr(logs, "escape_crashes", lambda: None)
     monkeypatch.setattr(logs, "set_up", lambda **_: None)
     arguments = ["clipfleet-worker", "prepare", "--broker", url, "--store", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
 
     with pytest.raises(SystemExit) as end:
-        workers.cli.main()
+        clipfleet_workers.cli.main()
 
     said = capsys.readouterr().err
     assert end.value.code == ExitCode.USAGE

@@ -13,9 +13,9 @@ import pytest
 
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
-from producer import embedded
-from producer.children import Child, terminate
-from producer.embedded import Stack
+from clipfleet_producer.embedded import stack as embedded
+from clipfleet_producer.embedded.children import Child, terminate
+from clipfleet_producer.embedded.stack import Stack
 
 
 def test_a_child_reads_what_it_is_given(tmp_path: Path) -> None:

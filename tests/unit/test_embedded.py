@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError, ExitCode, UsageError, WorkersFailing
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
-from producer import embedded
-from producer.children import Child
-from producer.embedded import SHARED_GPU, Stack, worker_kinds
+from clipfleet_producer.embedded import stack as embedded
+from clipfleet_producer.embedded.children import Child
+from clipfleet_producer.embedded.stack import SHARED_GPU, Stack, worker_kinds
 from tests.support.ports import free_port
 
 

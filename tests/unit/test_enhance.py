@@ -10,10 +10,10 @@ from clipfleet.options import Options
 from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.records import Failure, Part, Status
 from clipfleet.settings import read_settings
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps import scratch
+from clipfleet_workers.steps.enhance import enhance
 from tests.support.records import completed
-from workers import parts
-from workers.context import Context
-from workers.enhance import enhance
 
 OPTIONS = Options()
 JOB = WindowJob(
@@ -39,9 +39,9 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_where_scratch_is_gone_nothing_is_said_of_the_caption(context: Context) -> None:
-    assert parts.do_once(context, ENHANCE, JOB, enhance) == parts.DONE
+    assert scratch.do_once(context, ENHANCE, JOB, enhance) == scratch.DONE
 
-    assert parts.find_part(context, JOB, 0, 9, ENHANCE) is None
+    assert scratch.find_part(context, JOB, 0, 9, ENHANCE) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_where_scratch_is_gone_nothing_is_said_of_the_caption(context: Context) 
 def test_a_caption_that_failed_or_is_empty_is_skipped_with_the_reason(
     context: Context, caption: Part, reason: str
 ) -> None:
-    parts.write_part(context, JOB, CAPTION, caption)
+    scratch.write_part(context, JOB, CAPTION, caption)
 
     found = enhance(context, JOB)
 

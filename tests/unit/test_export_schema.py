@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from clipfleet.records import ClipRecord, ModelRecord, SourceInfo, WindowRecord
-from producer.export.columns import Column, Kind
-from producer.export.schema import CLIP, WINDOW, Per, columns, row_cutter
+from clipfleet_producer.export.columns import Column, Kind
+from clipfleet_producer.export.schema import CLIP, WINDOW, Per, columns, row_cutter
 from tests.support.exported_run import done_record
 from tests.support.records import clip_record
 

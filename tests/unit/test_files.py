@@ -15,12 +15,12 @@ from clipfleet.messages import ClipJob
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import open_store
-from producer import feed
-from producer.problems import Problems
-from producer.sources import find_clips
-from producer.variants import Variants
+from clipfleet_producer.runs import model
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.search import find_clips
+from clipfleet_workers.context import Context
 from tests.support.records import CLIP, HASH
-from workers.context import Context
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 
@@ -87,7 +87,7 @@ def test_a_clip_that_became_a_pipe_is_missing(pipe: Path) -> None:
 
 def test_a_clip_that_became_a_pipe_is_unreadable_to_its_feeder(pipe: Path) -> None:
     with pytest.raises(SourceUnreadable, match="a pipe, a device or a socket"):
-        feed._read(pipe, None)
+        model._read(pipe, None)
 
 
 def test_a_manifest_that_became_a_pipe_is_a_problem(pipe: Path) -> None:

@@ -8,8 +8,8 @@ from unicodedata import normalize
 import pytest
 
 from clipfleet import keys
-from producer.show import clip_name
-from producer.sources import short_name
+from clipfleet_producer.cli.show import clip_name
+from clipfleet_producer.sources.uris import short_name
 from tests.support.found_clips import find, names, write
 
 Form = Literal["NFC", "NFD"]

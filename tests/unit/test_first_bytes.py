@@ -6,8 +6,8 @@ import struct
 import pytest
 from PIL import Image
 
-from producer.endings import AMBIGUOUS, DEMUXERS
-from producer.first_bytes import LOOKED_AT_BYTES, holds_video
+from clipfleet_producer.sources.endings import AMBIGUOUS, DEMUXERS
+from clipfleet_producer.sources.first_bytes import LOOKED_AT_BYTES, holds_video
 
 
 def transport_stream(*, before: bytes = b"", around: tuple[bytes, bytes] = (b"", b"")) -> bytes:

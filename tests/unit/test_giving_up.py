@@ -6,8 +6,8 @@ import pytest
 
 from clipfleet.errors import BrokerError, ClipError, StoreFull, StoreUnavailable
 from clipfleet.settings import read_settings
-from workers import app
-from workers.context import Context
+from clipfleet_workers.context import Context
+from clipfleet_workers.delivery import tasks
 
 JOB = object()
 
@@ -41,7 +41,7 @@ class Steps:
 
 
 def do(steps: Steps, request: Request) -> str | None:
-    return app._do(cast(Context, Held()), request, steps, JOB, None)
+    return tasks._do(cast(Context, Held()), request, steps, JOB, None)
 
 
 def test_before_its_last_try_it_is_tried_again() -> None:

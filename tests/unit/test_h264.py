@@ -2,9 +2,9 @@
 
 import pytest
 
+from clipfleet_workers.media.h264 import H264
+from clipfleet_workers.media.kind import Kind
 from tests.unit.bits import Field, by_length, by_start_code, packed
-from workers.media.h264 import H264
-from workers.media.kind import Kind
 
 IDR, PLAIN, MESSAGE, SPS, PPS = 5, 1, 6, 7, 8
 

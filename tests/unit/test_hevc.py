@@ -2,9 +2,9 @@
 
 import pytest
 
+from clipfleet_workers.media.hevc import Hevc
+from clipfleet_workers.media.kind import Kind
 from tests.unit.bits import Field, by_length, by_start_code, packed
-from workers.media.hevc import Hevc
-from workers.media.kind import Kind
 
 TRAIL_N, TRAIL_R, BLA, IDR, CRA, VPS, SPS, PPS, END, MESSAGE = 0, 1, 16, 19, 21, 32, 33, 34, 36, 39
 

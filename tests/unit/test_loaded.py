@@ -10,9 +10,9 @@ import pytest
 from clipfleet.errors import EngineDead, EngineFailed, ExitCode, Interrupted, RequestTimedOut
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.settings import read_settings
-from workers import loading
-from workers.engines.base import Answer, Engine, Prompt
-from workers.loaded import LoadedModel, Slots
+from clipfleet_workers.inference import loader
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
 
 ANSWER = Answer(text="words", finish_reason="stop", prompt_tokens=1, output_tokens=1)
 
@@ -83,10 +83,10 @@ def test_a_quarter_more_than_the_batch_waits_in_vllm_and_in_no_other(
             now -= 1
         return ANSWER
 
-    monkeypatch.setattr(loading, "_engine", lambda *_, **__: (Scripted(answer), "0"))
+    monkeypatch.setattr(loader, "_engine", lambda *_, **__: (Scripted(answer), "0"))
     settings = read_settings(engine=engine, engine_url="http://127.0.0.1:1")
     options = Options(caption=CaptionOptions(model_variant="mini", caption_batch_size=4))
-    model = loading.load_models(settings, ("caption",), options)["caption"]
+    model = loader.load_models(settings, ("caption",), options)["caption"]
     with ThreadPoolExecutor(3 * most) as pool:
         done = [pool.submit(model.generate, "caption", prompt("c")) for _ in range(3 * most)]
         assert all(each.result(timeout=10) is ANSWER for each in done)
@@ -197,10 +197,10 @@ def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
         assert ended.wait(5)
         return Scripted(lambda _: ANSWER), "0"
 
-    monkeypatch.setattr(loading, "_exit", end, raising=False)
-    monkeypatch.setattr(loading, "_engine", load)
+    monkeypatch.setattr(loader, "_exit", end, raising=False)
+    monkeypatch.setattr(loader, "_engine", load)
     settings = read_settings(load_timeout_s=0.05)
-    loading.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
+    loader.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
 
     assert codes == [ExitCode.ENGINE_DEAD]
     assert "is not loaded after 0.05 s (setting load_timeout_s)" in caplog.text
@@ -208,10 +208,10 @@ def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
 
 def test_a_model_that_is_loaded_in_time_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(loading, "_exit", codes.append, raising=False)
-    monkeypatch.setattr(loading, "_engine", lambda *_, **__: (Scripted(lambda _: ANSWER), "0"))
+    monkeypatch.setattr(loader, "_exit", codes.append, raising=False)
+    monkeypatch.setattr(loader, "_engine", lambda *_, **__: (Scripted(lambda _: ANSWER), "0"))
     settings = read_settings(load_timeout_s=0.05)
-    loading.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
+    loader.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
     time.sleep(0.1)
 
     assert codes == []

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from clipfleet.errors import EngineDead, Interrupted
-from workers.engines import loop
-from workers.engines.loop import Loop
+from clipfleet_workers.inference import loop
+from clipfleet_workers.inference.loop import Loop
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
+from clipfleet_workers.media import mp4_headers
 from tests.support.mp4_boxes import ENTRY_BYTES, box
-from workers.media import mp4_headers
 
 
 class Counted(io.BytesIO):

@@ -7,11 +7,11 @@ import pytest
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
-from producer import named
-from producer.named import NamedPlaces
-from producer.plan import Asked
-from producer.problems import Problems
-from producer.variants import Variants
+from clipfleet_producer.feeding.submission import Asked
+from clipfleet_producer.sources import named_places
+from clipfleet_producer.sources.named_places import NamedPlaces
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
 
 UPLOADING = Options.model_validate({"prepare": {"upload_clips": True}})
 
@@ -136,7 +136,7 @@ def test_without_follow_links_those_that_fit_a_pattern_are_passed_over(folder: P
 def test_a_list_without_end_names_a_thousand_places(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(named, "MOST_PLACES", 1)
+    monkeypatch.setattr(named_places, "MOST_PLACES", 1)
 
     _, asked, problems = find("clips/a.mp4", "clips/day1/b.mp4")
 

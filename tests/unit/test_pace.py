@@ -2,8 +2,8 @@
 
 import pytest
 
-from producer import pace
-from producer.pace import FIRST, LEAST, Pace
+from clipfleet_producer.feeding import in_flight
+from clipfleet_producer.feeding.in_flight import FIRST, LEAST, Pace
 from tests.support.clock import ManualClock
 
 
@@ -46,7 +46,7 @@ def test_the_queues_are_looked_at_now_and_then() -> None:
     clock = ManualClock()
     bound = Pace(clock=clock)
     assert not bound.due()
-    clock.sleep(pace.STEP_S)
+    clock.sleep(in_flight.STEP_S)
     assert bound.due()
     bound.adapt(waiting=0, held=0, met=True)
     assert not bound.due()

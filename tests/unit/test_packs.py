@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from clipfleet.errors import PackInvalid
-from workers.media.packs import Encoding, Pack
+from clipfleet_workers.media.packs import Encoding, Pack
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 LOSSLESS: tuple[Encoding, ...] = ("raw", "zstd")

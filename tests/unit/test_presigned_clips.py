@@ -9,9 +9,9 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.store import open_store
-from producer.show import clip_name, read_record
-from producer.sources import short_name
-from producer.unique import unique
+from clipfleet_producer.cli.show import clip_name, read_record
+from clipfleet_producer.sources.unique import unique
+from clipfleet_producer.sources.uris import short_name
 from tests.support.found_clips import find, write
 from tests.unit.test_sources import folder
 

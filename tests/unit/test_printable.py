@@ -10,11 +10,11 @@ import click
 import pytest
 from rich.table import Table
 
-import workers.cli
+import clipfleet_workers.cli
 from clipfleet import logs
 from clipfleet.errors import UsageError
 from clipfleet.printable import printable, printable_lines
-from producer.terminal import Console
+from clipfleet_producer.cli.terminal import Console
 from tests.support.cli_here import run_here
 
 ORDERS = {
@@ -182,12 +182,12 @@ def test_a_worker_says_what_is_wrong_on_one_line_without_orders(
     def fail() -> None:
         raise UsageError(f"a{EVIL}\nclipfleet-worker: all is well")
 
-    monkeypatch.setattr(workers.cli, "cli", fail)
+    monkeypatch.setattr(clipfleet_workers.cli, "cli", fail)
     monkeypatch.setattr(sys, "argv", ["clipfleet-worker"])
-    monkeypatch.setattr(workers.cli, "be_discreet", lambda: None)
+    monkeypatch.setattr(clipfleet_workers.cli, "be_discreet", lambda: None)
     monkeypatch.setattr(logs, "escape_crashes", lambda: None)
     with pytest.raises(SystemExit) as end:
-        workers.cli.main()
+        clipfleet_workers.cli.main()
 
     said = capsys.readouterr().err
     assert end.value.code == 2

@@ -9,10 +9,10 @@ import pytest
 from clipfleet.errors import UsageError
 from clipfleet.private import append_to, make_private
 from clipfleet.store import open_store
-from producer import commands
-from producer.children import Child
-from producer.export.journal import JOURNAL_FILE, Journal
-from producer.export.target import Files
+from clipfleet_producer.cli import commands
+from clipfleet_producer.embedded.children import Child
+from clipfleet_producer.export.journal import JOURNAL_FILE, Journal
+from clipfleet_producer.export.target import Files
 
 
 def s3_log_dir(run_id: str = "nightly") -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import workers.cli
+import clipfleet_workers.cli
 from clipfleet.process import be_discreet
 from tests.support.cli_here import run_here
+from tests.support.tree import python_path
 
-ROOT = str(Path(__file__).parents[2])
-COMMANDS = ("producer.cli", "workers.cli")
+COMMANDS = ("clipfleet_producer.cli.main", "clipfleet_workers.cli")
 
 # What a console script does, then what libraries do in its process.
 SCRIPT = """
@@ -49,7 +49,7 @@ def test_no_memory_is_dumped_and_no_module_comes_from_the_current_folder(
     ran = subprocess.run(
         [sys.executable, script],
         cwd=clips,
-        env={**os.environ, "PYTHONPATH": ROOT},
+        env={**os.environ, "PYTHONPATH": python_path()},
         capture_output=True,
         text=True,
         timeout=60,
@@ -83,13 +83,13 @@ def test_no_search_path_has_a_part_that_means_the_current_folder(
 def test_a_library_takes_no_settings_from_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True")
     script = (
-        "from producer.export.libraries import load\n"
+        "from clipfleet_producer.export.libraries import load\n"
         "print(load('matplotlib', needed_for='--plot').rcParams['text.usetex'])"
     )
     ran = subprocess.run(
         [sys.executable, "-P", "-c", script],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": ROOT, "MPLCONFIGDIR": str(tmp_path / "config")},
+        env={**os.environ, "PYTHONPATH": python_path(), "MPLCONFIGDIR": str(tmp_path / "config")},
         capture_output=True,
         text=True,
         timeout=60,
@@ -112,5 +112,7 @@ def test_each_command_says_once_that_a_file_of_the_current_folder_is_not_read(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         patch.delenv("CLIPFLEET_CONFIG", raising=False)
-        ran = CliRunner().invoke(workers.cli.cli, ["prepare", "--check", "--broker", "redis://"])
+        ran = CliRunner().invoke(
+            clipfleet_workers.cli.cli, ["prepare", "--check", "--broker", "redis://"]
+        )
     assert ran.stderr.count("./clipfleet.toml is not read") == 1

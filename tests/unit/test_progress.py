@@ -2,8 +2,8 @@
 
 import pytest
 
-from clipfleet.broker import Event
-from producer.progress import Tally, duration
+from clipfleet.broker.client import Event
+from clipfleet_producer.feeding.progress import Tally, duration
 from tests.support.clock import ManualClock
 
 

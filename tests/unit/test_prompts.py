@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from clipfleet import prompts
 from clipfleet.errors import UsageError
 from clipfleet.options import CaptionOptions, EnhanceOptions, EnhancePromptVariant, PromptVariant
-from producer.cli import cli
+from clipfleet_producer.cli.main import cli
 
 TRICKY = [r"\d+", r"\1 \g<0>", "{caption}", "{0} {}", "<|im_end|>", "%s", "$1", "a\nb", ""]
 

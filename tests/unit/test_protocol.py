@@ -32,12 +32,12 @@ from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, QUEUE
 from clipfleet.records import ClipRecord, ManifestLine, find_record
 from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
-from producer import feed
+from clipfleet_producer.runs import model
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps import assemble, prepare, scratch
 from tests.support.records import run_head
 from tests.unit.protocol import Broker, Ending, Message, SteppedStore, Worker
 from tests.unit.protocol_job import LINES, OPTIONS, WORK, cut_clip, faults_of, lost_its_parts
-from workers import assemble, parts, prepare
-from workers.context import Context
 
 SETTINGS = hypothesis.settings(
     max_examples=100,
@@ -74,7 +74,7 @@ class Protocol(RuleBasedStateMachine):
         self._wrong: list[str] = []
         self._broker_loses = self._store_loses = False
         self._runs = {
-            name: feed.Run(head=run_head(name, options), store=self._store)
+            name: model.Run(head=run_head(name, options), store=self._store)
             for name, options in OPTIONS.items()
         }
         self._following: list[tuple[str, ManifestLine]] = []
@@ -101,7 +101,7 @@ class Protocol(RuleBasedStateMachine):
             self._feed(*self._following[-1])
 
     def _feed(self, name: str, line: ManifestLine) -> None:
-        found = feed.Found(line=line, record=None, replaces=line.replaces)
+        found = model.Found(line=line, record=None, replaces=line.replaces)
         self._runs[name].feed(self._app, found)
 
     def _wrote(self, key: str, data: bytes) -> None:
@@ -123,7 +123,7 @@ class Protocol(RuleBasedStateMachine):
             return None
 
     def _step(self, message: Message) -> str | None:
-        """What `workers/app.py` does on each queue."""
+        """What `workers/clipfleet_workers/delivery/tasks.py` does on each queue."""
         if message.queue == PREPARE:
             # "again" clears scratch; "other" replaces records, by which late workers are known.
             lost = self._store_loses or self._has_begun("again") or self._has_begun("other")
@@ -134,7 +134,7 @@ class Protocol(RuleBasedStateMachine):
             assemble.assemble(self._context, self._app, AssembleJob.read(message.payload))
         else:
             job = WindowJob.read(message.payload)
-            return parts.do_once(self._context, message.queue, job, WORK[message.queue])
+            return scratch.do_once(self._context, message.queue, job, WORK[message.queue])
         return None
 
     # What workers do.
@@ -364,8 +364,8 @@ def test_a_whole_record_stays_though_a_second_assemble_finds_its_parts_cleared_a
 
 def test_results_that_differ_from_run_to_run_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault planted in the protocol: a task that is done twice counts twice for its chord."""
-    real, numbers = parts.do_once, itertools.count()
-    monkeypatch.setattr(parts, "do_once", lambda *a: f"{real(*a)} {next(numbers)}")
+    real, numbers = scratch.do_once, itertools.count()
+    monkeypatch.setattr(scratch, "do_once", lambda *a: f"{real(*a)} {next(numbers)}")
 
     protocol = Protocol()
     protocol.a_queue_is_worked_off(PREPARE)

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
-from workers.public_addresses import REGISTRY, is_public
+from clipfleet_workers.sources.public_addresses import REGISTRY, is_public
 
 with REGISTRY.open(encoding="utf-8", newline="") as _file:
     ROWS = list(csv.DictReader(_file))

@@ -4,7 +4,7 @@ import av
 import pytest
 
 from clipfleet.errors import ClipTooLarge, ClipUnreadable
-from workers.media.pyav import translate_errors
+from clipfleet_workers.media.pyav import translate_errors
 
 
 @pytest.mark.parametrize(

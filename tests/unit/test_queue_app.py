@@ -19,7 +19,7 @@ def test_threads_of_a_worker_share_their_connections_to_the_broker() -> None:
 
 def test_who_makes_a_chord_listens_for_none_of_its_parts() -> None:
     url = "redis://127.0.0.1:1/0"  # where no broker is
-    app = make_app(url, lease_s=1, backend="workers.chord:ChordCounter")
+    app = make_app(url, lease_s=1, backend="clipfleet_workers.delivery.chord:ChordCounter")
 
     parts = [app.AsyncResult(f"part-{number}") for number in range(2)]
     GroupResult("group", parts, app=app).then(print)

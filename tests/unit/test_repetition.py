@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.repetition import runs_away
+from clipfleet_workers.steps.repetition import runs_away
 
 
 @pytest.mark.parametrize(

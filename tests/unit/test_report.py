@@ -8,12 +8,12 @@ import sys
 import pytest
 from rich.console import Console
 
-from clipfleet.broker import redact
+from clipfleet.broker.client import redact
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
-from producer.report import WINDOWS_SHOWN, clip_table, print_captions
+from clipfleet_producer.cli.report import WINDOWS_SHOWN, clip_table, print_captions
+from clipfleet_workers.steps.assemble import build_record
 from tests.support.records import PLAN, clip_record, completed, previewed
-from workers.assemble import build_record
 
 
 @pytest.mark.parametrize("name", ["car[1080p].mp4", "a[/b].mp4", "[red]x[/red].mp4"])
@@ -86,7 +86,7 @@ def test_a_brokers_address_is_shown_without_its_password(url: str, shown: str) -
 
 def test_a_hang_up_that_the_caller_ignores_stays_ignored() -> None:
     code = (
-        "import signal, producer.cli as c; c.cli = lambda **_: None; c.main(); "
+        "import signal, clipfleet_producer.cli.main as c; c.cli = lambda **_: None; c.main(); "
         "print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
     )
     done = subprocess.run(

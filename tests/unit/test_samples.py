@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipfleet.options import PrepareOptions
-from producer.samples.files import LENGTHS, draw_clips, draw_frames
-from producer.samples.reading import judge, read_facts
-from producer.samples.scene import (
+from clipfleet_producer.samples.files import LENGTHS, draw_clips, draw_frames
+from clipfleet_producer.samples.scene import (
     LONGEST_S,
     SHORTEST_S,
     Happening,
@@ -22,9 +21,10 @@ from producer.samples.scene import (
     draw_scene,
     facts,
 )
-from producer.samples.stage import ANGLE, RADIUS, RGB, VISIBLE, WRAPS, Staged, X, Y, stage
-from producer.samples.words import caption, lively_caption
-from workers.media.windows import split
+from clipfleet_producer.samples.stage import ANGLE, RADIUS, RGB, VISIBLE, WRAPS, Staged, X, Y, stage
+from clipfleet_producer.samples.words import caption, lively_caption
+from clipfleet_workers.media.windows import split
+from tests.support.meaning.reading import judge, read_facts
 
 WIDTH, HEIGHT = 640, 360
 SECONDS = st.floats(SHORTEST_S, LONGEST_S)

@@ -8,7 +8,7 @@ import pytest
 from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
-from producer.sampling import read_part, sample
+from clipfleet_producer.sources.sampling import read_part, sample
 
 CLIPS = [
     ManifestLine(clip_uuid=keys.clip_uuid(source), source=source)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from producer.endings import DEMUXERS
-from producer.globs import Glob
-from producer.passed_over import PassedOver
-from producer.selection import Selection
+from clipfleet_producer.sources.endings import DEMUXERS
+from clipfleet_producer.sources.globs import Glob
+from clipfleet_producer.sources.passed_over import PassedOver
+from clipfleet_producer.sources.selection import Selection
 
 COMMON = (
     *(".mp4", ".m4v", ".mov", ".qt", ".f4v", ".3gp", ".3g2", ".3gp2", ".mkv", ".webm", ".avi"),

@@ -12,9 +12,10 @@ from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
-from producer.problems import Problems
-from producer.sources import find_clips, local_path, short_name
-from producer.variants import Variants
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.search import find_clips
+from clipfleet_producer.sources.uris import local_path, short_name
 from tests.support.found_clips import Found, find, names, write
 
 WEIRD_NAMES = [

@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from producer.addresses import ClipRefused
-from producer.spans import NoTime, looks_like_span, read_span, seconds, split_span
+from clipfleet_producer.sources.manifests.spans import (
+    NoTime,
+    looks_like_span,
+    read_span,
+    seconds,
+    split_span,
+)
+from clipfleet_producer.sources.uris import ClipRefused
 
 TIMES = {
     "62.5": 62.5,

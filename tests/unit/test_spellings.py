@@ -8,9 +8,9 @@ from unicodedata import normalize
 import pytest
 
 from clipfleet import keys
-from producer.addresses import Addresses
-from producer.show import clip_name
-from producer.spellings import one_spelling, path_on_disk, spellings
+from clipfleet_producer.cli.show import clip_name
+from clipfleet_producer.sources.spellings import one_spelling, path_on_disk, spellings
+from clipfleet_producer.sources.uris import Addresses
 
 Form = Literal["NFC", "NFD"]
 FORMS: tuple[Form, ...] = ("NFC", "NFD")

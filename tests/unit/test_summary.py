@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from producer.summary import Lengths, Summary
+from clipfleet_producer.runs.statistics import Lengths, Summary
 from tests.support.exported_run import done_record
 
 

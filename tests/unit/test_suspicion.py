@@ -8,9 +8,9 @@ from celery.worker import state
 
 from clipfleet.errors import EngineDead, ExitCode
 from clipfleet.settings import read_settings
-from workers import app
-from workers.context import Context
-from workers.verdicts import GiveBack
+from clipfleet_workers.context import Context
+from clipfleet_workers.delivery import tasks
+from clipfleet_workers.delivery.verdicts import GiveBack
 
 
 class Held:
@@ -35,7 +35,7 @@ class Request:
 
 
 def suspicion(held: Held, deaths: object) -> Any:
-    return app._suspicion(cast(Context, held), cast(Any, Request(deaths)))
+    return tasks._suspicion(cast(Context, held), cast(Any, Request(deaths)))
 
 
 @pytest.mark.parametrize("deaths", [0, 1, 2, -1, "3", True, None])
@@ -59,7 +59,7 @@ def test_the_last_try_is_alone_and_goes_back_where_the_worker_ends_first() -> No
         except BaseException as error:
             raised.append(error)
 
-    with app._alone:
+    with tasks._alone:
         waiting = threading.Thread(target=begin)
         waiting.start()
         held.stopping.set()

@@ -20,13 +20,13 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
-from producer.addresses import Addresses
-from producer.column_names import CLIP_COLUMNS
-from producer.problems import Problems
-from producer.rows import MAX_METADATA_BYTES, Rows
-from producer.tables import Table, is_table
-from producer.text_rows import MAX_LINE_BYTES
-from producer.variants import Variants
+from clipfleet_producer.sources.manifests.column_names import CLIP_COLUMNS
+from clipfleet_producer.sources.manifests.rows import MAX_METADATA_BYTES, Rows
+from clipfleet_producer.sources.manifests.tables import Table, is_table
+from clipfleet_producer.sources.manifests.text_rows import MAX_LINE_BYTES
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.uris import Addresses
 
 CLIP = "s3://bucket/a.mp4"
 

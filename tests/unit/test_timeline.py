@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from workers.media import timeline
+from clipfleet_workers.media import timeline
 
 MS = Fraction(1, 1000)
 

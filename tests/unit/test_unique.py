@@ -8,7 +8,7 @@ import pytest
 
 from clipfleet import keys
 from clipfleet.records import ManifestLine
-from producer.unique import unique
+from clipfleet_producer.sources.unique import unique
 
 
 def clip(number: int, **more: object) -> ManifestLine:

@@ -6,7 +6,7 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.options import CaptionOptions, EnhanceOptions, Options, PrepareOptions
 from clipfleet.records import ManifestLine
-from producer.variants import Variants
+from clipfleet_producer.sources.overrides import Variants
 
 BASE = Options(
     prepare=PrepareOptions(window_size=100),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from workers.media import windows
+from clipfleet_workers.media import windows
 
 LIMIT = st.integers(4, 100_000)  # what the options take for window size and threshold
 FRAMES = st.integers(0, 1_000_000)

@@ -7,7 +7,7 @@ a JSON file: clip UUID to the fault's name. Each fault is one that the code coul
 import os
 import sys
 
-if "PLANTED_FAULTS" in os.environ and sys.orig_argv[1:4] == ["-P", "-m", "workers"]:
+if "PLANTED_FAULTS" in os.environ and sys.orig_argv[1:3] == ["-m", "clipfleet_workers"]:
     from tests.e2e import faults_of_meaning
 
     faults_of_meaning.plant(os.environ["PLANTED_FAULTS"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engines.vllm import VllmEngine
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
 
 
 @pytest.fixture(scope="session")

@@ -11,19 +11,14 @@ import numpy as np
 import pytest
 
 from clipfleet import prompts
-from clipfleet.errors import (
-    Interrupted,
-    ModelUnavailable,
-    RequestTimedOut,
-    WindowTooLong,
-)
+from clipfleet.errors import Interrupted, ModelUnavailable, RequestTimedOut, WindowTooLong
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt, Video
+from clipfleet_workers.inference.openai_engine import OpenAIEngine
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
+from clipfleet_workers.inference.weights import MINI_FOLDER
 from tests.support.engines import MODEL, openai_engine, transformers_engine
 from tests.support.meaning.windows import cut_windows
 from tests.support.samples import copy_samples
-from workers.engines.base import Answer, Engine, Prompt, Video
-from workers.engines.openai import OpenAIEngine
-from workers.engines.vllm import VllmEngine
-from workers.weights import MINI_FOLDER
 
 WAIT_S = 120.0
 

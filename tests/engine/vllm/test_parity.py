@@ -3,14 +3,14 @@
 import pytest
 
 from clipfleet import prompts
+from clipfleet_workers.inference.engine import Video
+from clipfleet_workers.inference.positions import authors_positions
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
+from clipfleet_workers.inference.weights import MINI_FOLDER
 from tests.support.meaning.engine import LONGEST, our_tokens
 from tests.support.meaning.reference import Reference
 from tests.support.meaning.windows import cut_windows
 from tests.support.samples import copy_samples
-from workers.engines.base import Video
-from workers.engines.positions import authors_positions
-from workers.engines.vllm import VllmEngine
-from workers.weights import MINI_FOLDER
 
 QUESTION = prompts.CAPTION["default"]
 

@@ -21,17 +21,17 @@ from clipfleet.options import (
 from clipfleet.queues import CAPTION
 from clipfleet.records import Completion, Status
 from clipfleet.settings import read_settings
-from producer.samples.reading import judge, read_facts
-from producer.samples.score import Score
+from clipfleet_workers.context import Context
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
+from clipfleet_workers.media import onepass
+from clipfleet_workers.steps.caption import caption
+from clipfleet_workers.steps.enhance import enhance
+from clipfleet_workers.steps.scratch import write_part
+from tests.support.meaning.reading import judge, read_facts
+from tests.support.meaning.tally import Score
 from tests.support.samples import copy_samples
-from workers.caption import caption
-from workers.context import Context
-from workers.engines.base import Answer, Engine, Prompt
-from workers.engines.vllm import VllmEngine
-from workers.enhance import enhance
-from workers.loaded import LoadedModel, Slots
-from workers.media import onepass
-from workers.parts import write_part
 
 CLIPS = 6
 OPTIONS = Options(

@@ -4,9 +4,9 @@ import psutil
 import pytest
 
 from clipfleet.errors import EngineDead
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
 from tests.engine.vllm.test_contract import ask, video
 from tests.support.cli import command_line
-from workers.engines.vllm import VllmEngine
 
 
 def test_an_engine_that_dies_says_so_to_everyone_who_waits(vllm_mini: VllmEngine) -> None:

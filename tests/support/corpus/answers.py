@@ -17,12 +17,12 @@ from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.records import SourceInfo, WindowPlan
+from clipfleet_workers.media import onepass
 from tests.integration import reference
 from tests.support import clips
 from tests.support.corpus.case import Case
 from tests.support.corpus.cases import CASES
 from tests.support.corpus.planes import Image
-from workers.media import onepass
 
 # How far a sampled frame may be from the reference: the largest mean luma difference of any 16×16
 # block, in levels. Measured: swscale's own rounding is off by up to 0.2 at its best and 2.6 at its

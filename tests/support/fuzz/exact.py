@@ -18,9 +18,9 @@ from av.video.reformatter import ColorRange
 from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet_workers.media import decode, onepass
+from clipfleet_workers.media.limits import Guard, Limits
 from tests.support.fuzz.parts import RATE
-from workers.media import decode, onepass
-from workers.media.limits import Guard, Limits
 
 FEW = 3  # frames, of which no clip is made
 FAULTS = ("pixels", "order", "colours", "count", "refused")

@@ -30,14 +30,15 @@ from clipfleet.records import ManifestLine, done_record
 from clipfleet.runs import RunState, standing
 from clipfleet.settings import Settings
 from clipfleet.store.object_key import check_key
-from producer import manifest, sources
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.sources import uris
+from clipfleet_workers.context import Context
+from clipfleet_workers.delivery import envelope, transport
+from clipfleet_workers.media.packs import Encoding, Pack
+from clipfleet_workers.steps.scratch import find_part, stored_plan
 from tests.support.broker import BrokerServer
 from tests.support.fuzz.texts import Reader
 from tests.support.records import CLIP, HASH, JOB, PLAN, clip_record, completed, run_head
-from workers import envelope, transport
-from workers.context import Context
-from workers.media.packs import Encoding, Pack
-from workers.parts import find_part, stored_plan
 
 _REFUSALS = (MessageInvalid, NewerVersion)
 ANY_MESSAGE = "any message"  # as it comes off the wire, before it is known for ours
@@ -67,8 +68,8 @@ class Room:
         """Read the run's clips, and do with each what a producer does."""
         for line in manifest.read_clips(self.store, JOB.run_id):
             check_key(keys.record(line.clip_uuid))
-            sources.short_name(line.source)
-            sources.local_path(line)
+            uris.short_name(line.source)
+            uris.local_path(line)
             ClipJob(
                 run_id=JOB.run_id,
                 clip_uuid=line.clip_uuid,

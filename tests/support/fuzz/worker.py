@@ -19,11 +19,11 @@ from clipfleet.options import Options
 from clipfleet.queues import CAPTION, PREVIEW
 from clipfleet.records import ClipRecord, Part, Plan, Status
 from clipfleet.settings import Settings
-from workers.assemble import build_record
-from workers.context import Context
-from workers.parts import read_pack, stored_plan
-from workers.prepare import cut_clip
-from workers.preview import preview
+from clipfleet_workers.context import Context
+from clipfleet_workers.steps.assemble import build_record
+from clipfleet_workers.steps.prepare import cut_clip
+from clipfleet_workers.steps.preview import preview
+from clipfleet_workers.steps.scratch import read_pack, stored_plan
 
 DECODE_S = 5.0
 REFUSALS = frozenset({"ClipUnreadable", "ClipEncrypted", "ClipTooLarge", "ClipTooShort"})

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet import models, prompts
-from workers.engines.base import Prompt, Video
-from workers.engines.vllm import VllmEngine
-from workers.weights import MINI_FOLDER
+from clipfleet_workers.inference.engine import Prompt, Video
+from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
+from clipfleet_workers.inference.weights import MINI_FOLDER
 
 LONGEST = 80  # tokens
 

@@ -1,19 +1,19 @@
 """The model authors' own way from frames to words: transformers' processor and `generate`.
 
-With one correction where asked for: `workers.engines.positions`.
+With one correction where asked for: `clipfleet_workers.inference.positions`.
 """
 
 from pathlib import Path
 from typing import Any
 
-from workers.engines.base import Video
+from clipfleet_workers.inference.engine import Video
 
 
 class Reference:
     """The model in transformers, on the CPU, in `dtype` ("float32" or "bfloat16")."""
 
     def __init__(self, weights: Path, dtype: str) -> None:
-        from workers.engines.placeholders import install
+        from clipfleet_workers.inference.vllm_engine.placeholders import install
 
         install()
         import torch

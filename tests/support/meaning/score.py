@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from clipfleet.records import ClipRecord
-from producer.samples.reading import read_facts
-from producer.samples.score import Score
+from tests.support.meaning.reading import read_facts
+from tests.support.meaning.tally import Score
 
 
 @dataclass

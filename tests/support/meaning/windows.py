@@ -5,9 +5,9 @@ from pathlib import Path
 
 from clipfleet import models
 from clipfleet.options import PrepareOptions, PreviewOptions
-from workers.caption import window_video
-from workers.engines.base import Video
-from workers.media import onepass
+from clipfleet_workers.inference.engine import Video
+from clipfleet_workers.media import onepass
+from clipfleet_workers.steps.caption import window_video
 
 # Frames a second: the rates that the model was trained at. Some windows have more frames than any
 # that it was trained on.

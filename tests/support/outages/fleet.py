@@ -19,13 +19,14 @@ from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, CAPTION, PREPARE, PREVIEW
 from clipfleet.runs import RunHead
 from clipfleet.store import Store, open_store
-from producer import manifest
-from producer.fleet import Fleet as FleetApi
-from producer.fleet import FleetRun
+from clipfleet_producer.api import Fleet as FleetApi
+from clipfleet_producer.api import FleetRun
+from clipfleet_producer.runs import manifest
 from tests.support.broker import BrokerServer
 from tests.support.bucket import serving
 from tests.support.outages.history import History, left_in_broker, wrong_in_store
 from tests.support.outages.link import Link
+from tests.support.tree import python_path
 from tests.support.waiting import wait_for
 
 LEASE_S = 3.0
@@ -124,7 +125,7 @@ class OutageFleet:
             "CLIPFLEET_LOG_FORMAT": "text",
             "HISTORY": str(self.history_folder),
             "WINDOW_S": str(self._window_s),
-            "PYTHONPATH": str(tree),
+            "PYTHONPATH": python_path(tree),
             "TMPDIR": str(self.folder),
             **{f"CLIPFLEET_{n.upper()}": value for n, value in self.bucket.settings.items()},
         }

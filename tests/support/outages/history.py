@@ -15,7 +15,7 @@ from clipfleet.queues import QUEUES
 from clipfleet.records import ClipRecord
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 
 # How long a message may be in a worker's hands before it is begun, where slots are free, and how
 # long one takes that waits for a dead connection: two time-outs, and what it was to do.

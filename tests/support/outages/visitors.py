@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 
 from clipfleet import keys
+from clipfleet.broker.feedboard import FeederBeat
 from clipfleet.errors import UsageError
-from clipfleet.feedboard import FeederBeat
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import ManifestLine
 from clipfleet.runs import Standing
-from producer import manifest
+from clipfleet_producer.runs import manifest
 from tests.support.outages.fleet import LEASE_S, OPTIONS, OutageFleet, Running
 
 DENIED_S = 8.0

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet.errors import Interrupted
-from workers import app, cli, leases, loading
-from workers.engines.base import Answer, Engine, Prompt
-from workers.leases import Leases
-from workers.loaded import LoadedModel, Slots
+from clipfleet_workers import cli
+from clipfleet_workers.delivery import leases, tasks
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.inference import loader
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
 
 SLOTS = 8
 WORKER = os.getpid()  # also in the processes of its pool
@@ -53,7 +55,7 @@ class WaitingEngine(Engine):
 
 
 def load_models(*_: Any, **__: Any) -> dict[str, LoadedModel]:
-    """In place of `workers.loading.load_models`."""
+    """In place of `clipfleet_workers.inference.loader.load_models`."""
     model = LoadedModel(
         WaitingEngine(),
         Slots({"caption": SLOTS}),
@@ -68,7 +70,7 @@ def load_models(*_: Any, **__: Any) -> dict[str, LoadedModel]:
 
 def watch() -> None:
     """Have the worker tell of each message that it takes, begins, ends and lets go."""
-    take, do_end, do = Leases.take, Leases._do_end, app._do
+    take, do_end, do = Leases.take, Leases._do_end, tasks._do
 
     def taken(self: Leases, tag: str, message: dict[str, Any], queue: str, *more: Any) -> None:
         note("take", tag=tag, task=message["headers"]["id"], queue=queue)
@@ -85,7 +87,7 @@ def watch() -> None:
         finally:
             note("end", task=request.id)
 
-    vars(app)["_do"] = done
+    vars(tasks)["_do"] = done
     vars(leases)["PUT_OFF_S"] = 3.0
     Leases.take = taken  # type: ignore[method-assign, assignment]
     Leases._do_end = let_go  # type: ignore[method-assign, assignment]
@@ -93,7 +95,7 @@ def watch() -> None:
 
 def main() -> None:
     """Run it."""
-    vars(loading)["load_models"] = load_models
+    vars(loader)["load_models"] = load_models
     watch()
     sys.argv = ["clipfleet-worker", *sys.argv[1:]]
     cli.main()

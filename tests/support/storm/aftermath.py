@@ -9,11 +9,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from clipfleet import keys
-from clipfleet.broker import Broker
+from clipfleet.broker.client import Broker
 from clipfleet.errors import ObjectMissing
 from clipfleet.records import ClipRecord, Status
 from clipfleet.store import Store
-from producer import manifest
+from clipfleet_producer.runs import manifest
 
 # What a run does at a time of its own; all else is to be the same, byte for byte.
 _TIMES = {"finished_at"}

@@ -28,7 +28,7 @@ _SHIFTED = """
 import os, time
 _true, _by = time.time, float(os.environ["CLOCK_IS_AHEAD_BY"])
 time.time = lambda: _true() + _by
-from workers.cli import main
+from clipfleet_workers.cli import main
 main()
 """
 
@@ -57,7 +57,7 @@ class Fleet:
     def start(self, kind: str, *, clock_s: float = 0.0) -> None:
         """Start a worker, with a clock that is ahead by so much."""
         arguments = [kind, *_FLAGS[kind]]
-        command = [sys.executable, "-P", "-m", "workers", *arguments]
+        command = [sys.executable, "-m", "clipfleet_workers", *arguments]
         env = {**self._env}
         if clock_s:
             command = [sys.executable, "-P", "-c", _SHIFTED, *arguments]

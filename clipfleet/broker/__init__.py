@@ -1,0 +1,1 @@
+"""The broker: its address, connections to it, and what lies in it."""

@@ -1,0 +1,1 @@
+"""The side that has clips: finding, feeding and watching them, and the embedded run."""

@@ -1,0 +1,1 @@
+"""`clipfleet` on the command line: what people are asked, shown and told."""

@@ -1,0 +1,189 @@
+"""`--dry-run`: what a command would do, what is done already, and how long it may take.
+
+Nothing is written. How fast it goes is what the last run with these options measured.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+
+from rich.console import Console
+
+from clipfleet import keys
+from clipfleet.errors import ExitCode, ObjectMissing
+from clipfleet.options import Options
+from clipfleet.printable import printable
+from clipfleet.records import ManifestLine
+from clipfleet.runs import RunHead, Standing, standing
+from clipfleet.settings import Settings
+from clipfleet.store import Store
+from clipfleet_producer.feeding.progress import duration
+from clipfleet_producer.feeding.submission import Asked, say_passed_over, say_problems
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.model import Run
+from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.passed_over import PassedOver
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.uris import local_path, short_name
+
+NAMED = 5
+_AT_ONCE = 1000
+
+
+@dataclass
+class _Seen:
+    """What the clips come to. `num_bytes` is that of clips to be fed, as far as it is known."""
+
+    clips: int = 0
+    done: Standing = field(default_factory=Standing)
+    num_bytes: int = 0
+    redone: int = 0
+    empty: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
+
+    @property
+    def todo(self) -> int:
+        """How many would be fed."""
+        return self.clips - self.done.done
+
+
+def dry_run(
+    asked: Asked, settings: Settings, options: Options, console: Console, *, as_json: bool = False
+) -> int:
+    """Say it all."""
+    problems = Problems()
+    store = settings.open_store(settings.store)
+    with Variants(options) as variants, console.status("looking for clips") as shown:
+        lines = asked.clips(settings, variants, problems)
+        seen = _look_up(
+            lines,
+            _run(asked, options, store),
+            tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
+        )
+    if as_json:
+        _print_json(seen, asked.passed, problems, _measured(store, options))
+    else:
+        _say(seen, asked.passed, problems, console)
+        console.print(_estimate(store, options, seen.todo), soft_wrap=True, markup=False)
+    return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
+
+
+def _run(asked: Asked, options: Options, store: Store) -> Run:
+    head = RunHead(
+        run_id=asked.run_id,
+        options_hash=options.hash,
+        edition="0" * 8,
+        clips=0,
+        shards=0,
+        created_at=datetime.now(UTC).isoformat(),
+        retry_failed=asked.retry_failed,
+    )
+    return Run(head=head, store=store)
+
+
+def _look_up(lines: Iterator[ManifestLine], run: Run, tick: Callable[[int], None]) -> _Seen:
+    seen = _Seen()
+    while batch := list(islice(lines, _AT_ONCE)):
+        for found in run.look_up(batch):
+            if found.record is not None:
+                seen.done += standing(found.record, run.run_id)
+                continue
+            seen.redone += found.replaces is not None
+            seen.num_bytes += found.line.num_bytes or 0
+            seen.empty += found.line.num_bytes == 0
+            if not _readable(found.line):
+                seen.unreadable.append(found.line.source)
+            elif len(seen.first) < NAMED:
+                seen.first.append(found.line.source)
+        seen.clips += len(batch)
+        tick(seen.clips)
+    return seen
+
+
+def _print_json(
+    seen: _Seen,
+    passed: PassedOver,
+    problems: Problems,
+    measured: Iterator[tuple[str, int, float]],
+) -> None:
+    """One object on standard output; `seconds` is None where no run was measured."""
+    _, clips, seconds = next(measured, ("", 0, 0.0))
+    said = {
+        "clips": seen.clips,
+        "done": seen.done.done,
+        "done_with_errors": seen.done.failed,
+        "to_feed": seen.todo,
+        "done_again": seen.redone,
+        "bytes": seen.num_bytes,
+        "empty": seen.empty,
+        "unreadable": len(seen.unreadable),
+        "passed_over": passed.counts(),
+        "rows": problems.rows,
+        "wrong_rows": problems.wrong_rows,
+        "notes": problems.notes,
+        "problems": [*problems],
+        "problems_left_out": problems.left_out,
+        "seconds": seen.todo * seconds / clips if clips else None,
+    }
+    print(json.dumps(said))
+
+
+def _say(seen: _Seen, passed: PassedOver, problems: Problems, console: Console) -> None:
+    say_passed_over(passed, console)
+    say_problems(problems, console)
+    for source in seen.unreadable[:NAMED]:
+        console.print(f"{_name(source)} cannot be read by this user", style="red", markup=False)
+    empty = f" {seen.empty:,} of them are empty." if seen.empty else ""
+    console.print(
+        f"{seen.clips:,} clips: {seen.done.done:,} are done already "
+        f"({seen.done.failed:,} with errors), {seen.todo:,} would be fed "
+        f"({seen.num_bytes / 1e9:,.1f} GB, {seen.redone:,} of them done again), "
+        f"{len(seen.unreadable):,} of those cannot be read here.{empty}",
+        soft_wrap=True,
+    )
+    for source in seen.first:
+        console.print(f"  {_name(source)}", markup=False)
+    more = seen.todo - len(seen.unreadable) - len(seen.first)
+    if more > 0:
+        console.print(f"  … and {more:,} more")
+
+
+def _readable(line: ManifestLine) -> bool:
+    """Whether this user can read the clip; of what lies elsewhere, workers will tell."""
+    path = local_path(line)
+    return path is None or os.access(path, os.R_OK)
+
+
+def _name(source: str) -> str:
+    return printable(short_name(source))
+
+
+def _estimate(store: Store, options: Options, todo: int) -> str:
+    for run_id, clips, seconds in _measured(store, options):
+        rate = clips / seconds
+        return (
+            f"At the {rate:.2f} clips/s of run {run_id}, which had these options, that takes "
+            f"{duration(todo / rate)}."
+        )
+    return "How long it takes is not known: no run with these options has come to its end here."
+
+
+def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]]:
+    """(run, clips it did itself, seconds) of finished runs with these options, latest first."""
+    try:
+        names = {item.key.split("/")[1] for item in store.list(keys.RUNS) if _is_summary(item.key)}
+    except ObjectMissing:
+        return
+    for run_id in sorted(names, reverse=True):
+        summary = manifest.last_summary(store, run_id)
+        clips = int(summary.get("done", 0)) - int(summary.get("before", 0))
+        if summary.get("options_hash") == options.hash and clips > 0:
+            yield run_id, clips, float(summary["seconds"]) or 1.0
+
+
+def _is_summary(key: str) -> bool:
+    return key.endswith("/summary.json") and key.count("/") == 2

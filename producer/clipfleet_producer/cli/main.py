@@ -1,0 +1,190 @@
+"""`clipfleet`: run clips here, submit them to a fleet, see how a run stands."""
+
+import io
+import os
+import signal
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clipfleet import __version__, flags
+from clipfleet.errors import ClipfleetError, ExitCode, UsageError
+from clipfleet.printable import printable, printable_lines
+from clipfleet.process import be_discreet
+from clipfleet.settings import unread_config
+from clipfleet_producer.cli import params, results, runs
+
+_SETTINGS_NOTE = (
+    "Settings and options come from flags, then CLIPFLEET_* variables (CLIPFLEET_BROKER, "
+    "CLIPFLEET_CAPTIONING_SAMPLING_FPS, ...), then ~/.config/clipfleet/clipfleet.toml or the file "
+    "that CLIPFLEET_CONFIG names."
+)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_SETTINGS_NOTE,
+)
+@click.version_option(__version__, prog_name="clipfleet")
+def cli() -> None:
+    """Caption and preview video clips, on this machine or on a fleet of workers.
+
+    \b
+    Start here:
+      clipfleet samples clips/             write a few sample clips
+      clipfleet run clips/ --out results/  caption and preview them on this machine
+
+    \b
+    Exit codes: 0 done; 1 a bug; 2 the command or a setting is wrong; 3 done, some clips failed;
+    4 no broker; 5 no store; 6 no model; 7 engine died; 8 workers keep dying; 130 interrupted.
+    """
+    if line := unread_config():
+        click.echo(f"clipfleet: {line}", err=True)
+
+
+@cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
+@click.argument("clips", nargs=-1, metavar="CLIPS...")
+@click.option(
+    "--out",
+    "store",
+    help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
+)
+@params.clip_flags
+@flags.option_flags(
+    other_defaults={
+        "caption__model_variant": "qwen where there is a GPU, else mini",
+        "enhance__model_variant": "qwen_lm; mini where mini captions",
+    }
+)
+def run(clips: tuple[str, ...], **rest: Any) -> None:
+    """Do CLIPS on this machine, with nothing set up beforehand.
+
+    CLIPS are files, folders, patterns ('day*/**/*.mp4'), s3:// URLs of an object or a folder,
+    https:// URLs, manifests (.jsonl, .csv, .parquet), or - for a list on standard input.
+    A presigned URL's signature is no part of the clip's name, and is kept out of records and logs.
+
+    Starts a private broker and workers, shows progress, and leaves no process behind. Run again
+    with the same options, it does only what is missing; Ctrl-C any time.
+    """
+    from clipfleet_producer.cli import commands
+
+    sys.exit(commands.run(clips, rest))
+
+
+@cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
+@click.argument("clips", nargs=-1, metavar="CLIPS...")
+@params.broker
+@click.option("--store", help="Where results go: a folder all share, or s3://BUCKET[/PREFIX].")
+@click.option("--wait", is_flag=True, help="Follow the run to its end, feeding as it goes.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-1000, 1000),
+    help="Runs of a higher priority are fed first. [default: 0]",
+)
+@click.option(
+    "--stage/--no-stage",
+    default=None,
+    help="Copy clips of this machine to scratch in the store, for workers that do not see its "
+    "files. [default: on with an S3 store]",
+)
+@params.clip_flags
+@flags.option_flags()
+def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) -> None:
+    """Have a fleet do CLIPS (as for `clipfleet run`).
+
+    Without --wait it returns at once, with the first clips on the queues; whoever runs
+    `clipfleet feed --follow` for the fleet feeds the rest. See `clipfleet status RUN --follow`.
+    """
+    from clipfleet_producer.cli import commands
+
+    sys.exit(commands.submit(clips, rest, wait=wait, stage=stage))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--count", default=5, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+def samples(folder: Path, count: int, seed: int) -> None:
+    """Write sample clips to FOLDER: coloured shapes and what happens to them, the world that the
+    model mini understands.
+
+    They come in several codecs, sizes and frame rates, of one window and of several. What is true
+    of each lies beside it as JSON: for every window its caption, and its facts one by one.
+    """
+    from clipfleet_producer.samples import write_samples
+
+    with click.progressbar(
+        write_samples(folder, count=count, seed=seed), length=count, label="writing samples"
+    ) as bar:
+        for _ in bar:
+            pass
+    shown = printable(str(folder))
+    click.echo(f"{count} clips in {shown}, with the truth about each beside it as .json")
+
+
+@cli.command()
+@click.argument("name", required=False)
+def prompts(name: str | None) -> None:
+    """Print the built-in prompt NAME, such as caption/av; without NAME, list them all.
+
+    To change one, write it to a file, edit it, and give it back:
+
+    \b
+      clipfleet prompts caption/default > mine.txt
+      clipfleet run clips/ --captioning-prompt-text @mine.txt
+    """
+    from clipfleet.prompts import built_in
+
+    texts = built_in()
+    if name is None:
+        for each, text in texts.items():
+            click.echo(f"{each:26}{textwrap.shorten(text, 80, placeholder=' …')}")
+    elif name in texts:
+        click.echo(texts[name])
+    else:
+        raise UsageError(f"there is no prompt {name}; there are {', '.join(texts)}")
+
+
+for _command in (*runs.COMMANDS, *results.COMMANDS):
+    cli.add_command(_command)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """The console script."""
+    be_discreet()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
+    verbose = "--verbose" in sys.argv or os.environ.get("CLIPFLEET_VERBOSE", "") in ("1", "true")
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("clipfleet: interrupted", file=sys.stderr)
+        sys.exit(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        shown = io.StringIO()
+        error.show(shown)
+        print(printable_lines(shown.getvalue()), end="", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+    except ClipfleetError as error:
+        _report(str(error), verbose)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        _report(f"bug: {type(error).__name__}: {error} (--verbose shows where)", verbose)
+        sys.exit(ExitCode.BUG)
+
+
+def _report(line: str, verbose: bool) -> None:
+    if verbose:
+        print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
+    print("clipfleet:", printable(line), file=sys.stderr)

@@ -1,0 +1,116 @@
+"""What came of a run, counted from its records, and the tables that show it."""
+
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from clipfleet.errors import ExitCode
+from clipfleet.options import Options
+from clipfleet.printable import printable
+from clipfleet.records import ClipRecord
+from clipfleet.runs import Standing, standing
+from clipfleet_producer.feeding.following import Screen
+from clipfleet_producer.feeding.progress import duration
+from clipfleet_producer.feeding.sample import ROWS_SHOWN, Pair
+from clipfleet_producer.runs.model import Run
+from clipfleet_producer.sources.uris import short_name
+
+WINDOWS_SHOWN = 8
+
+
+def clip_table(found: Sequence[Pair], *, enhance: bool, count: int | None = None) -> Table:
+    """A row for each clip, at most `ROWS_SHOWN`; `count` is how many there are."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("clip", overflow="ellipsis", no_wrap=True, max_width=32)
+    for name in ("frames", "windows", "captions", *(["enhanced"] if enhance else []), "previews"):
+        table.add_column(name, justify="right")
+    table.add_column("result", overflow="fold")
+    for line, record in found[:ROWS_SHOWN]:
+        table.add_row(escape(printable(short_name(line.source))), *_cells(record, enhance=enhance))
+    more = (len(found) if count is None else count) - len(found[:ROWS_SHOWN])
+    if more > 0:
+        table.add_row(f"… and {more} more", "", "", "", *([""] if enhance else []), "", "")
+    return table
+
+
+def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
+    if record is None:
+        return ["", "", "", *([""] if enhance else []), "", "[red]no record yet[/]"]
+    counts = standing(record, record.run_id)
+    cells = [str(record.num_frames or ""), str(counts.windows), str(counts.captions)]
+    cells += [str(counts.enhanced)] if enhance else []
+    error = escape(printable(record.first_error()))
+    result = "[green]ok[/]" if record.valid else f"[red]{error}[/]"
+    return [*cells, str(counts.previews), result]
+
+
+def print_captions(console: Console, found: Sequence[Pair], uri: str) -> None:
+    """What was said of each window and the preview to hold it against; of many, the first alone."""
+    said = [
+        (short_name(line.source), window)
+        for line, record in found
+        for window in (record.windows if record else ())
+        if window.qwen_caption
+    ]
+    shown = said if len(said) <= WINDOWS_SHOWN else said[:1]
+    for name, window in shown:
+        console.print(
+            f"\n[bold]{escape(printable(name))}[/], frames {window.start_frame}–{window.end_frame}"
+        )
+        _print_line(console, "caption", _shortened(window.qwen_caption))
+        if window.qwen_lm_enhanced_caption:
+            _print_line(console, "enhanced", _shortened(window.qwen_lm_enhanced_caption))
+        if window.preview_key:
+            _print_line(console, "preview", f"{uri}/{window.preview_key}")
+
+
+def _print_line(console: Console, label: str, text: str) -> None:
+    console.print(Text.assemble((f"  {label:9}", "dim"), printable(text)), soft_wrap=True)
+
+
+def _shortened(text: str | None) -> str:
+    return textwrap.shorten(text or "", 400, placeholder=" …")
+
+
+def print_totals(console: Console, uri: str, counts: Standing, *, seconds: float) -> None:
+    """The last lines: what there is, how fast it came, and where it lies."""
+    texts = [f"{counts.captions:,} captions", f"{counts.previews:,} previews"]
+    texts[1:1] = [f"{counts.enhanced:,} enhanced"] if counts.enhanced else []
+    console.print(
+        f"\n{counts.done:,} of {counts.clips:,} clips done, {counts.failed:,} with errors: "
+        f"{counts.windows:,} windows, {', '.join(texts)}."
+    )
+    done_now = counts.done - counts.before
+    known = f"; {counts.before:,} done already" if counts.before else ""
+    if done_now:
+        rate = done_now / seconds
+        console.print(f"{done_now:,} done now in {duration(seconds)} ({rate:.2f} clips/s){known}.")
+    elif known:
+        console.print(known.removeprefix("; ") + ".")
+    lie = f"Records: {uri}/metas/v0/   Previews: {uri}/previews/"
+    console.print(lie, soft_wrap=True, markup=False)
+
+
+def tell(
+    run: Run, options: Options, screen: Screen, console: Console, *, seconds: float, logs: str = ""
+) -> int:
+    """Show what came of the run; the exit code for it."""
+    counts, sample = screen.counts, screen.sample
+    table = clip_table(sample.clips, enhance=options.enhance.enabled, count=sample.count)
+    console.print(table)
+    print_captions(console, sample.clips, run.store.uri)
+    print_totals(console, run.store.uri, counts, seconds=seconds)
+    if counts.failed:
+        console.print(
+            f"{counts.failed} clips have errors (clipfleet failures {run.run_id}); once their "
+            "cause is mended, --retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
+            style="yellow",
+            soft_wrap=True,
+            markup=False,
+        )
+    wrong = counts.failed or counts.missing or counts.clips < run.head.clips
+    return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK

@@ -1,0 +1,139 @@
+"""Commands of `clipfleet` on runs that are there."""
+
+import sys
+from typing import Any
+
+import click
+
+from clipfleet_producer.cli import params
+
+_PRIORITY = click.IntRange(-1000, 1000)
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@params.run_flags
+@click.option("--follow", is_flag=True, help="Show it again and again, until RUN is at its end.")
+@params.as_json
+def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None:
+    """Say how RUN stands, or all runs that are not at their end: clips, windows, rates, queues,
+    workers.
+
+    It is counted from the store and the broker each time. Exit code 3: clips have errors.
+    """
+    from clipfleet_producer.cli import commands
+    from clipfleet_producer.cli.status import status as show
+
+    settings = commands.store_settings(rest)
+    sys.exit(show(settings, run_id, commands.console, following=follow, as_json=as_json))
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@params.run_flags
+@params.in_flight
+@click.option("--follow", is_flag=True, help="Without RUN: go on for ever, for runs to come.")
+def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
+    """Feed RUN to its end; without RUN, all runs of the store that are not at theirs.
+
+    Keeps a bounded number of clips on the queues, holds the run's list of clips against their
+    records, and feeds again what was lost, whatever lost it: a message, a broker that was emptied,
+    scratch that was deleted. It may be stopped and started anywhere, and run twice.
+    """
+    from clipfleet_producer.cli import commands, recovery
+
+    if run_id is not None:
+        sys.exit(recovery.feed(run_id, rest))
+    sys.exit(commands.serve(rest, following=follow))
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", required=False)
+@params.run_flags
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
+    """Say what went wrong in RUN, error by error, as its records have it.
+
+    Without RUN: the messages that workers refused, because they were none of ours.
+    """
+    from clipfleet_producer.cli import recovery
+
+    sys.exit(recovery.failures(run_id, rest, as_json=as_json))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@params.run_flags
+@click.option(
+    "--only",
+    multiple=True,
+    help="Only clips with this error (EndedItsWorker), failed in this step (caption), or of this "
+    "name ('night-*.mp4'); may be given more than once.",
+)
+@click.option("--run", "new_run_id", help="Name of the new run. [default: as for submit]")
+@click.option("--wait", is_flag=True, help="Follow it to its end.")
+@params.in_flight
+def retry(
+    run_id: str, only: tuple[str, ...], new_run_id: str | None, wait: bool, **rest: Any
+) -> None:
+    """Do the clips of RUN again whose records have errors, as a run of their own.
+
+    Options are RUN's. Each clip's record is replaced once it is done again. Clips whose
+    presigned URLs are no longer at hand are left out: submit them with fresh ones.
+    """
+    from clipfleet_producer.cli import recovery
+
+    sys.exit(recovery.retry(run_id, {**rest, "run_id": new_run_id}, only=only, wait=wait))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@params.run_flags
+@click.option("--follow", is_flag=True, help="Go on until every clip has its record: `feed RUN`.")
+@params.in_flight
+def reconcile(run_id: str, follow: bool, **rest: Any) -> None:
+    """Hold RUN's list of clips against their records, and feed again what was lost."""
+    from clipfleet_producer.cli import recovery
+
+    sys.exit(recovery.reconcile(run_id, rest, following=follow))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@params.run_flags
+def pause(run_id: str, **rest: Any) -> None:
+    """Feed no more of RUN for now. What is on the queues goes on."""
+    from clipfleet_producer.cli import commands
+    from clipfleet_producer.runs import control
+
+    sys.exit(control.pause(commands.store_settings(rest), run_id, commands.console))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@params.run_flags
+@click.option("--priority", type=_PRIORITY, help="Its priority from now on.")
+def resume(run_id: str, priority: int | None, **rest: Any) -> None:
+    """Feed RUN again that was paused or cancelled, or give it another priority."""
+    from clipfleet_producer.cli import commands
+    from clipfleet_producer.runs import control
+
+    settings = commands.fleet_settings(rest)
+    sys.exit(control.resume(settings, run_id, commands.console, priority=priority))
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@params.run_flags
+def cancel(run_id: str, **rest: Any) -> None:
+    """Stop RUN: feed no more of it, and drop what is on the queues.
+
+    Clips that are done keep their records; others get none.
+    """
+    from clipfleet_producer.cli import commands
+    from clipfleet_producer.runs import control
+
+    sys.exit(control.cancel(commands.fleet_settings(rest), run_id, commands.console))
+
+
+COMMANDS = (status, feed, pause, resume, cancel, failures, retry, reconcile)

@@ -1,0 +1,230 @@
+"""`clipfleet status`: how runs, queues and workers stand, on one screen or as JSON."""
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from clipfleet.broker.client import Broker
+from clipfleet.errors import ExitCode, StoreError, UsageError
+from clipfleet.printable import printable
+from clipfleet.queues import QUEUES
+from clipfleet.settings import Settings
+from clipfleet_producer.feeding.progress import duration
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.status import Fleet, Reader, RunStands, read_fleet
+
+EVERY_S = 2.0
+ERRORS_SHOWN = 5
+WORKERS_SHOWN = 24
+
+
+class Status:
+    """One run, or all that are not at their end, and the fleet."""
+
+    def __init__(self, settings: Settings, run_id: str | None) -> None:
+        self._store = settings.open_store(settings.store)
+        self._broker = Broker(settings.broker.get_secret_value())
+        self._run_id = run_id
+        self._readers: dict[str, Reader] = {}
+
+    def read(self) -> tuple[list[RunStands], Fleet]:
+        """As of now. Raises `StoreError`, and `UsageError` for a run that there is not."""
+        names = [self._run_id] if self._run_id else manifest.active_runs(self._store)
+        for name in names:
+            if name not in self._readers or not self._readers[name].is_current():
+                try:
+                    self._readers[name] = Reader(self._store, self._broker, name)
+                except UsageError:  # it is being written
+                    if self._run_id:
+                        raise
+        found = [self._readers[name].read() for name in names if name in self._readers]
+        return found, read_fleet(self._broker)
+
+
+def status(
+    settings: Settings, run_id: str | None, console: Console, *, following: bool, as_json: bool
+) -> int:
+    """Show how things stand, again and again while `following`, until the run is at its end."""
+    seen = Status(settings, run_id)
+    runs, fleet = seen.read()
+    if not following:
+        _show(console, runs, fleet, as_json=as_json, one=run_id is not None)
+        return _exit_code(runs)
+    live = console.is_terminal and not as_json
+    with Live(console=console, auto_refresh=False, screen=False) if live else _Lines() as shown:
+        while True:
+            if live:
+                shown.update(screen(runs, fleet, one=run_id is not None), refresh=True)
+            else:
+                _show(console, runs, fleet, as_json=as_json, one=run_id is not None)
+            if run_id is not None and runs[0].state in ("at its end", "cancelled"):
+                return _exit_code(runs)
+            time.sleep(EVERY_S)
+            try:
+                runs, fleet = seen.read()
+            except StoreError as error:
+                fleet = dataclasses.replace(fleet, away=str(error))
+
+
+class _Lines:
+    """In place of a live screen."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+def _exit_code(runs: list[RunStands]) -> int:
+    wrong = any(run.counts.failed or run.counts.lost for run in runs)
+    return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
+
+
+def _show(
+    console: Console, runs: list[RunStands], fleet: Fleet, *, as_json: bool, one: bool
+) -> None:
+    if as_json:
+        shown = [as_dict(run) for run in runs]
+        beats = [dataclasses.asdict(beat) for beat in fleet.workers]
+        found: dict[str, Any] = {**shown[0]} if one else {"runs": shown}
+        print(json.dumps(found | {"backlog": fleet.backlog or None, "workers": beats}), flush=True)
+    else:
+        console.print(screen(runs, fleet, one=one))
+
+
+def as_dict(run: RunStands) -> dict[str, Any]:
+    """One run, for machines."""
+    return {
+        "run": run.head.run_id,
+        "state": run.state,
+        "priority": run.priority,
+        **run.counts.model_dump(),
+        "clips": run.head.clips,
+        "missing": run.head.clips - run.counts.done,
+        "in_flight": run.in_flight,
+        "clips_per_s": run.clips_per_s,
+        "windows_per_s": run.windows_per_s,
+        "mean_clips_per_s": round(run.mean_clips_per_s, 3),
+        "seconds": round(run.elapsed_s, 1),
+        "seconds_left": run.seconds_left,
+    }
+
+
+def screen(runs: list[RunStands], fleet: Fleet, *, one: bool) -> RenderableType:
+    """One screen: the run, or a line for each, then queues and workers."""
+    if one:
+        parts: list[RenderableType] = [_run(runs[0])]
+    elif runs:
+        parts = [_runs(runs)]
+    else:
+        parts = [Text("No run is under way.")]
+    if fleet.away:
+        parts.append(Text(printable(fleet.away), style="yellow"))
+    else:
+        parts += [Text(), _queues(fleet), Text(), _workers(fleet)]
+    return Group(*parts)
+
+
+def _run(run: RunStands) -> RenderableType:
+    counts = run.counts
+    share = counts.done / run.head.clips if run.head.clips else 1.0
+    title = Text.assemble(
+        ("run ", "dim"), (run.head.run_id, "bold"), f"  {run.state}  ", (f"{share:.1%}", "bold")
+    )
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    flying = "" if run.in_flight is None else f", {run.in_flight:,} in flight"
+    lost = f", [red]{counts.lost:,} given up without a record[/]" if counts.lost else ""
+    failed = f", [red]{counts.failed:,} with errors[/]" if counts.failed else ", 0 with errors"
+    waiting = max(0, run.left - (run.in_flight or 0))
+    table.add_row(
+        "clips",
+        f"{counts.done:,} of {run.head.clips:,} done{failed}{lost}{flying}, {waiting:,} to come",
+    )
+    steps = f"{counts.captions:,} captions"
+    steps += f", {counts.enhanced:,} enhanced" if counts.enhanced else ""
+    table.add_row("windows", f"{counts.windows:,} done: {steps}, {counts.previews:,} previews")
+    tokens = f"{counts.prompt_tokens:,} read, {counts.output_tokens:,} written"
+    table.add_row("tokens", tokens)
+    whole = f"{run.mean_clips_per_s:.2f} clips/s on the whole"
+    if run.clips_per_s is not None and run.windows_per_s is not None:
+        now = f"{run.clips_per_s:.2f} clips/s, {run.windows_per_s:.2f} windows/s in the last minute"
+        whole = f"{now}; {whole}"
+    table.add_row("rate", whole)
+    left = run.seconds_left
+    table.add_row(
+        "time", duration(run.elapsed_s) + (f", {duration(left)} left" if left is not None else "")
+    )
+    if counts.errors:
+        often = sorted(counts.errors.items(), key=lambda pair: -pair[1])[:ERRORS_SHOWN]
+        table.add_row("errors", escape(", ".join(f"{name} {count:,}" for name, count in often)))
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=max(1, run.head.clips), completed=counts.done, width=60))
+    return Group(title, bar, table)
+
+
+def _runs(runs: list[RunStands]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("run", "state"):
+        table.add_column(name)
+    for name in ("priority", "clips", "done", "errors", "in flight", "clips/s", "left"):
+        table.add_column(name, justify="right")
+    for run in runs:
+        left, rate = run.seconds_left, run.clips_per_s
+        table.add_row(
+            run.head.run_id,
+            run.state,
+            str(run.priority or 0),
+            f"{run.head.clips:,}",
+            f"{run.counts.done:,}",
+            f"{run.counts.failed + run.counts.lost:,}",
+            "" if run.in_flight is None else f"{run.in_flight:,}",
+            "" if rate is None else f"{rate:.2f}",
+            "" if left is None else duration(left),
+        )
+    return table
+
+
+def _queues(fleet: Fleet) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("queue")
+    for name in ("waiting", "workers", "held"):
+        table.add_column(name, justify="right")
+    for queue in QUEUES:
+        serving = [beat for beat in fleet.workers if queue in beat.queues]
+        none = "[red]none[/]" if fleet.backlog.get(queue) else "[dim]none[/]"
+        table.add_row(
+            queue,
+            f"{fleet.backlog.get(queue, 0):,}",
+            f"{len(serving):,}" if serving else none,
+            f"{sum(beat.holds for beat in serving if len(beat.queues) == 1):,}",
+        )
+    return table
+
+
+def _workers(fleet: Fleet) -> RenderableType:
+    if not fleet.workers:
+        return Text("No worker lives; start some with clipfleet-worker.", style="yellow")
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("worker", "queues"):
+        table.add_column(name)
+    for name in ("holds", "engine busy"):
+        table.add_column(name, justify="right")
+    for beat in fleet.workers[:WORKERS_SHOWN]:
+        busy = "" if beat.busy is None else f"{beat.busy:.0%}"
+        name, queues = (escape(printable(s)) for s in (beat.name, ", ".join(beat.queues)))
+        table.add_row(name, queues, f"{beat.holds:,}", busy)
+    more = len(fleet.workers) - WORKERS_SHOWN
+    if more > 0:
+        table.add_row(f"… and {more:,} more", "", "", "")
+    return table

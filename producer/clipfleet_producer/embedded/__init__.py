@@ -1,0 +1,1 @@
+"""The private stack of `clipfleet run`."""

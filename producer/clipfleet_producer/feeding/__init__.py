@@ -1,0 +1,1 @@
+"""Feeding runs: as many clips in flight as do good, until all are done."""

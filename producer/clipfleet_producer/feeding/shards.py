@@ -1,0 +1,204 @@
+"""The shards of a run's list: which are done, which are whose, and what is in those that are ours.
+
+A shard is fed by whoever has its claim. Once all of its clips are done, what came of them is
+written, and nobody looks at them again.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from clipfleet.broker.feedboard import FeedBoard
+from clipfleet.clock import SYSTEM, Clock
+from clipfleet.errors import BrokerError, StoreError, UsageError
+from clipfleet.runs import Standing, standing
+from clipfleet_producer.feeding.sample import ROWS_SHOWN
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.model import Found, Run
+from clipfleet_producer.runs.presigned import with_addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip of a shard that was looked up. `counts`: of one that is done already.
+
+    Of those, the first few come with their records.
+    """
+
+    found: Found
+    counts: Standing | None
+
+
+@dataclass(kw_only=True)
+class Shard:
+    """A shard of ours. `waiting` are its clips yet to be fed, with their places in it."""
+
+    number: int
+    waiting: deque[tuple[int, Found]] = field(default_factory=deque)
+    flying: int = 0
+    standing: Standing = field(default_factory=Standing)
+
+    @property
+    def over(self) -> bool:
+        """Whether all of its clips are done."""
+        return not self.waiting and not self.flying
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A shard just claimed, with its clips in order; `fed` of them were fed before."""
+
+    shard: Shard
+    clips: list[Clip]
+    fed: int
+
+
+class Shards:
+    """A run's shards as one feeder has them. All raise `BrokerError` and `StoreError`."""
+
+    def __init__(
+        self, run: Run, board: FeedBoard, *, look_every_s: float, clock: Clock = SYSTEM
+    ) -> None:
+        self._run, self._board, self._clock = run, board, clock
+        self._look_every_s, self._looked_at = look_every_s, 0.0
+        self.open: dict[int, Shard] = {}
+        self.total = Standing()  # of those that are done
+        self._done: set[int] = set()
+        self._left: deque[int] | None = None  # to try to claim; None: to be looked for
+        self._loader = ThreadPoolExecutor(1)
+        self._loading: tuple[int, Future[list[Clip]], int] | None = None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the run's clips are done."""
+        return len(self._done) == self._run.head.shards
+
+    @property
+    def waiting(self) -> int:
+        """Clips of open shards that are yet to be fed."""
+        return sum(len(shard.waiting) for shard in self.open.values())
+
+    @property
+    def loading(self) -> bool:
+        """Whether the next one is being looked up."""
+        return self._loading is not None
+
+    @property
+    def hungry(self) -> bool:
+        """Whether there may be clips to feed."""
+        return bool(self.waiting or self.loading or self._left is None or self._left)
+
+    def next(self, *, patient: bool) -> Opened | None:
+        """The next shard that nobody else feeds, once its clips are looked up.
+
+        They are, in the background; `patient` waits a moment for it. None: not yet, or there is
+        none. Raises `UsageError` at a list that is damaged.
+        """
+        if self._loading is None and not self._begin_next():
+            return None
+        assert self._loading is not None
+        number, loaded, fed = self._loading
+        if patient:
+            wait([loaded], timeout=0.2)
+        if not loaded.done():
+            return None
+        self._loading = None
+        try:
+            clips = loaded.result()
+        except UsageError:
+            if manifest.is_current(self._run.store, self._run.head):
+                raise
+            return None  # it is being written anew, as the next look at orders will find
+        except StoreError:
+            assert self._left is not None
+            self._left.appendleft(number)
+            raise
+        shard = self.open[number] = Shard(number=number)
+        return Opened(shard=shard, clips=clips, fed=fed)
+
+    def _begin_next(self) -> bool:
+        """Claim a shard and have it looked up; False: there is none."""
+        now = self._clock.monotonic()
+        if self._left is None or (not self._left and now - self._looked_at >= self._look_every_s):
+            every = range(self._run.head.shards)
+            left = [n for n in every if n not in self._done and n not in self.open]
+            if self._left is None:
+                left = self._where_left_off(left)
+            self._left, self._looked_at = deque(left), now
+        while self._left:
+            number = self._left[0]
+            fed = self._board.claim(number)
+            self._left.popleft()
+            if fed is not None:
+                self._loading = (number, self._loader.submit(_load, self._run, number), fed)
+                return True
+        return False
+
+    def _where_left_off(self, numbers: list[int]) -> list[int]:
+        """The shards, those first whose first clip is not done.
+
+        A list that was fed before, under whatever run's name, is done up to somewhere. Found by
+        halves, what is left is fed long before the records of what is done have all been read.
+        """
+        if not numbers or not self._begins_done(numbers[0]):
+            return numbers
+        upto = bisect_left(numbers, True, key=lambda number: not self._begins_done(number))
+        upto = min(upto, len(numbers) - 1)  # the last may be done in part
+        return numbers[upto:] + numbers[:upto]
+
+    def _begins_done(self, number: int) -> bool:
+        line = manifest.read_first(self._run.store, self._run.head, number)
+        return line is not None and self._run.look(line).record is not None
+
+    def take_in(self) -> Standing:
+        """What others brought to its end since this was last asked, and adds it to the total."""
+        new = manifest.done_shards(self._run.store, self._run.head) - self._done
+        new -= self.open.keys()  # a claim that ran out: it is done here as well, and counted then
+        brought = Standing()
+        for number, counts in manifest.read_all_done(self._run.store, self._run.head, new):
+            self._done.add(number)
+            self.total += counts
+            brought += counts
+        return brought
+
+    def end_if_over(self, shard: Shard) -> None:
+        """Say what came of the shard, if all of its clips are done."""
+        if not shard.over or shard.number not in self.open:
+            return
+        manifest.write_done(self._run.store, self._run.head, shard.number, shard.standing)
+        del self.open[shard.number]
+        self._done.add(shard.number)
+        self.total += shard.standing
+        self._board.done(shard.number)
+
+    def renew(self) -> None:
+        """Keep the claims."""
+        self._board.renew(self._claimed)
+
+    def close(self) -> None:
+        """Let others have them at once. A broker that is away just now is no error."""
+        self._loader.shutdown(wait=False, cancel_futures=True)
+        try:
+            self._board.release(self._claimed)
+        except BrokerError:
+            return
+
+    @property
+    def _claimed(self) -> list[int]:
+        return [*self.open, *([self._loading[0]] if self._loading else [])]
+
+
+def _load(run: Run, number: int) -> list[Clip]:
+    """A shard's clips, looked up. Of most records that are there only counts are kept."""
+    clips, kept = [], 0
+    lines = manifest.read_shard(run.store, run.head, number)
+    for found in run.look_up(with_addresses(run.store, run.head, number, lines)):
+        counts = None
+        if found.record is not None:
+            counts = standing(found.record, run.run_id)
+            kept += 1
+            if kept > ROWS_SHOWN:
+                found = Found(line=found.line, record=None)
+        clips.append(Clip(found=found, counts=counts))
+    return clips

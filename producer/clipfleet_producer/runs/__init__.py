@@ -1,0 +1,1 @@
+"""A run in the store: its clips, how it is fed, how far it is."""

@@ -1,0 +1,180 @@
+"""One clip of a run: whether the run is done with it, and how it is put on the queue."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipfleet import keys
+from clipfleet.errors import AddressRefused, SourceUnreadable, StoreUnavailable
+from clipfleet.files import NotAFile, open_file
+from clipfleet.messages import ClipJob
+from clipfleet.queues import send_clip
+from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
+from clipfleet.runs import RunHead
+from clipfleet.sources import AllowedSources, not_allowed
+from clipfleet.store import Store
+from clipfleet_producer.prefetch import AHEAD, READERS, in_order
+from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.presigned import with_addresses
+from clipfleet_producer.sources.uris import local_path
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A clip, and the record that the run is done with it by.
+
+    `replaces`: the digest of the one that it has, where that does not do.
+    """
+
+    line: ManifestLine
+    record: ClipRecord | None
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run being fed, or looked at.
+
+    Files are copied to scratch from places that are `allowed` here alone (None: any): a run's list
+    may have been written by another machine.
+    """
+
+    head: RunHead
+    store: Store
+    allowed: AllowedSources | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Its name."""
+        return self.head.run_id
+
+    @property
+    def stage(self) -> bool:
+        """Whether clips of the machine that feeds it are copied to scratch for workers."""
+        return self.head.staged_from is not None
+
+    def options_hash(self, line: ManifestLine) -> str:
+        """The hash of the options that the clip is done with."""
+        return line.options_hash or self.head.options_hash
+
+    def look(self, line: ManifestLine) -> Found:
+        """The clip, and its record if the run is done with it.
+
+        A record of before ends a clip that has not changed since, and whose record has no errors or
+        that need not be done again for those. A presigned clip comes with another address than the
+        one that was refused.
+        """
+        kept = find_record(self.store, line.clip_uuid)
+        if kept is None or not kept.is_done(self.options_hash(line)):
+            return Found(line=line, record=None)
+        record = kept.record
+        again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
+        again = again or (line.presigned and _was_refused(record))
+        again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
+        if again and not kept.newer:
+            return Found(line=line, record=None, replaces=kept.digest)
+        return Found(line=line, record=record)
+
+    def record(self, line: ManifestLine) -> ClipRecord | None:
+        """The clip's record, whichever run wrote it."""
+        return done_record(self.store, line.clip_uuid, self.options_hash(line))
+
+    def records(
+        self, lines: Iterable[ManifestLine]
+    ) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+        """Each of the clips with its record, many at once, in order."""
+        lines = list(lines)
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from zip(lines, in_order(pool, self.record, lines, ahead=AHEAD), strict=True)
+
+    def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
+        """Each of the clips, many at once, in order."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from in_order(pool, self.look, lines, ahead=AHEAD)
+
+    def feed(self, app: "Celery", found: Found) -> None:
+        """Put the clip on the queue; before, what workers need of it into scratch.
+
+        Raises `BrokerError`, `StoreError`, or `SourceUnreadable`.
+        """
+        line, options_hash = found.line, self.options_hash(found.line)
+        path = local_path(line) if self.stage else None
+        if path is not None:
+            self.store.put(keys.source(line.clip_uuid, options_hash), _read(path, self.allowed))
+        if line.address is not None:
+            data = line.address.get_secret_value().encode()
+            self.store.put(keys.address(line.clip_uuid, options_hash), data)
+        if line.metadata:
+            data = line.model_dump_json(include={"metadata"}).encode()
+            self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
+        send_clip(
+            app,
+            ClipJob(
+                run_id=self.run_id,
+                clip_uuid=line.clip_uuid,
+                options_hash=options_hash,
+                source=line.source,
+                span_s=list(line.span) if line.span else None,
+                metadata=bool(line.metadata),
+                staged=path is not None,
+                replaces=found.replaces,
+            ),
+        )
+
+    def clear_scratch(self, line: ManifestLine) -> None:
+        """Remove parts of before, which must not be taken for parts of now."""
+        self.store.delete_prefix(keys.scratch(line.clip_uuid, self.options_hash(line)))
+
+
+def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+    """Each of the run's clips with its record, None where it has none of the run's options.
+
+    In the manifest's order, one shard in memory at a time.
+    """
+    for shard in range(run.head.shards):
+        yield from run.records(manifest.read_shard(run.store, run.head, shard))
+
+
+def addressed_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
+    """The same, with the presigned addresses that are still there, for whoever feeds them."""
+    for shard in range(run.head.shards):
+        lines = manifest.read_shard(run.store, run.head, shard)
+        yield from run.records(with_addresses(run.store, run.head, shard, lines))
+
+
+_UNREADABLE = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    NotAFile,
+)
+
+
+def _read(path: Path, allowed: AllowedSources | None) -> bytes:
+    name = os.fsencode(path).decode(errors="replace")
+    if allowed is not None and not allowed.covers_path(str(path)):
+        raise SourceUnreadable(str(not_allowed(name)))
+    try:
+        with open_file(path) as file:
+            if allowed is not None and not allowed.covers_open_file(str(path), file.fileno()):
+                raise SourceUnreadable(str(not_allowed(name)))
+            return file.read()
+    except _UNREADABLE as error:
+        raise SourceUnreadable(error.strerror or str(error)) from None
+    except OSError as error:  # a disk or a network that may come back
+        raise StoreUnavailable(f"{path} cannot be read just now ({error.strerror})") from None
+
+
+def _was_refused(record: ClipRecord) -> bool:
+    """Whether the clip's address was refused, before anything was known of the clip."""
+    return any(each.error == AddressRefused.__name__ for each in record.errors)
+
+
+def changed(line: ManifestLine, record: ClipRecord) -> bool:
+    """Whether the source's size differs from the one that its record has."""
+    known = (line.num_bytes, record.num_bytes)
+    return None not in known and line.num_bytes != record.num_bytes

@@ -1,0 +1,1 @@
+"""Where clips come from: files, folders, S3, https and manifests."""

@@ -1,0 +1,1 @@
+"""Manifests that people write: their formats, rows and columns."""

@@ -1,0 +1,60 @@
+"""The places that a command names, which its clips may be copied from (`clipfleet.sources`)."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from urllib.parse import quote_from_bytes
+
+from clipfleet.records import ManifestLine
+from clipfleet.sources import AllowedSources
+from clipfleet_producer.sources.problems import Problems
+from clipfleet_producer.sources.spellings import one_spelling
+
+# A list of files may be without end, and every worker reads the places.
+MOST_PLACES = 1000
+
+
+class NamedPlaces:
+    """Folders, files, prefixes and addresses, in the order they are named; the first thousand."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, None] = {}
+        self.allowed = AllowedSources(())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def add(self, place: str) -> None:
+        """Add a URI; one that is no place, such as with `..` in it, covers nothing."""
+        if len(self._places) < MOST_PLACES and place not in self._places:
+            with suppress(ValueError):
+                self.allowed.add(place)
+                self._places[place] = None
+
+    def add_path(self, path: str) -> None:
+        """Add a file or a folder, by the path that it has with all links followed."""
+        real = one_spelling(os.path.realpath(path or os.curdir))
+        self.add(f"file://{quote_from_bytes(os.fsencode(real))}")
+
+    def add_s3(self, bucket: str, place: str) -> None:
+        """Add an object, or all below a folder: empty, or with its slash."""
+        uri = f"s3://{bucket}/{place}"
+        # The slash means something behind an empty part alone: `a//` is another folder than `a/`.
+        self.add(uri if place and uri.endswith("//") else uri.removesuffix("/"))
+
+
+def note_not_uploaded(
+    clips: Iterable[ManifestLine], allowed: AllowedSources, problems: Problems
+) -> Iterator[ManifestLine]:
+    """The clips; each that lies outside of what is `allowed` at their end is a problem."""
+    outside: dict[str, None] = {}
+    for line in clips:
+        if len(outside) < MOST_PLACES and not allowed.covers(line.source):
+            outside[line.source] = None
+        yield line
+    for source in outside:
+        if not allowed.covers(source):
+            problems.add(
+                f"{source}: not copied to clips/, for it lies outside of what was named; give its "
+                "place in the setting allowed_sources (CLIPFLEET_ALLOWED_SOURCES)"
+            )

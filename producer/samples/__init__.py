@@ -1,5 +1,0 @@
-"""Sample clips of a small world of shapes, with the truth about each beside it."""
-
-from producer.samples.files import write_samples
-
-__all__ = ["write_samples"]

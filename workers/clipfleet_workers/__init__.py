@@ -1,0 +1,1 @@
+"""The side that works: from a clip's bytes to its record."""

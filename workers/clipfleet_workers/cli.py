@@ -1,0 +1,329 @@
+"""`clipfleet-worker`: one worker, pinned to one queue or more."""
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clipfleet import __version__, logs
+from clipfleet.broker.client import Broker
+from clipfleet.errors import BrokerAway, ClipfleetError, ExitCode, StoreUnavailable, UsageError
+from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
+from clipfleet.options import Options
+from clipfleet.printable import printable
+from clipfleet.process import be_discreet
+from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
+from clipfleet.settings import Settings, read_settings, unread_config
+from clipfleet_workers import supervisor
+
+if TYPE_CHECKING:
+    from clipfleet_workers.context import Context
+    from clipfleet_workers.delivery.leases import Leases
+
+log = logging.getLogger("clipfleet")
+
+LONGEST_START_WAIT_S = 10.0
+KILLED_S = 10.0
+_FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in names]
+_FLAGS.append(("prepare", "verbose"))
+
+
+@click.command(cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("queues", nargs=-1, required=True, type=click.Choice(QUEUES), metavar="QUEUE...")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 4096),
+    envvar="CLIPFLEET_CONCURRENCY",
+    help="Tasks at once. [default: the CPU count for CPU queues; for GPU queues the "
+    "batch size and half as many again, which wait in the engine or are being fetched]",
+)
+@click.option(
+    "--broker",
+    help="Broker, redis://[:PASSWORD@]HOST[:PORT][/DB]. Best left to the "
+    "variable CLIPFLEET_BROKER: a command line can be read by others.",
+)
+@click.option("--store", help="Output root: a folder, or s3://BUCKET[/PREFIX]. [CLIPFLEET_STORE]")
+@click.option("--s3-endpoint", help="URL of the S3 or MinIO server. [CLIPFLEET_S3_ENDPOINT]")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Form of log lines. [default: text on a terminal, else json]",
+)
+@click.option(
+    "--gpus",
+    metavar="all|N,N,…",
+    envvar="CLIPFLEET_GPUS",
+    help="Start a worker for each of these GPUs, and start it again when it dies. "
+    "[default: one worker, on the first GPU it sees]",
+)
+@click.option(
+    "--gpus-per-engine",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    envvar="CLIPFLEET_GPUS_PER_ENGINE",
+    help="GPUs that share one model, for models larger than one.",
+)
+@click.option(
+    "--check", is_flag=True, help="Exit 0 if such a worker lives on this host, and no more."
+)
+@option_flags(_FLAGS)
+@click.version_option(__version__, prog_name="clipfleet-worker")
+def cli(
+    queues: tuple[str, ...],
+    concurrency: int | None,
+    broker: str | None,
+    store: str | None,
+    s3_endpoint: str | None,
+    log_format: str | None,
+    gpus: str | None,
+    gpus_per_engine: int,
+    check: bool,
+    **flags: Any,
+) -> None:
+    """Work on QUEUE (prepare, preview, caption, enhance or assemble) until told to stop.
+
+    CPU queues run in processes, GPU queues in threads over one engine, so the two kinds cannot be
+    mixed; `caption enhance` together share one engine and need the same model for both. A worker
+    may be stopped or killed at any time: what it held goes to another.
+
+    Settings come from flags, then CLIPFLEET_* variables, then ~/.config/clipfleet/clipfleet.toml or
+    the file that CLIPFLEET_CONFIG names. S3 keys come from CLIPFLEET_S3_ACCESS_KEY and
+    CLIPFLEET_S3_SECRET_KEY.
+    """
+    if line := unread_config():
+        click.echo(f"clipfleet-worker: {line}", err=True)
+    settings = read_settings(
+        broker=broker, store=store, s3_endpoint=s3_endpoint, log_format=log_format
+    )
+    if check:
+        sys.exit(_check(settings, queues))
+    options = read_options(flags, settings.options)
+    logs.set_up(log_format=settings.log_format, verbose=options.prepare.verbose)
+    if gpus is not None:
+        sys.exit(_supervise(settings, queues, gpus, per_engine=gpus_per_engine))
+    sys.exit(work(settings, queues, concurrency, options, gpus=gpus_per_engine))
+
+
+def _supervise(settings: Settings, queues: tuple[str, ...], asked: str, *, per_engine: int) -> int:
+    """This very command, without --gpus, once for each engine.
+
+    The broker, which has a password in it, goes on by way of the environment.
+    """
+    if not set(queues) <= set(GPU_QUEUES):
+        raise UsageError("--gpus is for caption and enhance; the others take --concurrency")
+    sets = supervisor.choose_gpus(asked, per_engine=per_engine)
+    arguments = _without(_without(sys.argv[1:], "--gpus"), "--broker")
+    environment = {name: value for name, value in os.environ.items() if name != "CLIPFLEET_GPUS"}
+    environment["CLIPFLEET_BROKER"] = settings.broker.get_secret_value()
+    return supervisor.supervise(
+        [[sys.executable, "-m", "clipfleet_workers", *arguments] for _ in sets],
+        sets,
+        environment=environment,
+        stop_s=settings.drain_s + 30,
+    )
+
+
+def _without(arguments: list[str], flag: str) -> list[str]:
+    """The command line without one of its flags and that flag's value."""
+    left, skip = [], False
+    for argument in arguments:
+        if not skip and argument.partition("=")[0] != flag:
+            left.append(argument)
+        skip = not skip and argument == flag
+    return left
+
+
+def _check(settings: Settings, queues: tuple[str, ...]) -> int:
+    host = socket.gethostname()
+    beats = Broker(settings.broker.get_secret_value()).workers()
+    ours = [b for b in beats if b.name.endswith(f"@{host}") and set(queues) <= set(b.queues)]
+    stuck = sum(beat.stuck for beat in ours)
+    said = "alive"
+    if not ours:
+        said = f"no {' '.join(queues)} worker on {host} has said it lives"
+    elif stuck:
+        said = f"the {' '.join(queues)} worker on {host} holds {stuck} messages and does nothing"
+    click.echo(said)
+    return ExitCode.OK if said == "alive" else ExitCode.BUG
+
+
+def work(
+    settings: Settings,
+    queues: tuple[str, ...],
+    concurrency: int | None,
+    options: Options,
+    *,
+    gpus: int = 1,
+) -> int:
+    """Serve the queues until told to stop; returns the exit code."""
+    supervisor.end_with_parent()
+    on_gpu_queues = [queue for queue in queues if queue in GPU_QUEUES]
+    if on_gpu_queues and len(on_gpu_queues) < len(queues):
+        raise UsageError(
+            f"{' '.join(queues)}: caption and enhance run in threads, the others in processes; "
+            "start one worker for each kind"
+        )
+    if not settings.store:
+        raise UsageError(
+            "no store: give --store (CLIPFLEET_STORE), a folder or s3://BUCKET[/PREFIX]"
+        )
+    if "@" in (settings.engine_url or ""):
+        raise UsageError(  # the URL becomes part of records, logs and messages
+            "CLIPFLEET_ENGINE_URL holds credentials; set CLIPFLEET_ENGINE_API_KEY instead"
+        )
+    _wait_for_services(settings)
+
+    from celery.signals import setup_logging, worker_shutting_down
+
+    from clipfleet_workers.context import Context
+    from clipfleet_workers.delivery.leases import Leases
+    from clipfleet_workers.delivery.pool import ThreadPool
+    from clipfleet_workers.delivery.tasks import build_app
+    from clipfleet_workers.inference.loaded_model import in_flight
+
+    setup_logging.connect(_keep_logging, weak=False)
+    if not options.prepare.verbose:
+        # Each time that it connects anew, it would say in thirty lines what it says in one.
+        logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_traceback)
+    # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+    context = Context(settings)
+    if on_gpu_queues:
+        from clipfleet_workers.inference.loader import load_models
+
+        context.models = load_models(settings, queues, options, gpus=gpus)
+    batch = options.caption.caption_batch_size * (CAPTION in queues)
+    batch += options.enhance.model_batch_size * (ENHANCE in queues)
+    # Beside those that the engine is given, some whose frames are being fetched and decoded.
+    batch = in_flight(batch) + max(4, batch // 4)
+    name = f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
+    leases = Leases(
+        settings.broker.get_secret_value(),
+        name=name,
+        queues=queues,
+        lease_s=settings.lease_s,
+        longest_task_s=longest_task_s(settings),
+        busy=context.busy,
+        refuse=context.refuse,
+    )
+    worker = build_app(context, queues, leases).Worker(
+        pool=ThreadPool if on_gpu_queues else "prefork",
+        concurrency=concurrency or (batch if on_gpu_queues else os.cpu_count() or 1),
+        queues=list(queues),
+        hostname=name,
+        time_limit=None if on_gpu_queues else longest_task_s(settings),
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel="INFO",
+    )
+    worker_shutting_down.connect(
+        functools.partial(_drain, context, leases, settings.drain_s), weak=False
+    )
+    leases.start()
+    worker.start()
+    leases.close()
+    context.close_models()
+    return int(worker.exitcode or 0)
+
+
+def longest_task_s(settings: Settings) -> float:
+    """How long one message may be worked on: then its process is killed, or its worker not well.
+
+    A clip is read and decoded within `max_decode_s`, a window answered within `request_timeout_s`,
+    twice where there are two passes; to wait one's turn and for the store takes as long again.
+    """
+    return 2 * (settings.max_decode_s + settings.request_timeout_s)
+
+
+def _wait_for_services(settings: Settings) -> None:
+    """Wait for the broker and the store, which may start later than their workers.
+
+    Raises `BrokerError` or `StoreError` for what no waiting mends: a password, a right.
+    """
+    broker = Broker(settings.broker.get_secret_value())
+    store = settings.open_store(settings.store)
+    wait_s = 1.0
+    while True:
+        try:
+            broker.check()
+            store.prepare()
+        except (BrokerAway, StoreUnavailable) as error:
+            log.warning("waiting: %s", error, extra={"action": "waiting_to_start"})
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_START_WAIT_S)
+        else:
+            broker.close()
+            return
+
+
+def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> None:
+    """Told to stop, a worker finishes what it holds, and after a while gives it back."""
+
+    import billiard
+
+    def give_back() -> None:
+        if context.models:
+            context.interrupt()
+            return
+        # Processes that decode do not listen. What they were at goes to others, and they with us.
+        log.warning("not done in time: what is held is given back", extra={"action": "drained"})
+        leases.close()
+        for process in billiard.active_children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        time.sleep(KILLED_S)  # without them, the worker ends of itself, and this thread with it
+        os._exit(ExitCode.OK)
+
+    def begin() -> None:
+        leases.farewell()
+        timer = threading.Timer(drain_s, give_back)
+        timer.daemon = True
+        timer.start()
+
+    # Not in the signal's own frame, which may hold a lock.
+    threading.Thread(target=begin, daemon=True).start()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+def _keep_logging(**_: Any) -> None:
+    """Celery leaves logging alone where this signal has a receiver."""
+
+
+def main() -> None:
+    """The console script."""
+    be_discreet()
+    logs.escape_crashes()
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        sys.exit(_say(error.format_message(), ExitCode.USAGE))
+    except ClipfleetError as error:
+        sys.exit(_say(str(error), error.exit_code))
+    except ImportError as error:
+        what = f"{error.name or error} is not installed here"
+        sys.exit(_say(f"{what}; install clipfleet with [gpu] or [cpu]", ExitCode.USAGE))
+
+
+def _say(line: str, code: ExitCode) -> ExitCode:
+    print("clipfleet-worker:", printable(line), file=sys.stderr)
+    return code

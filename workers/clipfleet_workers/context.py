@@ -1,0 +1,302 @@
+"""What every task works with: the store, the broker, the run's options, the engine."""
+
+import functools
+import logging
+import os
+import socket
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from pydantic import ValidationError
+
+from clipfleet import keys
+from clipfleet.broker.client import Broker, Event
+from clipfleet.clock import SYSTEM, Clock
+from clipfleet.errors import (
+    ClipMissing,
+    MessageInvalid,
+    ObjectMissing,
+    ScratchGone,
+    StoreFull,
+    StoreUnavailable,
+)
+from clipfleet.files import NotAFile, open_file
+from clipfleet.messages import ClipJob, Message
+from clipfleet.options import Options
+from clipfleet.presigned import bare, shown
+from clipfleet.runs import RunHead, RunSources
+from clipfleet.settings import Settings
+from clipfleet.sources import AllowedSources, check_allowed, not_allowed
+from clipfleet.store import Store
+from clipfleet.store.download import PIECE_BYTES, download
+from clipfleet_workers.inference.loaded_model import LoadedModel
+from clipfleet_workers.sources.s3 import Buckets, check_size
+
+log = logging.getLogger("clipfleet")
+
+_OPTIONS_KEPT = 64
+_CANCELLED_KEPT_S = 2.0
+_FETCH_BYTES = PIECE_BYTES
+
+
+class Context:
+    """One process's connections, made on first use so that a pool's children make their own."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = SYSTEM) -> None:
+        self.settings, self._clock = settings, clock
+        self.models: dict[str, LoadedModel] = {}
+        self.stopping = threading.Event()
+        self.engine_dead = False
+        self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
+        self._options_lock = threading.Lock()
+        self._cancelled: dict[str, tuple[bool, float]] = {}
+        self._left: set[str] = set()
+        self._buckets = Buckets(settings)
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """The output root."""
+        return self.settings.open_store(self.settings.store)
+
+    @functools.cached_property
+    def broker(self) -> Broker:
+        """The broker, for events."""
+        return Broker(self.settings.broker.get_secret_value())
+
+    def refuse(self, queue: str, reason: str) -> None:
+        """Say, here and in the broker, that a message was dropped."""
+        log.error(
+            "a message on %s is refused: %s", queue, reason, extra={"action": "message_refused"}
+        )
+        self.broker.refuse(queue, reason, worker=socket.gethostname())
+
+    def leave(self, reason: str) -> None:
+        """Say, once for each reason, that a message is left to newer workers."""
+        if reason not in self._left and len(self._left) < _OPTIONS_KEPT:
+            self._left.add(reason)
+            log.warning("%s", reason, extra={"action": "message_left"})
+
+    def options(self, message: Message) -> Options:
+        """The options of the message's run, read from the store once.
+
+        Raises `MessageInvalid` where neither the run's options nor those of one of its clips have
+        the hash that it names, `NewerVersion` where a newer clipfleet wrote them.
+        """
+        wanted = (message.run_id, message.options_hash)
+        with self._options_lock:
+            if wanted in self._options:
+                self._options.move_to_end(wanted)
+                return self._options[wanted]
+        options = self._read_options(message.run_id, keys.run_options(message.run_id))
+        if options.hash != message.options_hash:  # the clip may have some of its own
+            key = keys.run_variant(message.run_id, message.options_hash)
+            options = self._read_options(message.run_id, key)
+        if options.hash != message.options_hash:
+            raise MessageInvalid(f"run {message.run_id} has other options than the message names")
+        with self._options_lock:
+            self._options[wanted] = options
+            while len(self._options) > _OPTIONS_KEPT:
+                self._options.popitem(last=False)
+        return options
+
+    def _read_options(self, run_id: str, key: str) -> Options:
+        try:
+            return Options.from_json(self.store.get(key))
+        except ObjectMissing:
+            raise MessageInvalid(
+                f"run {run_id} has no options in the store of the hash that the message names"
+            ) from None
+        except ValidationError as error:
+            raise MessageInvalid(
+                f"the options of run {run_id} are not of this version: {error}"[:500]
+            ) from None
+
+    def cancelled(self, message: Message) -> bool:
+        """Whether the message's run is cancelled, as of two seconds ago at most.
+
+        Raises `BrokerError`, `StoreError`.
+        """
+        now = self._clock.monotonic()
+        said, until = self._cancelled.get(message.run_id, (False, 0.0))
+        if now >= until:
+            # The store decides: whoever reaches the broker can put a word there.
+            said = self.broker.cancelled(message.run_id) and not self._is_active(message.run_id)
+            if len(self._cancelled) >= _OPTIONS_KEPT:
+                self._cancelled.clear()
+            self._cancelled[message.run_id] = (said, now + _CANCELLED_KEPT_S)
+        return said
+
+    def _is_active(self, run_id: str) -> bool:
+        """Whether the run is there and to be fed, as the store has it."""
+        try:
+            edition = self._head(run_id).edition
+        except (ObjectMissing, ValidationError):
+            return False
+        return self.store.exists(keys.active(run_id, edition))
+
+    def _head(self, run_id: str) -> RunHead:
+        return RunHead.read(self.store.get(keys.run_head(run_id)))
+
+    def may_upload(self, job: ClipJob, file: BinaryIO) -> bool:
+        """Whether the clip that was opened lies where its run may copy clips from.
+
+        Of a staged one, its source is what the producer read. Raises `StoreError`.
+        """
+        try:
+            edition = self._head(job.run_id).edition
+            key = keys.run_sources(job.run_id, edition)
+            found = RunSources.read(self.store.get(key))
+            allowed = AllowedSources(found.allowed)
+        except (ObjectMissing, ValueError):
+            return False
+        if job.staged or urlsplit(job.source).scheme != "file":
+            return allowed.covers(job.source)
+        return allowed.covers_open_file(os.fspath(_path_of(job.source)), file.fileno())
+
+    @contextmanager
+    def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
+        """The clip as a file on this machine, fetched first where it lies in a store.
+
+        Raises `ClipError` or a `StoreError`.
+        """
+        limit = self.settings.max_clip_bytes
+        scheme = urlsplit(job.source).scheme
+        if not job.staged and scheme == "file":
+            with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
+                yield file
+            return
+        if not job.staged:
+            check_allowed(job.source, self.settings.sources)
+        with _temporary_file() as file:
+            if job.staged:
+                self._fetch_staged(job, file)
+            elif scheme == "s3":
+                with _disk_errors():
+                    self._buckets.fetch(job.source, file, limit=limit, piece_bytes=_FETCH_BYTES)
+            elif scheme == "https":
+                _download(self._address(job), file, self.settings)
+            else:
+                said = f"workers cannot read {scheme or 'such'} sources: {shown(job.source)}"
+                raise ClipMissing(said)
+            yield file
+
+    def _address(self, job: ClipJob) -> str:
+        """The address to ask for the clip by: with its signature, where scratch has one."""
+        if not self.settings.store:  # and so no scratch
+            return job.source
+        try:
+            found = self.store.get(keys.address(job.clip_uuid, job.options_hash))
+        except ObjectMissing:
+            return job.source
+        address = found.decode(errors="replace")
+        return address if bare(address) == job.source else job.source
+
+    def _fetch_staged(self, job: ClipJob, file: BinaryIO) -> None:
+        key, limit = keys.source(job.clip_uuid, job.options_hash), self.settings.max_clip_bytes
+        try:
+            with _disk_errors():
+                download(
+                    self.store,
+                    key,
+                    file,
+                    check=lambda info: check_size(info.size_bytes, limit),
+                    piece_bytes=_FETCH_BYTES,
+                )
+        except ObjectMissing:
+            raise ScratchGone(f"the bytes of clip {job.clip_uuid} are gone") from None
+
+    def interrupt(self) -> None:
+        """Have every task that waits for an engine give its message back, and every new one."""
+        self.stopping.set()
+        for engine in {model.engine for model in self.models.values()}:
+            engine.interrupt()
+
+    def busy(self) -> float | None:
+        """The share of the time since this was last asked in which an engine worked; None: none."""
+        models = {id(model): model for model in self.models.values()}.values()
+        return max((model.busy.share() for model in models), default=None)
+
+    def close_models(self) -> None:
+        """Let the engines go."""
+        for engine in {model.engine for model in self.models.values()}:
+            engine.close()
+
+    def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
+        """Tell whoever watches the run what was just done."""
+        self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
+
+
+def _path_of(source: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))  # may not be UTF-8
+
+
+def _download(url: str, file: BinaryIO, settings: Settings) -> None:
+    """Copy a clip from the web to a file, a piece at a time."""
+    from clipfleet_workers.sources.https import read_https
+
+    total = 0
+    pieces = read_https(
+        url,
+        private=settings.fetch_private,
+        within_s=settings.max_decode_s,
+        allowed=settings.sources,
+    )
+    with closing(pieces):
+        for piece in pieces:
+            total += len(piece)
+            check_size(total, settings.max_clip_bytes)
+            with _disk_errors():
+                file.write(piece)
+    with _disk_errors():
+        file.seek(0)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    with _disk_errors():  # a full disk may have no room for a name
+        file = tempfile.TemporaryFile(prefix="clipfleet-")  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        # What did not fit is tried once more as it is closed, and that would hide why it did not.
+        with suppress(OSError):
+            file.close()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """What this machine's disk refuses as `StoreFull`: there will be room again."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.tempdir or "the folder for temporary files"
+        raise StoreFull(f"the clip does not fit in {where} ({error.strerror})") from None
+
+
+def _open_file(path: Path, limit: int, allowed: AllowedSources | None) -> BinaryIO:
+    """The file, held to what is allowed before it is looked at, and again once it is open."""
+    name = os.fsencode(path).decode(errors="replace")  # records are UTF-8
+    if allowed is not None and not allowed.covers_path(os.fspath(path)):
+        raise not_allowed(name)
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(open_file(path))
+            check_size(os.fstat(file.fileno()).st_size, limit)
+            if allowed is not None and not allowed.covers_open_file(os.fspath(path), file.fileno()):
+                raise not_allowed(name)
+            stack.pop_all()
+            return file
+    except NotAFile:
+        raise ClipMissing(f"the clip is not a file: {name}") from None
+    except FileNotFoundError:
+        raise ClipMissing(f"the clip is not there: {name}") from None
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise ClipMissing(f"the clip cannot be read: {name} ({error.strerror})") from None
+    except OSError as error:  # a disk or a network that may come back
+        raise StoreUnavailable(f"{name} cannot be read just now ({error.strerror})") from None

@@ -1,0 +1,1 @@
+"""What Celery and the broker are told: tasks, messages, leases."""

@@ -1,0 +1,311 @@
+"""The Celery app with its tasks: one for each queue, and what they have in common.
+
+A task that the store fails is tried again, ever slower, with jitter; after `max_retries` times its
+clip is given up, if that much can be stored, and else it goes on. One that `max_deliveries` workers
+died of is recorded as an error and not tried again; its last try is alone, so that those who were
+with it are not taken for it. Who dies is counted by `leases`, in the message itself.
+"""
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from celery import Celery, bootsteps
+from celery.exceptions import Reject
+from celery.worker import state
+from kombu.exceptions import OperationalError
+from redis import RedisError
+
+from clipfleet import keys
+from clipfleet.errors import (
+    BrokerError,
+    ClipError,
+    EngineDead,
+    ExitCode,
+    Interrupted,
+    MessageInvalid,
+    NewerVersion,
+    StoreError,
+)
+from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
+from clipfleet.records import Failure, Plan
+from clipfleet_workers.context import Context
+from clipfleet_workers.delivery import transport
+from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, Leases, deaths
+from clipfleet_workers.delivery.verdicts import Died, GiveBack, PutOff, give_back
+from clipfleet_workers.steps.scratch import DONE, Work, do_once, drop, stored_plan
+
+log = logging.getLogger("clipfleet")
+
+_alone = threading.Lock()
+_RECONNECT_S, _TURN_S = 0.5, 0.5
+
+
+class EndedItsWorker(ClipError):
+    """The clip ended its worker too often and is not tried again."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(
+            f"it ended its worker {times} times and is not tried again (setting max_deliveries)"
+        )
+
+
+def longest_wait_s(retries: int) -> float:
+    """How long a task whose store failed waits at most: twice as long after each try."""
+    return min(LONGEST_WAIT_S, 2.0 ** min(retries, 6))
+
+
+class StoreGaveOut(ClipError):
+    """The store failed the clip time after time, and it is not tried again."""
+
+    def __init__(self, tries: int, error: StoreError) -> None:
+        super().__init__(f"{error}; tried {tries} times and not again (setting max_retries)")
+
+
+class WorkerApp(Celery):  # type: ignore[misc]
+    """Celery's app, but that a message which the broker does not take goes to no one's loss.
+
+    Celery would take the error for the task's own, and acknowledge it.
+    """
+
+    def send_task(self, *args: Any, **kwargs: Any) -> Any:
+        """See Celery. Raises `GiveBack` for trouble with the broker."""
+        try:
+            return super().send_task(*args, **kwargs)
+        except (OperationalError, RedisError, OSError) as error:
+            raise GiveBack(f"the broker takes no message just now: {error}") from None
+
+
+def build_app(context: Context, queues: tuple[str, ...], leases: Leases) -> Celery:
+    """The app of a worker that serves `queues`; it has their tasks and no others."""
+    settings = context.settings
+    transport.install(leases, refuse=context.refuse, leave=context.leave)
+    app = make_app(
+        settings.broker.get_secret_value(),
+        lease_s=settings.lease_s,
+        kind=WorkerApp,
+        backend="clipfleet_workers.delivery.chord:ChordCounter",
+    )
+    app.steps["consumer"].add(_connected(leases))
+    for queue in queues:
+        message, step = _step(context, app, queue)
+        _add_task(app, context, queue, message, step)
+    return app
+
+
+def _connected(leases: Leases) -> type[bootsteps.StartStopStep]:
+    """The step of an app's consumer that is begun each time that it has connected."""
+
+    class Connected(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+        last = 0.0
+
+        def start(self, consumer: Any) -> None:
+            leases.reconnected()
+            # A broker that answers errors lets itself be connected to all the same.
+            if time.monotonic() - Connected.last < _RECONNECT_S:
+                time.sleep(_RECONNECT_S)
+            Connected.last = time.monotonic()
+
+        def stop(self, consumer: Any) -> None:
+            pass
+
+    return Connected
+
+
+# What is done with a job; a clip that is given up is only recorded, with the reason.
+Step = Callable[[Any, ClipError | None], str | None]
+
+
+def _step(context: Context, app: Celery, queue: str) -> tuple[type[Message], Step]:
+    """What a queue's messages are and what is done on them: a GPU worker imports no decoder."""
+    if queue == PREPARE:
+        return ClipJob, _prepare_step(context, app)
+    if queue == ASSEMBLE:
+        return AssembleJob, _assemble_step(context, app)
+    if queue == CAPTION:
+        from clipfleet_workers.steps.caption import caption as work
+    elif queue == ENHANCE:
+        from clipfleet_workers.steps.enhance import enhance as work
+    else:
+        from clipfleet_workers.steps.preview import preview as work
+    return WindowJob, _window_step(context, queue, work)
+
+
+def _window_step(context: Context, queue: str, work: Work) -> Step:
+    def step(job: WindowJob, given_up: ClipError | None) -> str:
+        def refuse(context: Context, job: WindowJob) -> Any:
+            assert given_up is not None
+            raise given_up
+
+        return do_once(context, queue, job, refuse if given_up else work)
+
+    return step
+
+
+def _prepare_step(context: Context, app: Celery) -> Step:
+    from clipfleet_workers.steps.prepare import prepare
+
+    def step(job: ClipJob, given_up: ClipError | None) -> None:
+        if given_up and stored_plan(context, job) is None:
+            name = type(given_up).__name__
+            failure = Failure(step="prepare", error=name, message=str(given_up))
+            plan = Plan(job=job, source=None, windows=[], errors=[failure])
+            context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
+        prepare(context, app, job)
+
+    return step
+
+
+def _assemble_step(context: Context, app: Celery) -> Step:
+    from clipfleet_workers.steps.assemble import assemble
+
+    def step(job: AssembleJob, given_up: ClipError | None) -> None:
+        if isinstance(given_up, EndedItsWorker):
+            log.error(
+                "assembling clip %s: %s",
+                job.clip_uuid,
+                given_up,
+                extra={"action": "assemble_given_up"},
+            )
+            return
+        assemble(context, app, job)  # the store it needs is where it would be given up
+
+    return step
+
+
+def _add_task(
+    app: Celery, context: Context, queue: str, message_type: type[Message], step: Step
+) -> None:
+    def task(self: Any, payload: Any) -> str | None:
+        if context.stopping.is_set():
+            give_back("the worker is stopping")
+        try:
+            job = message_type.read(payload)
+            if context.cancelled(job):
+                return drop(context, queue, job)
+            with _suspicion(context, self.request) as given_up:
+                return _do(context, self.request, step, job, given_up)
+        except MessageInvalid as error:  # also of a run that there is not, or with other options
+            context.refuse(queue, str(error))
+            return DONE  # as ever: a chord counts its parts by their distinct values
+        except NewerVersion as error:
+            context.leave(str(error))
+            raise PutOff(error) from None
+        except EngineDead as error:
+            _stop_worker(context, error)
+            raise Died(error) from None
+        except Interrupted as error:
+            if context.engine_dead:  # it was in flight with what the engine died of
+                raise Died(error) from None
+            give_back(error)
+        except BrokerError as error:
+            log.warning("%s", error, extra={"action": "broker_refused"})
+            give_back(error)
+        except StoreError as error:
+            wait_s = longest_wait_s(self.request.retries)
+            name = type(error).__name__
+            context.emit(job, step=queue, status="waiting", message=str(error), error=name)
+            log.warning(
+                "%s waits for the store: %s",
+                queue,
+                error,
+                extra={"action": "store_waiting", "retries": self.request.retries},
+            )
+            _wait_and_retry(self, error, wait_s * random.uniform(0.5, 1.0))
+
+    # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
+    app.task(
+        task,
+        name=queue,
+        bind=True,
+        shared=False,
+        max_retries=None,
+        Request="clipfleet_workers.delivery.verdicts:Request",
+    )
+
+
+def _do(
+    context: Context, request: Any, step: Step, job: Any, given_up: ClipError | None
+) -> str | None:
+    """Do a step. Where the store failed it too often, record that instead, if that can be stored.
+
+    If not, the store is away and it is not the clip: the count begins anew.
+    """
+    try:
+        return step(job, given_up)
+    except StoreError as error:
+        if request.retries < context.settings.max_retries:
+            raise
+        try:
+            return step(job, StoreGaveOut(request.retries + 1, error))
+        except StoreError:
+            request.retries = 0
+            raise error from None
+
+
+def _wait_and_retry(task: Any, error: StoreError, wait_s: float) -> NoReturn:
+    try:
+        raise task.retry(exc=error, countdown=wait_s) from None
+    except Reject as refused:  # Celery would drop the message, as the broker takes no new one
+        raise GiveBack(refused.reason) from None
+
+
+def _stop_worker(context: Context, error: EngineDead) -> None:
+    """Have Celery end this worker, with the exit code that says why, once its tasks are back."""
+    if not context.engine_dead:
+        log.critical("%s", error, extra={"action": "engine_dead"})
+    context.engine_dead = True
+    context.interrupt()
+    state.should_stop = ExitCode.ENGINE_DEAD
+
+
+@contextlib.contextmanager
+def _suspicion(context: Context, request: Any) -> Iterator[EndedItsWorker | None]:
+    """The reason, where too many workers died of the task for it to be tried again.
+
+    Its last try is alone in this process.
+    """
+    died = deaths(vars(request))
+    if died >= context.settings.max_deliveries:
+        yield EndedItsWorker(died)
+        return
+    if died + 1 < context.settings.max_deliveries or died == 0:
+        _at_work(context, request)
+        yield None
+        return
+    with _turn(context):
+        _at_work(context, request)
+        try:
+            yield None
+        except EngineDead as error:  # before the next one's turn, which would be counted too
+            _stop_worker(context, error)
+            raise
+
+
+def _at_work(context: Context, request: Any) -> None:
+    """From now on, a worker that vanishes vanished with this message in its hands.
+
+    In a pool of processes, that is said as one takes it.
+    """
+    if context.models and deaths(vars(request)):
+        transport.Transport.leases.at_work(request.properties["delivery_tag"])
+
+
+@contextlib.contextmanager
+def _turn(context: Context) -> Iterator[None]:
+    """One's turn to be alone. Raises `GiveBack` where the worker stops before it comes."""
+    while not _alone.acquire(timeout=_TURN_S):
+        if context.stopping.is_set():
+            raise GiveBack("the worker is stopping")
+    try:
+        if context.stopping.is_set():  # the one before it ended this worker, not this one
+            raise GiveBack("the worker is stopping")
+        yield
+    finally:
+        _alone.release()

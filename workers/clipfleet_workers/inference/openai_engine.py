@@ -1,0 +1,180 @@
+"""The engine of others: a model server that speaks OpenAI's protocol, such as `vllm serve`.
+
+A fleet that has model servers already needs no GPU in its workers. Frames travel as PNG, without
+loss, in the form that vLLM reads ("video/jpeg" is its name for a list of pictures), with the truth
+about their times.
+"""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from clipfleet.clock import SYSTEM, Clock, Deadline
+from clipfleet.errors import (
+    ClipfleetError,
+    EngineDead,
+    EngineFailed,
+    ModelUnavailable,
+    RequestRefused,
+    RequestTimedOut,
+    UsageError,
+    WindowTooLong,
+)
+from clipfleet.models import Model
+from clipfleet_workers.inference.chat import frame_times, processor_arguments, system_prompt
+from clipfleet_workers.inference.engine import Answer, Engine, Prompt, Video
+from clipfleet_workers.inference.loop import Loop
+
+PATIENCE_S = 300.0
+LIST_S = 30.0
+TRY_S = 120.0
+TRIES = 4  # of the client's own, with back-off, for a server that is away or asks for patience
+
+
+class OpenAIEngine(Engine):
+    """A model behind a URL. The server is told which model by the registry's repository."""
+
+    def __init__(
+        self,
+        model: Model,
+        url: str | None,
+        *,
+        api_key: str | None,
+        patience_s: float = PATIENCE_S,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        """Connect, waiting `patience_s` for a server that is still starting.
+
+        Raises `ModelUnavailable` where it does not answer, or does not have the model.
+        """
+        if not url:
+            raise UsageError("the engine openai needs engine_url (CLIPFLEET_ENGINE_URL)")
+        import openai
+
+        self._model, self._clock = model, clock
+        # The client's own time-outs begin anew with every byte and every try; the loop's do not.
+        self._loop = Loop()
+        self._client = openai.AsyncOpenAI(
+            base_url=url, api_key=api_key or "none", max_retries=TRIES
+        )
+        served = self._served_models(url, Deadline(patience_s, clock))
+        wanted = model.repository or model.name
+        if wanted not in served:
+            raise ModelUnavailable(
+                f"the server at {url} has {', '.join(served) or 'no model'}, not {wanted}; have it "
+                f"serve {model.name} under that name (vllm serve … --served-model-name {wanted})"
+            )
+        self._served = wanted
+        self.name = f"openai {url}"
+        if model.grid is not None:
+            self._try_out(url)
+
+    def _try_out(self, url: str) -> None:
+        """Raises `ModelUnavailable` where the server does not take frames as we send them."""
+        grey = np.full((4, 224, 224, 3), 128, np.uint8)
+        video = Video(frames=grey, indices=[0, 10, 20, 30], num_frames=31, fps=30.0)
+        prompt = Prompt(request_id="", user="What is this?", video=video, max_output_tokens=1)
+        try:
+            self.generate(prompt, timeout_s=TRY_S)
+        except RequestRefused as error:
+            raise ModelUnavailable(
+                f"the server at {url} does not take frames with their times, and would be wrong "
+                f"about them; start it with --trust-request-mm-kwargs ({error})"
+            ) from error
+        except ClipfleetError as error:
+            raise ModelUnavailable(f"the server at {url} does not answer: {error}") from error
+
+    def _served_models(self, url: str, deadline: Deadline) -> list[str]:
+        import openai
+
+        while True:
+            try:
+                return self._loop.run(self._listed(), timeout_s=LIST_S)
+            except (openai.OpenAIError, TimeoutError) as error:
+                away = (openai.APIConnectionError, openai.InternalServerError, TimeoutError)
+                if not isinstance(error, away) or deadline.left_s() <= 0:
+                    why = str(error) or f"not within {LIST_S:g} s"
+                    said = f"the server at {url} does not answer: {why}"
+                    raise ModelUnavailable(said) from error
+            self._clock.sleep(2.0)
+
+    async def _listed(self) -> list[str]:
+        return [found.id async for found in self._client.models.list()]
+
+    def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
+        """See `Engine.generate`."""
+        import openai
+
+        request = self._client.chat.completions.create(
+            model=self._served,
+            messages=self._messages(prompt),
+            max_tokens=prompt.max_output_tokens,
+            temperature=0.0,
+            seed=0,
+            stop=list(self._model.stop) or None,
+            extra_body=self._extra(prompt.video),
+            timeout=timeout_s,
+        )
+        try:
+            done = self._loop.run(request, timeout_s=timeout_s)
+        except (TimeoutError, openai.APITimeoutError) as error:
+            raise RequestTimedOut(
+                f"{self._model.name} gave no answer within {timeout_s:g} s"
+            ) from error
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            if "context length" in str(error) or "maximum model length" in str(error):
+                raise WindowTooLong(f"the server says: {error}") from error
+            raise RequestRefused(f"the server does not take this: {error}") from error
+        except openai.InternalServerError as error:
+            raise EngineFailed(f"the server failed: {error}") from error
+        except openai.OpenAIError as error:
+            raise EngineDead(f"the server is gone: {error}") from error
+        choice = done.choices[0]
+        return Answer(
+            text=(choice.message.content or "").strip(),
+            finish_reason=choice.finish_reason,
+            prompt_tokens=done.usage.prompt_tokens if done.usage else 0,
+            output_tokens=done.usage.completion_tokens if done.usage else 0,
+        )
+
+    def _messages(self, prompt: Prompt) -> Any:
+        system = system_prompt(self._model, prompt)
+        words: Any = prompt.user
+        if prompt.video is not None:
+            pictures = ",".join(_png(frame) for frame in prompt.video.frames)
+            url = f"data:video/jpeg;base64,{pictures}"
+            words = [
+                {"type": "video_url", "video_url": {"url": url}},
+                {"type": "text", "text": prompt.user},
+            ]
+        turns = [{"role": "user", "content": words}]
+        return [{"role": "system", "content": system}, *turns] if system else turns
+
+    def _extra(self, video: Video | None) -> dict[str, Any]:
+        """What vLLM takes beyond OpenAI's protocol."""
+        extra: dict[str, Any] = {"repetition_penalty": self._model.repetition_penalty}
+        if self._model.template:
+            extra["chat_template_kwargs"] = self._model.template
+        if video is not None:
+            times = frame_times(self._model, video)
+            extra["media_io_kwargs"] = {"video": {**times, "num_frames": -1}}
+            if arguments := processor_arguments(self._model, video):
+                extra["mm_processor_kwargs"] = arguments
+        return extra
+
+    def interrupt(self) -> None:
+        """See `Engine.interrupt`: what waits for an answer stops waiting."""
+        self._loop.interrupt()
+
+    def close(self) -> None:
+        """Let the connections go; the server is not ours."""
+        self._loop.close(self._client.close())
+
+
+def _png(frame: Any) -> str:
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(frame, np.uint8)).save(out, "PNG", compress_level=1)
+    return base64.b64encode(out.getvalue()).decode()

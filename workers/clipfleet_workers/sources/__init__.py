@@ -1,0 +1,1 @@
+"""Reading clips from where they lie."""

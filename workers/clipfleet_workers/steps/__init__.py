@@ -1,0 +1,1 @@
+"""What each queue does with a message."""

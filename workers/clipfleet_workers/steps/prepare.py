@@ -1,0 +1,196 @@
+"""The prepare queue: a clip becomes packs of frames in scratch, and messages for its windows."""
+
+import io
+import logging
+import mmap
+from typing import BinaryIO
+
+from celery import Celery
+
+from clipfleet import keys, models
+from clipfleet.errors import ClipError, ClipTooShort, ClipUnreadable, ScratchGone, StoreError
+from clipfleet.messages import ClipJob
+from clipfleet.options import FrameEncoding, Options
+from clipfleet.presigned import shown
+from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
+from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
+from clipfleet.settings import Settings
+from clipfleet.store import Store
+from clipfleet_workers.context import Context
+from clipfleet_workers.media import limits, onepass
+from clipfleet_workers.media.packs import Encoding
+from clipfleet_workers.media.windows import MIN_FRAMES
+from clipfleet_workers.steps.scratch import clear_scratch, stored_plan
+
+log = logging.getLogger("clipfleet")
+
+
+def prepare(context: Context, app: Celery, job: ClipJob) -> None:
+    """Cut the clip, write its packs and then its plan, and send its windows on.
+
+    A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
+    """
+    done = done_record(context.store, job.clip_uuid, job.options_hash, replaces=job.replaces)
+    if done is not None:
+        clear_scratch(context, job)
+        context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
+        return
+    options = context.options(job)
+    plan = stored_plan(context, job)
+    if plan is None:
+        try:
+            plan = cut_clip(context, job, options)
+        except ScratchGone as error:  # as where another run of the clip was cancelled
+            log.warning("%s", error, extra={"action": "scratch_gone"})
+            return
+        key = keys.plan(job.clip_uuid, job.options_hash)
+        context.store.put(key, plan.to_bytes(), content_type="application/json")
+    context.emit(
+        job,
+        step=PREPARE,
+        status=Status.ERROR if plan.errors else Status.OK,
+        windows=len(plan.windows),
+    )
+    send_windows(
+        app,
+        job,
+        [(window.start_frame, window.end_frame) for window in plan.windows],
+        previews=options.prepare.generate_previews,
+        enhance=options.enhance.enabled,
+    )
+
+
+def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
+    """The clip's plan, its packs written; with the reason in place of windows if it has none."""
+    num_bytes = None
+    try:
+        with context.open_clip(job) as file:
+            num_bytes = file.seek(0, io.SEEK_END)
+            if not num_bytes:
+                raise ClipUnreadable("the file is empty (0 bytes)")
+            encoding = pack_encoding(context.store, options.prepare.frame_encoding)
+            clip = _write_packs(context, job, file, options, encoding)
+            # After it was decoded: what is no video may be anything, and nobody's business.
+            wanted = options.prepare.upload_clips and bool(clip.windows)
+            uploaded = wanted and _upload(context, job, file)
+    except (StoreError, ScratchGone):
+        raise
+    except Exception as refused:
+        log.warning(
+            "cannot prepare clip %s (%s): %s",
+            job.clip_uuid,
+            shown(job.source),
+            refused,
+            extra={"action": "clip_refused"},
+            exc_info=log.isEnabledFor(logging.DEBUG),
+        )
+        failed = Failure(step="prepare", error=type(refused).__name__, message=str(refused))
+        return Plan(job=job, num_bytes=num_bytes, source=None, windows=[], errors=[failed])
+    return Plan(
+        job=job,
+        num_bytes=num_bytes,
+        source=clip.source,
+        span=clip.span,
+        windows=clip.windows,
+        frame_encoding=encoding,
+        uploaded=uploaded,
+        warnings=[
+            *clip.warnings,
+            *_preview_warnings(clip.source, options),
+            *([_not_uploaded(job)] if wanted and not uploaded else []),
+        ],
+        errors=[] if clip.windows else [_too_short(clip)],
+    )
+
+
+def _upload(context: Context, job: ClipJob, file: BinaryIO) -> bool:
+    """Copy the clip to the store, if it lies where its run may copy from; whether it does."""
+    if not context.may_upload(job, file):
+        log.warning(
+            "clip %s: %s", job.clip_uuid, _not_uploaded(job), extra={"action": "clip_not_uploaded"}
+        )
+        return False
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
+        context.store.put(keys.clip(job.clip_uuid), data, content_type="video/mp4")
+    return True
+
+
+def _not_uploaded(job: ClipJob) -> str:
+    return (
+        f"not copied to clips/: {shown(job.source)} lies outside of the places that its run may "
+        "copy from; submit it with these in the setting allowed_sources"
+    )
+
+
+def pack_encoding(store: Store, asked: FrameEncoding) -> Encoding:
+    """How packs are stored: a disk is quicker than any encoder, a network is not."""
+    if asked != "auto":
+        return asked
+    return "zstd" if store.uri.startswith("s3://") else "raw"
+
+
+def _write_packs(
+    context: Context, job: ClipJob, file: BinaryIO, options: Options, encoding: Encoding
+) -> onepass.CutClip:
+    grid = models.find(options.caption.model_variant).grid
+    if grid is None:
+        raise ClipError(f"{options.caption.model_variant} sees no frames; it cannot caption")
+
+    def write(window: onepass.Window) -> None:
+        span = (window.plan.start_frame, window.plan.end_frame)
+        where = (job.clip_uuid, job.options_hash, *span)
+        context.store.put(keys.frames(*where), window.frames.to_parts(encoding))
+        if window.preview is not None:
+            shown = window.preview.to_parts("zstd" if encoding == "jpeg444" else encoding)
+            context.store.put(keys.preview_frames(*where), shown)
+
+    guard = limits.Guard(clip_limits(context.settings))
+    with limits.held(guard):
+        return onepass.cut(
+            file,
+            prepare=options.prepare,
+            preview=options.preview,
+            grid=grid,
+            write=write,
+            span_s=job.span_s,
+            guard=guard,
+        )
+
+
+def clip_limits(settings: Settings) -> limits.Limits:
+    """What this worker takes of a clip."""
+    return limits.Limits(
+        duration_s=settings.max_clip_s,
+        frames=settings.max_clip_frames,
+        frame_pixels=settings.max_frame_pixels,
+        streams=settings.max_clip_streams,
+        decode_s=settings.max_decode_s,
+        memory_bytes=settings.max_decode_bytes,
+        decodable_share=settings.min_decodable_share,
+    )
+
+
+def _too_short(clip: onepass.CutClip) -> Failure:
+    frames, where = clip.source.num_frames, ""
+    if clip.span is not None:
+        frames = clip.span.num_frames
+        where = f" in its span (the file has {clip.source.duration_s:g} s)"
+    error = ClipTooShort(f"it has {frames} frames{where}, and a window needs at least {MIN_FRAMES}")
+    return Failure(step="prepare", error=type(error).__name__, message=str(error))
+
+
+def _preview_warnings(source: SourceInfo, options: Options) -> list[str]:
+    if not options.prepare.generate_previews:
+        return []
+    warnings = []
+    if source.framerate < options.preview.target_fps:
+        warnings.append(
+            f"the clip has {source.framerate:g} frames/s, fewer than the preview's "
+            f"{options.preview.target_fps:g}: no frame is shown twice"
+        )
+    if source.height < options.preview.target_height:
+        warnings.append(
+            f"the clip is {source.height} pixels high, lower than the preview's "
+            f"{options.preview.target_height}: it is not scaled up"
+        )
+    return warnings
