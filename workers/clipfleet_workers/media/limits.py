@@ -34,6 +34,9 @@ class Limits:
     decodable_share: float = _as_set("min_decodable_share")
 
 
+_ROOM_BYTES = 16 << 20  # for a few frames: with less left, what is asked for need not be nonsense
+
+
 class Guard:
     """Holds one clip to its limits, from now on.
 
@@ -54,7 +57,8 @@ class Guard:
         """
         if not isinstance(error, MemoryError) or self.memory_before is None:
             return
-        if (_data_bytes() or 0) - self.memory_before > self.limits.memory_bytes / 2:
+        taken, most = (_data_bytes() or 0) - self.memory_before, self.limits.memory_bytes
+        if taken > most / 2 or most - taken < _ROOM_BYTES:
             raise error
 
     @property

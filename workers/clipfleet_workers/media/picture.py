@@ -193,6 +193,8 @@ class Scaler:
                     frame = self._cropper.of(frame, height=whole_height)
                 planes = self._scaled(frame, turn.size(*self._size), "yuv444p" if ycgco else "gbrp")
         except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
             raise ClipUnreadable(
                 f"its frames ({frame.format.name}) cannot be turned into RGB ({why(error)})"
             ) from None
