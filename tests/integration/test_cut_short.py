@@ -1,14 +1,11 @@
 """Files that were cut short, or hold what was there before them: what is left of them is found."""
 
-import io
 from typing import Any
 
 import pytest
 
-from clipfleet.grid import QWEN2_5_VL
-from clipfleet.options import PrepareOptions, PreviewOptions
-from clipfleet_workers.media import onepass
 from tests.support import clips
+from tests.support.cutting import cut_bytes
 
 # One key frame, so that a fragment holds all.
 ONE_GOP = {"preset": "ultrafast", "g": "600", "threads": "1"}
@@ -20,16 +17,6 @@ FRAGMENTED: dict[str, Any] = {
 FIRST_THE_INDEX: dict[str, Any] = {"container_options": {"movflags": "faststart"}}
 
 
-def cut(data: bytes) -> onepass.CutClip:
-    return onepass.cut(
-        io.BytesIO(data),
-        prepare=PrepareOptions(),
-        preview=PreviewOptions(),
-        grid=QWEN2_5_VL,
-        write=lambda _: None,
-    )
-
-
 @pytest.mark.parametrize("made", [FRAGMENTED, FIRST_THE_INDEX], ids=["fragmented", "plain"])
 def test_what_is_left_of_an_mp4_is_found_and_it_is_said_to_be_cut_short(
     made: dict[str, Any],
@@ -38,7 +25,7 @@ def test_what_is_left_of_an_mp4_is_found_and_it_is_said_to_be_cut_short(
     content = whole.index(b"mdat")
     video_bytes = len(clips.encode(150, **PLAIN))
 
-    found = cut(whole[: content + video_bytes * 2 // 3])
+    found = cut_bytes(whole[: content + video_bytes * 2 // 3])
 
     assert found.source.num_frames >= 80
     assert "the file is cut short: it ends before the end that it states" in found.warnings
@@ -50,7 +37,7 @@ def test_a_transport_stream_goes_on_behind_what_is_none_of_it(junk: bytes, at: f
     whole = clips.encode(60, container="mpegts", options={"preset": "ultrafast", "g": "10"})
     place = int(len(whole) // 188 * at) * 188
 
-    found = cut(whole[:place] + junk + whole[place:])
+    found = cut_bytes(whole[:place] + junk + whole[place:])
 
     assert found.source.num_frames == 60
     assert found.warnings == []
@@ -62,9 +49,9 @@ def test_a_file_whose_end_was_never_written_is_said_to_be_so(container: str) -> 
     whole = clips.encode(90, container=container, options=options)
     written = len(whole) * 3 // 10
 
-    found = cut(whole[:written] + bytes(len(whole) - written))
+    found = cut_bytes(whole[:written] + bytes(len(whole) - written))
 
     assert found.source.num_frames < 45
     said = "the file was never written whole: it ends in 64 KiB or more of zeros"
     assert said in found.warnings
-    assert cut(whole).warnings == []
+    assert cut_bytes(whole).warnings == []

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import struct
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +13,14 @@ import xxhash
 
 from clipfleet import keys
 from clipfleet.errors import ClipTooLarge, MessageInvalid, PackInvalid, UsageError
-from clipfleet.grid import QWEN2_5_VL
 from clipfleet.messages import ClipJob
-from clipfleet.options import Options, PrepareOptions, PreviewOptions
+from clipfleet.options import Options
 from clipfleet.records import Failure, ManifestLine
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
-from clipfleet_workers.media import onepass
 from clipfleet_workers.media.packs import Pack
 from tests.support import clips
+from tests.support.cutting import cut_file
 from tests.support.records import CLIP, JOB
 
 RUN = "r1"
@@ -161,21 +160,11 @@ class OnDisk(io.BytesIO):
 def test_a_file_whose_index_lies_where_no_disk_has_a_place_is_cut() -> None:
     data = clips.encode(30, container="nut", options=ULTRAFAST)
     back = (-(1 << 60)).to_bytes(8, signed=True)  # from its end, a checksum behind it
-    found = cut_clip(OnDisk(data + back + bytes(4)))
+    found = cut_file(OnDisk(data + back + bytes(4)))
     assert found.source.num_frames == 30
 
 
 def test_a_disk_that_fails_is_not_taken_for_a_clip_s_damage() -> None:
     data = clips.encode(30, size=(640, 480), options={**ULTRAFAST, "crf": "1"})
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        cut_clip(OnDisk(data, end=1, error=errno.EIO))
-
-
-def cut_clip(file: BinaryIO) -> onepass.CutClip:
-    return onepass.cut(
-        file,
-        prepare=PrepareOptions(),
-        preview=PreviewOptions(),
-        grid=QWEN2_5_VL,
-        write=lambda _: None,
-    )
+        cut_file(OnDisk(data, end=1, error=errno.EIO))

@@ -17,28 +17,16 @@ import numpy as np
 import pytest
 
 from clipfleet.errors import ClipMissing, ClipTooLarge, ClipUnreadable
-from clipfleet.grid import QWEN2_5_VL
-from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.store import Store
-from clipfleet_workers.media import demux, onepass
+from clipfleet_workers.media import demux
 from clipfleet_workers.media.limits import Guard, Limits
 from tests.integration.test_prepare import context_on, cut, job_for, options
 from tests.support import clips, ebml, mp4_boxes
 from tests.support.clock import ManualClock
+from tests.support.cutting import cut_bytes
 
 FRAMES = 60
 FAST = {"preset": "ultrafast"}
-
-
-def cut_within(data: bytes, **limits: Any) -> onepass.CutClip:
-    return onepass.cut(
-        io.BytesIO(data),
-        prepare=PrepareOptions(),
-        preview=PreviewOptions(),
-        grid=QWEN2_5_VL,
-        write=lambda _: None,
-        guard=Guard(Limits(**limits)),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +50,12 @@ def test_a_clip_beyond_a_limit_is_refused_in_one_line(
     data: bytes, limits: dict[str, Any], line: str
 ) -> None:
     with pytest.raises(ClipTooLarge) as refusal:
-        cut_within(data, **limits)
+        cut_bytes(data, **limits)
     assert str(refusal.value) == line
 
 
 def test_a_clip_at_its_limits_is_taken(data: bytes) -> None:
-    found = cut_within(data, frames=FRAMES, duration_s=2.01, frame_pixels=192 * 128, streams=1)
+    found = cut_bytes(data, frames=FRAMES, duration_s=2.01, frame_pixels=192 * 128, streams=1)
     assert found.source.num_frames == FRAMES
 
 
@@ -86,7 +74,7 @@ def many_streams(count: int) -> bytes:
 
 def test_a_file_of_many_streams_is_refused() -> None:
     with pytest.raises(ClipTooLarge, match=r"^it has more than 8 streams \(setting max_clip_str"):
-        cut_within(many_streams(9), streams=8)
+        cut_bytes(many_streams(9), streams=8)
 
 
 def test_a_clip_whose_clock_is_stretched_is_refused_by_what_it_says() -> None:
@@ -95,13 +83,13 @@ def test_a_clip_whose_clock_is_stretched_is_refused_by_what_it_says() -> None:
     assert slow[at - 1] == 0x83
     stretched = slow[:at] + b"\xff\xff\xff" + slow[at + 3 :]
     with pytest.raises(ClipTooLarge, match=r"^it lasts 134 s, longer than 60 s"):
-        cut_within(stretched, duration_s=60.0)
+        cut_bytes(stretched, duration_s=60.0)
 
 
 def test_frames_that_grow_on_the_way_are_lost_not_decoded() -> None:
     small = clips.encode(30, container="mpegts", size=(192, 128), options=FAST)
     large = clips.encode(30, container="mpegts", size=(640, 480), options=FAST)
-    found = cut_within(small + large, frame_pixels=192 * 128)
+    found = cut_bytes(small + large, frame_pixels=192 * 128)
     assert (found.source.width, found.source.height) == (192, 128)
     assert found.source.num_frames <= 31
     assert any("lost" in warning for warning in found.warnings)
@@ -234,7 +222,7 @@ POINTERS = {
 def test_a_clip_reaches_no_network(kind: str) -> None:
     with listening() as (port, came):
         with pytest.raises(ClipUnreadable, match="not a video file"):
-            cut_within(POINTERS[kind].format(port).encode())
+            cut_bytes(POINTERS[kind].format(port).encode())
         threading.Event().wait(0.3)
     assert came == []
 

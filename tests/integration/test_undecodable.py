@@ -1,33 +1,17 @@
 """A clip of which too little can be decoded is an error, with the share that was asked for."""
 
-import io
-from typing import Any
-
 import pytest
 
 from clipfleet.errors import ClipUnreadable
-from clipfleet.grid import QWEN2_5_VL
-from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet.settings import CLIP_LIMITS, Settings
-from clipfleet_workers.media import onepass
 from clipfleet_workers.media.limits import Guard, Limits
 from clipfleet_workers.steps.prepare import clip_limits
 from tests.support import clips
 from tests.support.corpus.damage import mjpeg, overwritten
+from tests.support.cutting import cut_bytes
 
 # Each frame for itself, in one piece: what is spoiled is one frame.
 X264 = {"preset": "veryfast", "g": "1", "bf": "0", "threads": "1"}
-
-
-def cut(data: bytes, **limits: Any) -> onepass.CutClip:
-    return onepass.cut(
-        io.BytesIO(data),
-        prepare=PrepareOptions(),
-        preview=PreviewOptions(),
-        grid=QWEN2_5_VL,
-        write=lambda _: None,
-        guard=Guard(Limits(**limits)),
-    )
 
 
 def spoiled(good: int, *, of: int = 40) -> bytes:
@@ -49,7 +33,7 @@ def spoiled(good: int, *, of: int = 40) -> bytes:
 @pytest.mark.parametrize("good", [0, 1, 10, 19])
 def test_a_clip_that_is_mostly_lost_is_an_error(good: int) -> None:
     with pytest.raises(ClipUnreadable) as refusal:
-        cut(spoiled(good))
+        cut_bytes(spoiled(good))
 
     few = f"only {good} of 40 frames can be decoded, less than a share of 0.5"
     none = "it holds no frame that can be decoded"
@@ -58,7 +42,7 @@ def test_a_clip_that_is_mostly_lost_is_an_error(good: int) -> None:
 
 @pytest.mark.parametrize("good", [20, 21, 39])
 def test_a_clip_that_is_mostly_whole_is_cut_with_a_warning(good: int) -> None:
-    found = cut(spoiled(good))
+    found = cut_bytes(spoiled(good))
 
     assert found.source.num_frames == good
     assert [warning for warning in found.warnings if "damaged" in warning]
@@ -66,7 +50,7 @@ def test_a_clip_that_is_mostly_whole_is_cut_with_a_warning(good: int) -> None:
 
 def test_stills_of_which_most_have_errors_are_shown_and_said_to_have_them() -> None:
     """As cameras write them: each fails a strict check, and shows what there is."""
-    found = cut(overwritten(mjpeg(), range(20, 110)))
+    found = cut_bytes(overwritten(mjpeg(), range(20, 110)))
 
     assert found.source.num_frames == 120
     assert found.warnings == [
@@ -75,9 +59,9 @@ def test_stills_of_which_most_have_errors_are_shown_and_said_to_have_them() -> N
 
 
 def test_the_share_is_a_setting() -> None:
-    assert cut(spoiled(10), decodable_share=0.2).source.num_frames == 10
+    assert cut_bytes(spoiled(10), decodable_share=0.2).source.num_frames == 10
     with pytest.raises(ClipUnreadable, match=r"less than a share of 0.9"):
-        cut(spoiled(30), decodable_share=0.9)
+        cut_bytes(spoiled(30), decodable_share=0.9)
     limits = clip_limits(Settings.model_validate({"min_decodable_share": 0.25}))
     assert limits.decodable_share == 0.25
     assert "min_decodable_share" in CLIP_LIMITS

@@ -110,15 +110,8 @@ _HARMLESS = frozenset(
 )
 
 
-def has_side_data(packet: "av.Packet[VideoStream]") -> bool:
-    """Whether there is any, which costs a tenth of asking for one by its name."""
-    return next(packet.iter_sidedata(), None) is not None
-
-
 def brings_parameters(packet: "av.Packet[VideoStream]", reader: Reader) -> bool:
     """Whether anything beside its bytes may change how later packets are decoded."""
-    if not has_side_data(packet):
-        return False
     # Asked for by name: one of a kind that the binding has no name for may stand before it.
     if packet.has_sidedata("new_extradata"):
         reader.renew(bytes(packet.get_sidedata("new_extradata")))

@@ -51,7 +51,7 @@ def index(file: BinaryIO, guard: Guard | None = None) -> ClipIndex:
         guard=guard,
         strict=held.intra_only,  # where they cost no other frame
     )
-    if _only_decoding_tells(held):
+    if _only_decoding_tells(held, places):
         found = settle(file, found)
     if found.timeline.leaps:
         warning = (
@@ -62,21 +62,24 @@ def index(file: BinaryIO, guard: Guard | None = None) -> ClipIndex:
     return found
 
 
-def _only_decoding_tells(held: Contents) -> bool:
-    """Whether packets do not say how many frames there are, or in which order."""
+def _only_decoding_tells(held: Contents, places: Sequence[int]) -> bool:
+    """Whether packets do not say how many frames there are, or in which order.
+
+    `places` are those of shown packets, in the order that the container says.
+    """
     unsure = any(
         packet.corrupt or packet.kind.anew or packet.kind.unsure for packet in held.packets
     )
     missing_times = held.timed and not held.ordered
-    disagree = held.ordered and not _orders_agree(held)
+    disagree = held.ordered and not _orders_agree(held, places)
     gaps = held.filed and _has_gaps(held)
     return unsure or missing_times or disagree or gaps or bool(_leading(held))
 
 
-def _orders_agree(held: Contents) -> bool:
+def _orders_agree(held: Contents, places: Sequence[int]) -> bool:
     """Whether the container has the frames that the codec counts: all, and in their order."""
-    shown = sorted((packet for packet in held.packets if packet.shown), key=lambda p: p.pts or 0)
-    orders = [packet.kind.order for packet in shown if packet.kind.order is not None]
+    counted = (held.packets[place].kind.order for place in places)
+    orders = [order for order in counted if order is not None]
     steps: set[int] = set()
     for (sequence, count), (following, next_count) in itertools.pairwise(orders):
         if (following, next_count) <= (sequence, count):

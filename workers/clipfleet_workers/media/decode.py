@@ -42,8 +42,8 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
     given = last = -1
     needed = needed_packets(index, wanted)
     awaited = {place for place in index.numbers or () if not index.settled and needed[place]}
-    decoder = Decoder(file, index.contents, needed, index.guard, strict=index.strict)
     held = index.contents
+    decoder = Decoder(file, held, needed, index.guard, strict=index.strict)
     matrix, turns = None, held.changes or held.intra_only or not held.knows_starts
     for packet_place, frame in decoder.frames():
         given += 1

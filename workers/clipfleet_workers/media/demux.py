@@ -105,7 +105,6 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         warnings: list[str] = []
         try:
             for packet in packets_of(container, stream):
-                headers.refuse_encrypted_packet(packet)
                 packets.append(_read(packet, reader))
                 guard.frames(len(packets))
         except av.FFmpegError as error:
@@ -155,9 +154,12 @@ def _states_durations(container: str, packets: list[Packet]) -> bool:
 
 
 def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
-    beside = bitstream.brings_parameters(packet, reader)
+    sets = False
+    if next(packet.iter_sidedata(), None) is not None:  # a tenth of asking for one by its name
+        headers.refuse_encrypted_packet(packet)
+        sets = bitstream.brings_parameters(packet, reader)
     kind = reader.read(bytes(packet))
-    if beside:
+    if sets:
         kind = kind._replace(sets=True)
     return Packet(
         pts=packet.pts,

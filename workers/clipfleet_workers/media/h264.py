@@ -4,11 +4,13 @@ Parameter sets are held by their number, as decoders hold them: one that repeats
 changes nothing, and picture parameters must come again after the sequence's have changed.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from clipfleet_workers.media.bits import Bits, Unknown, unescaped
 from clipfleet_workers.media.kind import Held, Kind, Order
-from clipfleet_workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
+from clipfleet_workers.media.nal import MOST_BYTES, Messages, Units, counted
 
 _BARE = (b"\x0a", b"\x0b")  # the ends of a sequence and of a stream have no content
 _HEAD_BYTES = 64  # no slice header that is read here is longer
@@ -59,17 +61,9 @@ class H264:
 
     def renew(self, extradata: bytes) -> None:
         """Parameter sets of an avcC box, or after start codes."""
-        try:
-            if self._units.set_form(extradata):
-                first, at = counted(extradata, 6, extradata[5] & 31 if extradata[5:] else 0)
-                second, _ = counted(extradata, at + 1, extradata[at] if extradata[at:] else 0)
-                units = iter(first + second)
-            else:
-                units = by_start_code(extradata)
-            for unit in units:
+        with suppress(Unknown):
+            for unit in self._units.renewed(extradata, _boxed):
                 self._parameters(unit)
-        except Unknown:
-            pass
 
     def read(self, data: bytes) -> Kind:
         """7.4.1: nal_ref_idc and nal_unit_type; 7.3.3 of each picture's first slice."""
@@ -207,6 +201,13 @@ class H264:
             order=order,
             drops=drops and self._active is not None,
         )
+
+
+def _boxed(extradata: bytes) -> Iterator[bytes]:
+    """The units of an avcC box (ISO/IEC 14496-15, 5.3.3.1)."""
+    first, at = counted(extradata, 6, extradata[5] & 31 if extradata[5:] else 0)
+    second, _ = counted(extradata, at + 1, extradata[at] if extradata[at:] else 0)
+    return iter(first + second)
 
 
 def _is_pair(first: _Slice, second: _Slice) -> bool:

@@ -9,7 +9,6 @@ from av.video.stream import VideoStream
 from clipfleet.errors import ClipEncrypted
 from clipfleet_workers.media import (
     asf_headers,
-    bitstream,
     flv_headers,
     matroska_headers,
     mp4_headers,
@@ -54,7 +53,7 @@ def refuse_encrypted(track: TrackHeader | None) -> None:
 
 def refuse_encrypted_packet(packet: "av.Packet[VideoStream]") -> None:
     """Raises `ClipEncrypted` for a packet that FFmpeg knows how to decrypt, and has no key for."""
-    if bitstream.has_side_data(packet) and packet.has_sidedata("encryption_info"):
+    if packet.has_sidedata("encryption_info"):
         raise ClipEncrypted("its packets are encrypted: decrypt it first")
 
 

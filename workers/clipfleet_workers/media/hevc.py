@@ -1,15 +1,17 @@
 """Packets of HEVC (ITU-T H.265): their slices' headers and parameter sets, of the base layer."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from clipfleet_workers.media.bits import Bits, Unknown, unescaped
 from clipfleet_workers.media.hevc_references import References, Sets, of_slice, read_sets
 from clipfleet_workers.media.kind import Held, Kind, Order
-from clipfleet_workers.media.nal import MOST_BYTES, Messages, Units, by_start_code, counted
+from clipfleet_workers.media.nal import MOST_BYTES, Messages, Units, counted
 
 _HEAD_BYTES = 128  # no slice header that is read here is longer
 _BLA, _IDR, _CRA = frozenset({16, 17, 18}), frozenset({19, 20}), 21
+_IRAP = frozenset(range(16, 24))  # intra random access points, some of them reserved: 7.4.2.2
 _VPS, _SPS, _PPS = 32, 33, 34
 _MOST_SPS, _MOST_PPS = 16, 64  # 7.4.3.2.1 and 7.4.3.3.1; decoders refuse higher numbers
 _ENDS = frozenset({36, 37})  # of a sequence, of the stream
@@ -56,13 +58,10 @@ class Hevc:
 
     def renew(self, extradata: bytes) -> None:
         """Parameter sets of an hvcC box, or after start codes."""
-        try:
-            boxed = self._units.set_form(extradata)
-            for unit in _boxed(extradata) if boxed else by_start_code(extradata):
+        with suppress(Unknown):
+            for unit in self._units.renewed(extradata, _boxed):
                 if len(unit) > 2:
                     self._parameters(unit[0] >> 1 & 0x3F, unit)
-        except Unknown:
-            pass
 
     def read(self, data: bytes) -> Kind:
         """7.4.2.2: nal_unit_type and TemporalId; 7.3.6.1 of the first slice."""
@@ -94,8 +93,8 @@ class Hevc:
                     starts |= 16 <= kind <= _CRA and pictures == 1
                     head = self._slice(kind, unit)
                     other = self._begins_anew(kind, head)
-                    anew |= other and 16 <= kind <= 23
-                    unsure |= other and not 16 <= kind <= 23
+                    anew |= other and kind in _IRAP
+                    unsure |= other and kind not in _IRAP
                     shown = head.shown
                     # Neither pictures of higher layers nor those that may be left out: 8.3.1.
                     counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
@@ -130,7 +129,7 @@ class Hevc:
         """7.3.6.1, up to slice_pic_order_cnt_lsb."""
         bits = Bits(unescaped(unit[2:_HEAD_BYTES]))
         bits.take()
-        drops = 16 <= kind <= 23 and bool(bits.take())
+        drops = kind in _IRAP and bool(bits.take())
         pps = self._pps.get(bits.golomb())
         if pps is None or pps.sps not in self._sps:
             raise Unknown
@@ -152,7 +151,7 @@ class Hevc:
         that lean across it, where it starts a sequence; and it, where it comes without one.
         """
         before, ended = self._active, self._ended
-        if before is None or 16 <= kind <= 23:
+        if before is None or kind in _IRAP:
             self._active, self._ended = picture.sps.raw, False
         if kind in _IDR or kind in _BLA or (ended and kind == _CRA):
             self._order.start()
@@ -168,7 +167,7 @@ class Hevc:
         if kind in _IDR or kind in _BLA:
             self._came.clear()
         self._came.add(order)
-        return bool(missing) and not 16 <= kind <= 23
+        return bool(missing) and kind not in _IRAP
 
     def _parameters(self, kind: int, unit: bytes) -> bool:
         """Whether they change what is held. FFmpeg forgets what leans on changed ones."""

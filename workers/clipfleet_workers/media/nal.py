@@ -1,6 +1,6 @@
 """NAL units, as H.264 and HEVC share them, and what their messages leave with a decoder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from clipfleet_workers.media.bits import Unknown, unescaped
 from clipfleet_workers.media.kind import Held
@@ -20,11 +20,16 @@ class Units:
     def __init__(self, size_place: int) -> None:
         self._size_place, self._length_size = size_place, 0
 
-    def set_form(self, extradata: bytes) -> bool:
-        """Whether these are an avcC or hvcC box (ISO/IEC 14496-15), which begin with version 1."""
-        boxed = len(extradata) > self._size_place and extradata[0] == 1
-        self._length_size = (extradata[self._size_place] & 3) + 1 if boxed else 0
-        return boxed
+    def renewed(
+        self, extradata: bytes, boxed: Callable[[bytes], Iterator[bytes]]
+    ) -> Iterator[bytes]:
+        """The units of extradata, whose form packets have from here on. Raises `Unknown`.
+
+        That of an avcC or hvcC box (ISO/IEC 14496-15) begins with version 1; `boxed` reads it.
+        """
+        in_box = len(extradata) > self._size_place and extradata[0] == 1
+        self._length_size = (extradata[self._size_place] & 3) + 1 if in_box else 0
+        return boxed(extradata) if in_box else by_start_code(extradata)
 
     def of(self, data: bytes) -> Iterator[bytes]:
         """Each unit, of a long one its first bytes. Raises `Unknown`."""

@@ -19,6 +19,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+UNPACK = "unpack it, or pack it with gzip or zstd"
 # Longer than the formats' own marks, for PAR1.mp4 and BZhang.mp4 may be the first clip of a list.
 _NO_TEXT = {
     b"PK\x03\x04": "a ZIP archive, as workbooks of Excel and LibreOffice are; export it as CSV",
@@ -26,13 +27,10 @@ _NO_TEXT = {
     b"PAR1\x15": "Parquet; name it .parquet",
     b"ARROW1\0\0": "an Arrow file; write it as Parquet or JSON lines",
     b"SQLite format 3": "a database of SQLite; export a table as CSV",
-    **{
-        b"BZh%d1AY&SY" % level: "packed with bzip2; unpack it, or pack it with gzip or zstd"
-        for level in range(1, 10)
-    },
-    b"\xfd7zXZ": "packed with xz; unpack it, or pack it with gzip or zstd",
-    b"7z\xbc\xaf": "packed with 7-Zip; unpack it, or pack it with gzip or zstd",
-    b"\x04\x22M\x18": "packed with lz4; unpack it, or pack it with gzip or zstd",
+    **{b"BZh%d1AY&SY" % level: f"packed with bzip2; {UNPACK}" for level in range(1, 10)},
+    b"\xfd7zXZ": f"packed with xz; {UNPACK}",
+    b"7z\xbc\xaf": f"packed with 7-Zip; {UNPACK}",
+    b"\x04\x22M\x18": f"packed with lz4; {UNPACK}",
 }
 
 

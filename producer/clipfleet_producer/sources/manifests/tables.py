@@ -15,7 +15,7 @@ from clipfleet_producer.sources.manifests.csv_rows import csv_rows, names_column
 from clipfleet_producer.sources.manifests.json_rows import element_rows, is_one_value
 from clipfleet_producer.sources.manifests.parquet_rows import parquet_rows
 from clipfleet_producer.sources.manifests.rows import Fault, Row, Rows
-from clipfleet_producer.sources.manifests.table_text import open_text
+from clipfleet_producer.sources.manifests.table_text import UNPACK, open_text
 from clipfleet_producer.sources.manifests.text_rows import json_rows, list_rows
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import ClipRefused
@@ -31,7 +31,6 @@ _NOT_LISTED = (".json", ".txt")
 
 _NUMBERS = re.compile(r"[0-9][0-9,.]*")
 _EXPORT = "export it as CSV, JSON lines or Parquet"
-_UNPACK = "unpack it, or pack it with gzip or zstd"
 _REFUSED = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), f"a workbook of Excel; {_EXPORT}"),
     **dict.fromkeys((".ods", ".numbers", ".gsheet"), f"a spreadsheet; {_EXPORT}"),
@@ -41,7 +40,7 @@ _REFUSED = {
     **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), f"a database; {_EXPORT}"),
     **dict.fromkeys((".yaml", ".yml", ".xml", ".toml"), f"a file that is not read; {_EXPORT}"),
     **{
-        f"{suffix}{packed}": f"packed in a way that is not read; {_UNPACK}"
+        f"{suffix}{packed}": f"packed in a way that is not read; {UNPACK}"
         for suffix in _TEXT
         for packed in (".xz", ".bz2", ".zip", ".7z", ".lz4")
     },
