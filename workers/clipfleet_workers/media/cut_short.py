@@ -1,6 +1,7 @@
 """Whether a file ends before its video does, by what it says of itself and by its last bytes."""
 
 import io
+from itertools import islice
 from typing import BinaryIO
 
 from av.video.stream import VideoStream
@@ -10,16 +11,21 @@ _ZEROS = bytes(1 << 16)  # no muxer pads the end of a file with as many
 _END_AT_ZEROS = ("matroska", "avi", "flv", "asf", "ogg", "mxf")
 
 
-def warnings(file: BinaryIO, container: str, stream: VideoStream) -> list[str]:
-    """What to say of the end of a file whose packets were all read; mostly nothing."""
+_CUT_SHORT = "the file is cut short: it ends before the end that it states"
+
+
+def warnings(file: BinaryIO, container: str, stream: VideoStream, *, most: int) -> list[str]:
+    """What to say of the end of a file whose packets were all read; mostly nothing.
+
+    Of its index `most` entries are looked at: a few bytes may list thirty million.
+    """
     size = file.seek(0, io.SEEK_END)
-    end = size
     if container.startswith("mov"):
-        end = max((entry.pos + entry.size for entry in stream.index_entries), default=size)
-    elif "matroska" in container:
-        end = _matroska_end(file) or size
+        listed = islice(stream.index_entries, most)
+        return [_CUT_SHORT] if any(entry.pos + entry.size > size for entry in listed) else []
+    end = (_matroska_end(file) or size) if "matroska" in container else size
     if size < end:
-        return ["the file is cut short: it ends before the end that it states"]
+        return [_CUT_SHORT]
     if container.startswith(_END_AT_ZEROS) and end > len(_ZEROS):
         file.seek(end - len(_ZEROS))
         if file.read(len(_ZEROS)) == _ZEROS:
