@@ -66,7 +66,7 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
         done, began, seen = 0, 0.0, dict[int, float]()
         while done < count:
             time.sleep(EVERY_S)
-            assert child.exit_code() is None, child.last_words()
+            assert child.exit_code() is None, child.last_error_line()
             done = count_parts(folder)
             if done >= SETTLED:
                 began = began or time.monotonic()
@@ -80,7 +80,7 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
         child.start()
         while (done := count_parts(folder)) < count + AFTER:
             time.sleep(EVERY_S)
-            assert child.exit_code() is None, child.last_words()
+            assert child.exit_code() is None, child.last_error_line()
             print(f"\r{done} windows", end="", file=sys.stderr)
     print(file=sys.stderr)
     parts = [json.loads(path.read_text()) for path in (folder / "out").rglob("*.caption.json")]

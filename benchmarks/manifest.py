@@ -22,7 +22,7 @@ from benchmarks.report import Row, publish
 from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.queues import PREPARE
-from clipfleet.runs import Standing, standing
+from clipfleet.runs import RunCounts, count_record
 from clipfleet.store import open_store
 from clipfleet_producer.runs import manifest
 from tests.support.broker import BrokerServer
@@ -82,14 +82,14 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
     store.prepare()
     (folder / "out" / keys.RECORDS).mkdir(parents=True)
     listed = folder / "list.csv"
-    counts = Standing()
+    counts = RunCounts()
     with listed.open("w") as file:
         file.write("clip\n")
         for number in range(done + left):
             record = done_record(number, options_hash=OPTIONS.hash, run_id="r")
             if number < done:  # past the store, which syncs each to disk
                 (folder / "out" / keys.record(record.span_uuid)).write_bytes(record.to_bytes())
-                counts = standing(record, "r")
+                counts = count_record(record, "r")
             file.write(record.source_video + "\n")
     client = redis.Redis.from_url(server.url)
     anew = first_fed(client, command(folder, server, "submit", str(listed), "--run=r", "--wait"))
@@ -100,7 +100,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
             many = {
                 name: value * manifest.lines_in(shard) for name, value in counts if name != "errors"
             }
-            manifest.write_done(store, head, shard, Standing(**many))
+            manifest.write_done(store, head, shard, RunCounts(**many))
     client.flushall()
     resumed = first_fed(client, command(folder, server, "feed", "r"))
     return [

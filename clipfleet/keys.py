@@ -59,9 +59,9 @@ def run_variant(run_id: str, options_hash: str) -> str:
     return f"{run(run_id)}options/{options_hash}.json"
 
 
-def run_sources(run_id: str, edition: str) -> str:
-    """The places that the run's clips may be copied from, by an edition of its list."""
-    return f"{run(run_id)}sources/{edition}.json"
+def run_sources(run_id: str, manifest_version: str) -> str:
+    """The places that the run's clips may be copied from, by a version of its manifest."""
+    return f"{run(run_id)}sources/{manifest_version}.json"
 
 
 def run_head(run_id: str) -> str:
@@ -70,28 +70,28 @@ def run_head(run_id: str) -> str:
 
 
 def run_manifests(run_id: str) -> str:
-    """Every edition of the run's list."""
+    """Every version of the run's manifest."""
     return f"{run(run_id)}manifest/"
 
 
-def run_manifest(run_id: str, edition: str, shard: int) -> str:
-    """One shard of an edition of the run's list of clips, JSON lines."""
-    return f"{run_manifests(run_id)}{edition}/{shard:06d}.jsonl"
+def run_manifest(run_id: str, manifest_version: str, shard: int) -> str:
+    """One shard of a version of the run's manifest, JSON lines."""
+    return f"{run_manifests(run_id)}{manifest_version}/{shard:06d}.jsonl"
 
 
-def run_addresses(run_id: str, edition: str) -> str:
-    """Every presigned address of an edition of the run's list; in scratch, to expire with it."""
-    return f"{SCRATCH}runs/{quote(run_id, safe='')}@{edition}/"
+def run_addresses(run_id: str, manifest_version: str) -> str:
+    """The presigned addresses of one version of a manifest; in scratch, to expire with it."""
+    return f"{SCRATCH}runs/{quote(run_id, safe='')}@{manifest_version}/"
 
 
-def shard_addresses(run_id: str, edition: str, shard: int) -> str:
+def shard_addresses(run_id: str, manifest_version: str, shard: int) -> str:
     """The presigned addresses of one shard's clips, by clip; gone once all of them are done."""
-    return f"{run_addresses(run_id, edition)}{shard:06d}.json"
+    return f"{run_addresses(run_id, manifest_version)}{shard:06d}.json"
 
 
-def run_done(run_id: str, edition: str, shard: int) -> str:
-    """What came of one shard's clips, once all of them are done; of one edition of its list."""
-    return f"{run(run_id)}done/{edition}/{shard:06d}.json"
+def run_done(run_id: str, manifest_version: str, shard: int) -> str:
+    """The counts of one shard of a manifest, once all of its clips are done."""
+    return f"{run(run_id)}done/{manifest_version}/{shard:06d}.json"
 
 
 def run_summary(run_id: str) -> str:
@@ -99,9 +99,9 @@ def run_summary(run_id: str) -> str:
     return run(run_id) + "summary.json"
 
 
-def active(run_id: str, edition: str) -> str:
-    """How an edition of the run is to be fed; gone once that has come to its end."""
-    return f"{ACTIVE}{quote(run_id, safe='')}@{edition}.json"
+def active(run_id: str, manifest_version: str) -> str:
+    """How a version of the run is to be fed; gone once it has finished."""
+    return f"{ACTIVE}{quote(run_id, safe='')}@{manifest_version}.json"
 
 
 def scratch(clip: str, options_hash: str) -> str:

@@ -209,6 +209,6 @@ def check_captioner(name: str) -> str:
     return name
 
 
-def check_rewriter(name: str) -> str:
+def check_enhancer(name: str) -> str:
     """`name`, if it is a model, or "same". Raises `ValueError`."""
     return name if name == SAME else find(name).name

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from clipfleet.errors import NewerVersion
-from clipfleet.models import SAME, check_captioner, check_rewriter, find
+from clipfleet.models import SAME, check_captioner, check_enhancer, find
 
 # Goes up with every option that there is or is no longer, or that means something else.
 OPTIONS_VERSION = 1
@@ -174,7 +174,7 @@ class EnhanceOptions(Group):
         "Rewrite each caption with a language model.",
         flag="--enhance-captions/--no-enhance-captions",
     )
-    model_variant: Annotated[str, AfterValidator(check_rewriter)] = option(
+    model_variant: Annotated[str, AfterValidator(check_enhancer)] = option(
         "qwen_lm",
         "Model that rewrites: qwen_lm, qwen3_lm, mini, any caption model, LIKE:WHERE, or same: the "
         "one that captions, on one engine.",
@@ -242,7 +242,7 @@ class Options(Group):
         return cls.model_validate_json(json.dumps(found))  # which takes no half letters
 
     @property
-    def rewriter(self) -> tuple[str, bool, str | None]:
+    def enhancer(self) -> tuple[str, bool, str | None]:
         """(model, fp8, model_dir) of the model that rewrites; the caption model's for "same"."""
         wanted = self.caption if self.enhance.model_variant == SAME else self.enhance
         return wanted.model_variant, wanted.fp8, wanted.model_dir
@@ -251,13 +251,13 @@ class Options(Group):
     def one_engine(self) -> bool:
         """Whether captions and enhanced captions come from the same loaded model."""
         caption = self.caption
-        return (caption.model_variant, caption.fp8, caption.model_dir) == self.rewriter
+        return (caption.model_variant, caption.fp8, caption.model_dir) == self.enhancer
 
     @property
     def caveats(self) -> list[str]:
         """What must be known of the models before their words are believed."""
         wanted = {self.caption.model_variant}
-        wanted |= {self.rewriter[0]} if self.enhance.enabled else set()
+        wanted |= {self.enhancer[0]} if self.enhance.enabled else set()
         said = (find(name).caveat for name in sorted(wanted))
         return list(dict.fromkeys(caveat for caveat in said if caveat))
 
@@ -274,7 +274,7 @@ class Options(Group):
         }
         shaping["weights"] = {
             "caption": find(self.caption.model_variant).identity,
-            "enhance": find(self.rewriter[0]).identity,
+            "enhance": find(self.enhancer[0]).identity,
         }
         canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -14,9 +14,9 @@ from clipfleet.records import ClipRecord, Status, Versioned
 class RunHead(Versioned):
     """What a run is. Written after its manifest: where it is, the manifest is whole.
 
-    `clips` in `shards` shards. `edition` is that of its list, and everything that is said of the
-    run lies under it: where a run is written anew under its name, what is known of the list before
-    says nothing of this one. It begins with the second that it was begun in, as 8 hex digits.
+    `clips` in `shards` shards. Everything known of the run lies under its `manifest_version`: when
+    a run is submitted again under its name, what was known of the earlier list does not apply. It
+    begins with the second that it was written in, as 8 hex digits.
     `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose record has errors are done
     again. `staged_from` is the machine whose own files are copied to scratch for workers, which
     only a feeder there can do. `presigned`: some of its clips are, and their addresses are in
@@ -25,7 +25,7 @@ class RunHead(Versioned):
 
     run_id: RunId
     options_hash: OptionsHash
-    edition: Annotated[str, Field(pattern=r"^[0-9a-f]{8,16}$")]
+    manifest_version: Annotated[str, Field(pattern=r"^[0-9a-f]{8,16}$")]
     clips: int
     shards: int
     created_at: str
@@ -47,15 +47,33 @@ class RunSources(Versioned):
     allowed: list[str]
 
 
+class RunState(enum.StrEnum):
+    """How far a run is."""
+
+    PENDING = "pending"  # nothing of it was fed yet
+    RUNNING = "running"  # clips are in flight, or wait for a feeder
+    PAUSED = "paused"  # nothing more is fed; what is on the queues goes on
+    CANCELLED = "cancelled"  # workers drop what they get of it
+    FINISHED = "finished"  # every clip has its record, or was given up
+
+
+class FeederState(enum.StrEnum):
+    """Whether anyone feeds a run."""
+
+    ALIVE = "alive"
+    NONE = "none"
+
+
 class Feeding(enum.StrEnum):
-    """How a run that is not at its end is fed."""
+    """How an unfinished run is to be fed."""
 
     ACTIVE = "active"
     PAUSED = "paused"  # nothing more is fed; what is on the queues goes on
 
 
-class RunState(Versioned):
-    """How a run is to be fed (`keys.active`). The highest priority among hungry runs goes first.
+class RunControl(Versioned):
+    """How a run is to be fed (`keys.active`). Of runs with pending clips the highest priority is
+    fed first.
 
     `embedded`: by `clipfleet run` alone, to workers of its own. `fleet` is that of the broker which
     it was submitted to (`Broker.fleet`), and `broker` its address: others leave it alone.
@@ -68,7 +86,7 @@ class RunState(Versioned):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
 
 
-class Standing(Versioned):
+class RunCounts(Versioned):
     """Counts over clips of a run, by their records.
 
     `before`: those of the done whose record another run wrote. `lost` clips have no record and are
@@ -77,7 +95,7 @@ class Standing(Versioned):
 
     clips: int = 0
     done: int = 0
-    before: int = 0
+    previously_done: int = 0
     failed: int = 0
     lost: int = 0
     windows: int = 0
@@ -88,14 +106,14 @@ class Standing(Versioned):
     output_tokens: int = 0
     errors: dict[str, int] = Field(default_factory=dict)
 
-    def __add__(self, other: "Standing") -> "Standing":
+    def __add__(self, other: "RunCounts") -> "RunCounts":
         counts = {
             name: getattr(self, name) + getattr(other, name)
             for name in type(self).model_fields
             if name not in ("errors", "version")
         }
         errors = Counter(self.errors) + Counter(other.errors)
-        return Standing(**counts, errors=dict(errors))
+        return RunCounts(**counts, errors=dict(errors))
 
     @property
     def missing(self) -> int:
@@ -103,10 +121,10 @@ class Standing(Versioned):
         return self.clips - self.done
 
 
-LOST = Standing(clips=1, lost=1)
+LOST = RunCounts(clips=1, lost=1)
 
 
-def standing(record: ClipRecord, run_id: str) -> Standing:
+def count_record(record: ClipRecord, run_id: str) -> RunCounts:
     """The counts of one clip that the run is done with."""
     windows = record.windows
     tokens = {
@@ -116,10 +134,10 @@ def standing(record: ClipRecord, run_id: str) -> Standing:
         )
         for side in ("prompt", "output")
     }
-    return Standing(
+    return RunCounts(
         clips=1,
         done=1,
-        before=int(record.run_id != run_id),
+        previously_done=int(record.run_id != run_id),
         failed=int(not record.valid),
         windows=len(windows),
         captions=sum(w.caption_status is Status.OK for w in windows),

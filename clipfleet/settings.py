@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     fetch_private: bool = Field(
         False, description="Also fetch https clips from hosts of the workers' own network."
     )
-    gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = Field(
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Part of its GPU's memory that an engine takes."
     )
     engine: Literal["vllm", "transformers", "openai"] = Field(

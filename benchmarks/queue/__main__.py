@@ -30,10 +30,10 @@ from clipfleet.broker.client import Broker, Event
 from clipfleet.options import Options
 from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import Standing
+from clipfleet.runs import RunCounts
 from clipfleet.store import Store, open_store
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.in_flight import Pace
+from clipfleet_producer.feeding.in_flight import InFlightLimit
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 from tests.support.broker import BrokerServer
@@ -162,13 +162,18 @@ class Quiet:
     def say(self, line: str) -> None:
         print(line, file=sys.stderr)
 
-    def heard(self, event: Event) -> None: ...
+    def on_event(self, event: Event) -> None: ...
 
-    def done(
-        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None: ...
 
-    def brought(self, counts: Standing, *, before: bool) -> None: ...
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None: ...
 
 
 def measure_ours(folder: Path, clips: int) -> Cost:
@@ -197,7 +202,7 @@ def feed_all(server: BrokerServer, store: Store, run_id: str, clips: int) -> Non
         Run(head=head, store=store),
         Quiet(),
         lease_s=LEASE_S,
-        pace=Pace(64),
+        in_flight_limit=InFlightLimit(64),
     )
     while not feeder.step(wait_s=0.25):
         pass

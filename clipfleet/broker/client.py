@@ -244,7 +244,7 @@ class Broker:
         with self.errors():
             self.client.set(_cancelled_key(run_id), 1, ex=CANCELLED_S)
 
-    def take_up_again(self, run_id: str) -> None:
+    def clear_cancellation(self, run_id: str) -> None:
         """Have workers do what they get of a run that was cancelled. Raises `BrokerError`."""
         with self.errors():
             self.client.delete(_cancelled_key(run_id))

@@ -12,13 +12,12 @@ from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.settings import Settings, read_settings
-from clipfleet_producer.export import Exported, Format, Per, export_run, make_order
+from clipfleet_producer.export import Exported, Format, Per, export_run, make_spec
 from clipfleet_producer.feeding.following import fill, follow
-from clipfleet_producer.feeding.submission import Asked, write_down
+from clipfleet_producer.feeding.submission import RunRequest, create_run
 from clipfleet_producer.runs import control, manifest
 from clipfleet_producer.runs.model import Run, manifest_records
-from clipfleet_producer.runs.status import Fleet as FleetStands
-from clipfleet_producer.runs.status import Reader, RunStands, read_fleet
+from clipfleet_producer.runs.status import FleetStatus, Reader, RunStatus, read_fleet
 
 _QUIET = Console(quiet=True)
 
@@ -65,7 +64,7 @@ class Fleet:
         """
         staged = self.settings.stores_in_s3 if stage is None else stage
         broker = Broker(self.settings.broker.get_secret_value())
-        asked = Asked(
+        asked = RunRequest(
             names=map(str, clips),
             limit=limit,
             shard=shard,
@@ -79,8 +78,8 @@ class Fleet:
             fleet=broker.fleet(),
             broker=broker.address,
         )
-        broker.take_up_again(asked.run_id)
-        planned = write_down(asked, self.settings, options or Options(), _QUIET)
+        broker.clear_cancellation(asked.run_id)
+        planned = create_run(asked, self.settings, options or Options(), _QUIET)
         fill(planned.run, self.settings, _QUIET, in_flight=None)
         run = FleetRun(self, planned.head)
         run.problems = list(planned.problems)
@@ -95,7 +94,7 @@ class Fleet:
         """The runs that are not at their end, by name."""
         return manifest.active_runs(self._store)
 
-    def stands(self) -> FleetStands:
+    def status(self) -> FleetStatus:
         """What waits in the queues, and which workers live."""
         return read_fleet(Broker(self.settings.broker.get_secret_value()))
 
@@ -127,12 +126,12 @@ class FleetRun:
         """Its name."""
         return self.head.run_id
 
-    def status(self) -> RunStands:
+    def status(self) -> RunStatus:
         """How it stands, counted anew from the store and what feeders say. Raises `StoreError`."""
         broker = Broker(self._settings.broker.get_secret_value())
         return Reader(self._store, broker, self.run_id).read()
 
-    def feed(self, *, in_flight: int | None = None) -> RunStands:
+    def feed(self, *, in_flight: int | None = None) -> RunStatus:
         """Feed it to its end, and find what is lost of it. Raises `KeyboardInterrupt`."""
         if manifest.read_state(self._store, self.head) is not None:
             options = manifest.read_options(self._store, self.run_id)
@@ -155,7 +154,7 @@ class FleetRun:
     def records(self) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
         """Each of its clips with its record, None where it has none of the run's options.
 
-        In the manifest's order, one shard in memory at a time.
+        In the manifest's spec, one shard in memory at a time.
         """
         return manifest_records(self._run)
 
@@ -176,7 +175,7 @@ class FleetRun:
         It goes on where an earlier call with the same arguments was stopped. Raises `UsageError`
         where the folder holds another export, or a library is missing.
         """
-        order = make_order(
+        spec = make_spec(
             self.head,
             Format(format),
             per=Per(per),
@@ -186,4 +185,4 @@ class FleetRun:
             escape_formulas=escape_formulas,
             shard_size=shard_size,
         )
-        return export_run(self._store, self.head, order, Path(folder))
+        return export_run(self._store, self.head, spec, Path(folder))

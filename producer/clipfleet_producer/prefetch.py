@@ -19,7 +19,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def in_order(
+def ordered_prefetch(
     pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: Iterable[Given], *, ahead: int
 ) -> Iterator[Made]:
     """`work` of each item, in the items' order, at most `ahead` of them begun and not taken.

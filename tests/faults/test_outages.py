@@ -81,6 +81,6 @@ def test_a_clip_that_never_comes_is_given_up_after_so_many_tries_and_says_so(
     wait_for("record", small_fleet.records, 30)
 
     (error,) = small_fleet.records()["text.mp4"].errors
-    assert error.error == "StoreGaveOut"
+    assert error.error == "StoreRetriesExhausted"
     assert "cannot be read just now" in error.message
     assert error.message.endswith("; tried 3 times and not again (setting max_retries)")

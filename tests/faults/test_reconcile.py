@@ -79,7 +79,7 @@ def test_failed_clips_are_listed_and_done_again_as_meant(
     assert "not a video file" in shown
     assert "clipfleet retry r" in shown
 
-    nothing = small_fleet.run("retry", "r", "--only", "EndedItsWorker")
+    nothing = small_fleet.run("retry", "r", "--only", "MaxDeliveriesExceeded")
     assert (nothing.returncode, nothing.stdout) == (0, "There is nothing to do again.\n")
     one = small_fleet.run("retry", "r", "--only", "03.mp4", "--run", "again", "--wait")
     assert one.returncode == 3, one.stdout

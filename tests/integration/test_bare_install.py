@@ -20,7 +20,7 @@ IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys
 for package in ("clipfleet", "clipfleet_producer"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if not module.name.endswith(("__main__", "warden")):
+        if not module.name.endswith(("__main__", "reaper")):
             importlib.import_module(module.name)
 heavy = {"torch", "av", "vllm", "numpy", "transformers"}
 for name in heavy:

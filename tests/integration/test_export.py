@@ -11,7 +11,7 @@ from clipfleet.errors import ExitCode, UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store
 from clipfleet_producer.cli import results
-from clipfleet_producer.export import Format, export_run, make_order
+from clipfleet_producer.export import Format, export_run, make_spec
 from clipfleet_producer.runs import manifest
 from tests.support.exported_run import (
     IN_THREES,
@@ -145,7 +145,7 @@ def test_it_reads_from_s3_too(s3_store: Store, tmp_path: Path) -> None:
     run.put(*(done_record(n) for n in range(10)), pictures=True)
     head = manifest.read_head(s3_store, RUN)
 
-    done = export_run(s3_store, head, make_order(head, Format.JSONL, shard_size=3), tmp_path / "to")
+    done = export_run(s3_store, head, make_spec(head, Format.JSONL, shard_size=3), tmp_path / "to")
 
     assert done.counts.rows == 10
     assert numbers(json_rows(tmp_path / "to")) == list(range(10))
@@ -153,7 +153,7 @@ def test_it_reads_from_s3_too(s3_store: Store, tmp_path: Path) -> None:
 
 def test_a_manifest_that_is_not_whole_is_refused(run: StoredRun, dest: Path) -> None:
     run.put(*(done_record(n) for n in range(10)))
-    shard = keys.run_manifest(RUN, manifest.read_head(run.store, RUN).edition, 1)
+    shard = keys.run_manifest(RUN, manifest.read_head(run.store, RUN).manifest_version, 1)
     run.store.put(shard, run.store.get(shard).split(b"\n")[0] + b"\n")
 
     result = run.export(dest)
@@ -190,7 +190,7 @@ def test_memory_does_not_grow_with_the_run(run: StoredRun, dest: Path) -> None:
         taken += clips
         ahead.append(counting.reads - taken)
 
-    export_run(counting, head, make_order(head, Format.JSONL), dest, tick=tick)
+    export_run(counting, head, make_spec(head, Format.JSONL), dest, tick=tick)
 
     assert taken == 3000
     assert max(ahead) <= 256

@@ -12,7 +12,7 @@ import pytest
 from clipfleet import keys
 from clipfleet.errors import ExitCode, StoreUnavailable, UsageError
 from clipfleet.store import Store
-from clipfleet_producer.export import Format, export_run, make_order
+from clipfleet_producer.export import Format, export_run, make_spec
 from clipfleet_producer.export.journal import JOURNAL_FILE
 from clipfleet_producer.runs import manifest
 from tests.support.exported_run import (
@@ -182,13 +182,13 @@ def test_a_store_that_goes_away_ends_it_and_no_part_is_half_there(
 ) -> None:
     run.put(*(done_record(n) for n in range(10)), pictures=True)
     head = manifest.read_head(run.store, RUN)
-    order = make_order(head, format, shard_size=3)
+    spec = make_spec(head, format, shard_size=3)
     failing: Any = _Failing(run.store, 7)
 
     with pytest.raises(StoreUnavailable):
-        export_run(failing, head, order, dest)
+        export_run(failing, head, spec, dest)
     assert not list(dest.glob(".part-*"))
-    done = export_run(run.store, head, order, dest)
+    done = export_run(run.store, head, spec, dest)
 
     assert done.counts.rows == 10
     assert done.parts_written == 2

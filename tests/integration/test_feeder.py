@@ -6,13 +6,13 @@ import json
 import pytest
 
 from clipfleet import keys
+from clipfleet.broker.claims import FeederBeat, feeders
 from clipfleet.broker.client import Event
-from clipfleet.broker.feedboard import FeederBeat, feeders
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
-from clipfleet.runs import RunState, Standing
+from clipfleet.runs import RunControl, RunCounts
 from clipfleet_producer.feeding import feeder as feeder_module
 from clipfleet_producer.feeding import in_flight
 from clipfleet_producer.feeding.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
@@ -185,8 +185,8 @@ def test_an_event_that_is_none_of_ours_is_passed_over(scene: Scene, forged: str)
 @pytest.mark.parametrize("count", ["abc", "-5", "9" * 30, "", "1e3"])
 def test_a_count_of_fed_clips_that_is_none_costs_time_and_no_clip(scene: Scene, count: str) -> None:
     head = scene.write(lines(2))
-    scene.broker.client.hset(f"clipfleet:fed:r1:{head.edition}", "0", count)
-    scene.broker.client.hset(f"clipfleet:fed:r1:{head.edition}", "x", "1")
+    scene.broker.client.hset(f"clipfleet:fed:r1:{head.manifest_version}", "0", count)
+    scene.broker.client.hset(f"clipfleet:fed:r1:{head.manifest_version}", "x", "1")
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
 
@@ -194,7 +194,7 @@ def test_a_count_of_fed_clips_that_is_none_costs_time_and_no_clip(scene: Scene, 
 @pytest.mark.parametrize("key", ["clipfleet:events:r1", "clipfleet:fed:r1:{}", PREPARE])
 def test_a_key_of_another_kind_is_removed_and_the_run_goes_on(scene: Scene, key: str) -> None:
     head = scene.write(lines(2))
-    scene.broker.client.set(key.format(head.edition), "text")
+    scene.broker.client.set(key.format(head.manifest_version), "text")
     feeder, _ = scene.feeder()
 
     def patient() -> bool:
@@ -208,7 +208,7 @@ def test_a_key_of_another_kind_is_removed_and_the_run_goes_on(scene: Scene, key:
 
 def test_a_claim_that_no_feeder_renews_ends_though_it_was_made_for_ever(scene: Scene) -> None:
     head = scene.write(lines(2))
-    scene.broker.client.set(f"clipfleet:claim:r1:{head.edition}:0", "nobody")
+    scene.broker.client.set(f"clipfleet:claim:r1:{head.manifest_version}:0", "nobody")
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
 
@@ -219,7 +219,7 @@ def test_a_feeder_that_only_says_that_it_goes_first_keeps_nobody_waiting(scene: 
         run_id="zz",
         feeder="evil",
         priority=1000,
-        hungry=True,
+        has_pending=True,
         in_flight=0,
         most_in_flight=1,
         open={},
@@ -332,9 +332,9 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
 ) -> None:
     scene.write(lines(2))
     head = scene.head
-    manifest.write_done(scene.store, head, 0, Standing(clips=2, done=1, lost=1))
-    manifest.conclude(scene.store, head, Standing(clips=2, done=1, lost=1))
-    manifest.reopen(scene.store, head, RunState())
+    manifest.write_done(scene.store, head, 0, RunCounts(clips=2, done=1, lost=1))
+    manifest.conclude(scene.store, head, RunCounts(clips=2, done=1, lost=1))
+    manifest.reopen(scene.store, head, RunControl())
     assert manifest.active_runs(scene.store) == ["r1"]
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
@@ -342,9 +342,9 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
 
 def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> None:
     scene.write(lines(1))
-    manifest.write_done(scene.store, scene.head, 0, Standing(clips=1, done=1))
-    manifest.conclude(scene.store, scene.head, Standing(clips=1, done=1))
-    manifest.reopen(scene.store, scene.head, RunState())
+    manifest.write_done(scene.store, scene.head, 0, RunCounts(clips=1, done=1))
+    manifest.conclude(scene.store, scene.head, RunCounts(clips=1, done=1))
+    manifest.reopen(scene.store, scene.head, RunControl())
     assert manifest.active_runs(scene.store) == []
 
 
@@ -374,7 +374,7 @@ def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Sc
     assert feeder.in_flight == in_flight.FIRST
     assert watcher.said == ["waiting: s3://raw: ExpiredToken"]
     (beat,) = feeders(scene.broker)
-    assert beat.held == "waiting: s3://raw: ExpiredToken"
+    assert beat.blocked_reason == "waiting: s3://raw: ExpiredToken"
 
 
 def test_a_run_goes_on_once_a_clip_need_not_wait(scene: Scene) -> None:

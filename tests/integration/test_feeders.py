@@ -6,11 +6,11 @@ import time
 import pytest
 
 from clipfleet import keys
-from clipfleet.broker import feedboard
+from clipfleet.broker import claims
 from clipfleet.broker.client import Broker
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
-from clipfleet.runs import Feeding, RunState, Standing
+from clipfleet.runs import Feeding, RunControl, RunCounts
 from clipfleet.settings import read_settings
 from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.feeding.feeder import Feeder
@@ -117,7 +117,7 @@ def test_a_list_that_another_run_did_most_of_is_fed_from_where_that_left_off(
     assert len(looked) < 30, "a few, to find the place, and its shard"
     fed = fed_to_the_end(scene, feeder)
     assert len(fed) == len(set(fed)) == len(watcher.finished) == 75
-    assert (feeder.total.done, feeder.total.before) == (200, 125)
+    assert (feeder.total.done, feeder.total.previously_done) == (200, 125)
 
 
 @pytest.mark.parametrize("done", [0, 5, 10, 15, 55, 59, 60])
@@ -130,7 +130,7 @@ def test_wherever_a_run_left_off_all_of_it_comes_to_its_end(
     feeder, _ = scene.feeder()
     fed = fed_to_the_end(scene, feeder)
     assert len(fed) == len(set(fed)) == 60 - done
-    assert (feeder.total.done, feeder.total.before) == (60, done)
+    assert (feeder.total.done, feeder.total.previously_done) == (60, done)
 
 
 def test_a_broker_that_was_emptied_has_everything_fed_again_by_the_next_feeder(
@@ -151,13 +151,13 @@ def test_a_paused_run_is_not_fed_and_what_is_in_flight_comes_to_its_end(scene: S
     scene.write(lines(20))
     feeder, watcher = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    manifest.write_state(scene.store, scene.head, RunState(feeding=Feeding.PAUSED))
-    step_until(feeder, lambda: feeder.held == "paused")
+    manifest.write_state(scene.store, scene.head, RunControl(feeding=Feeding.PAUSED))
+    step_until(feeder, lambda: feeder.blocked_reason == "paused")
     scene.work_off()
     steps(feeder, for_s=1)
     assert len(watcher.finished) == 5
     assert scene.waiting() == 0
-    manifest.write_state(scene.store, scene.head, RunState())
+    manifest.write_state(scene.store, scene.head, RunControl())
     step_until(feeder, scene.waiting)
 
 
@@ -165,7 +165,7 @@ def test_a_cancelled_run_is_over_for_its_feeder(scene: Scene) -> None:
     scene.write(lines(20))
     feeder, _ = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    scene.store.delete(keys.active("r1", scene.head.edition))
+    scene.store.delete(keys.active("r1", scene.head.manifest_version))
     assert step_until(feeder, lambda: False)
     assert not feeder.at_end
 
@@ -187,10 +187,10 @@ def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: S
 
 
 def test_a_feeder_gets_its_own_claim_back(scene: Scene) -> None:
-    board = feedboard.FeedBoard(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
+    board = claims.ShardClaims(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
     assert board.claim(0) == 0
     assert board.claim(0) == 0
-    other = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S)
+    other = claims.ShardClaims(scene.broker, scene.head, lease_s=LEASE_S)
     assert other.claim(0) is None
 
 
@@ -203,7 +203,7 @@ def test_the_run_of_the_higher_priority_goes_first(scene: Scene) -> None:
     )
     step_until(high, lambda: scene.waiting() == 5)
     steps(low, for_s=1)
-    assert low.held == "run high goes first"
+    assert low.blocked_reason == "run high goes first"
     assert scene.waiting() == 5
     while not high.step(wait_s=0.02):
         scene.work_off()
@@ -218,9 +218,9 @@ def test_feeders_say_how_it_goes(scene: Scene) -> None:
     step_until(feeder, lambda: scene.waiting() == 5)
     scene.clock.sleep(LEASE_S / 2)
     feeder.step(wait_s=0.01)
-    (beat,) = feedboard.feeders(scene.broker)
-    assert (beat.run_id, beat.in_flight, beat.hungry) == ("r1", 5, True)
-    assert beat.open == {0: Standing()}
+    (beat,) = claims.feeders(scene.broker)
+    assert (beat.run_id, beat.in_flight, beat.has_pending) == ("r1", 5, True)
+    assert beat.open == {0: RunCounts()}
 
 
 # Between runs and feeders.
@@ -254,16 +254,16 @@ def test_a_shard_that_two_have_open_is_counted_once(scene: Scene) -> None:
 def test_status_counts_a_shard_once_that_two_feeders_say_they_have(scene: Scene) -> None:
     scene.write(lines(4))
     for done in (1, 3):
-        board = feedboard.FeedBoard(scene.broker, scene.head, lease_s=LEASE_S * 5)
+        board = claims.ShardClaims(scene.broker, scene.head, lease_s=LEASE_S * 5)
         board.beat(
-            feedboard.FeederBeat(
+            claims.FeederBeat(
                 run_id="r1",
                 feeder=board.feeder,
                 priority=0,
-                hungry=False,
+                has_pending=False,
                 in_flight=1,
                 most_in_flight=64,
-                open={0: Standing(clips=done, done=done)},
+                open={0: RunCounts(clips=done, done=done)},
                 clips_per_s=0,
                 windows_per_s=0,
             )

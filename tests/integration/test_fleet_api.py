@@ -33,7 +33,7 @@ def test_the_example_in_the_documentation_runs(
     exec(compile(example, str(DOCS), "exec"), {})
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"street {CLIPS} [] {{}}"
-    assert said[1] == f"at its end {CLIPS} {CLIPS} None"
+    assert said[1] == f"finished {CLIPS} {CLIPS} None"
     assert "rows of" in said[-2]
     assert "prepare" in said[-1]
     assert said[-1].endswith(" []"), "no run is under way"

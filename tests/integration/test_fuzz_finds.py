@@ -31,7 +31,7 @@ LINE: dict[str, Any] = {"clip_uuid": CLIP, "source": JOB.source}
 def run_of(store: Store, *lines: bytes) -> None:
     line = ManifestLine.model_validate(LINE)
     head = manifest.write_run(store, RUN, Options(), [line])
-    store.put(keys.run_manifest(RUN, head.edition, 0), b"\n".join(lines) + b"\n")
+    store.put(keys.run_manifest(RUN, head.manifest_version, 0), b"\n".join(lines) + b"\n")
 
 
 @pytest.mark.parametrize(

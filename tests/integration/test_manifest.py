@@ -11,7 +11,7 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
-from clipfleet.runs import Feeding, RunState, Standing
+from clipfleet.runs import Feeding, RunControl, RunCounts
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
 
@@ -36,10 +36,10 @@ def test_clips_are_read_back_in_order_from_their_shards(folder_store: Store) -> 
 
 def test_a_run_written_again_forgets_its_old_clips_and_what_was_done(folder_store: Store) -> None:
     before = manifest.write_run(folder_store, "r1", OPTIONS, lines(5))
-    manifest.write_done(folder_store, before, 0, Standing(clips=2, done=2))
+    manifest.write_done(folder_store, before, 0, RunCounts(clips=2, done=2))
     head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
     assert list(manifest.read_clips(folder_store, "r1")) == lines(1)
-    manifest.write_done(folder_store, before, 1, Standing())  # a feeder that does not know yet
+    manifest.write_done(folder_store, before, 1, RunCounts())  # a feeder that does not know yet
     assert manifest.done_shards(folder_store, head) == set()
 
 
@@ -98,8 +98,8 @@ def test_a_run_is_not_found_under_a_name_of_another_case(folder_store: Store) ->
 def test_a_run_is_active_until_it_is_concluded(folder_store: Store) -> None:
     head = manifest.write_run(folder_store, "r1", OPTIONS, lines(1), priority=3)
     assert manifest.active_runs(folder_store) == ["r1"]
-    assert manifest.read_state(folder_store, head) == RunState(feeding=Feeding.ACTIVE, priority=3)
-    manifest.conclude(folder_store, head, Standing(clips=1, done=1))
+    assert manifest.read_state(folder_store, head) == RunControl(feeding=Feeding.ACTIVE, priority=3)
+    manifest.conclude(folder_store, head, RunCounts(clips=1, done=1))
     assert manifest.active_runs(folder_store) == []
     summary = manifest.read_summary(folder_store, head)
     assert summary is not None
@@ -176,13 +176,13 @@ def test_who_concludes_an_older_list_leaves_the_newer_run_active(
         return written or put(key, *given, **more)
 
     monkeypatch.setattr(folder_store, "put", submit_comes_between)
-    manifest.conclude(folder_store, old, Standing(clips=1, done=1))
+    manifest.conclude(folder_store, old, RunCounts(clips=1, done=1))
 
     head = manifest.read_head(folder_store, "r1")
-    assert head.edition != old.edition
+    assert head.manifest_version != old.manifest_version
     assert manifest.read_state(folder_store, head) is not None
     assert manifest.read_summary(folder_store, head) is None, "the old one's is not its own"
-    manifest.conclude(folder_store, head, Standing(clips=2, done=2))
+    manifest.conclude(folder_store, head, RunCounts(clips=2, done=2))
     summary = manifest.read_summary(folder_store, head)
     assert summary is not None
     assert summary["clips"] == 2

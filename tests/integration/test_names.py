@@ -121,7 +121,7 @@ def run_in_store(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, line: str) -> None:
-    key = keys.run_manifest("r", manifest.read_head(run_in_store, "r").edition, 0)
+    key = keys.run_manifest("r", manifest.read_head(run_in_store, "r").manifest_version, 0)
     run_in_store.put(key, run_in_store.get(key) + LINES[line] + b"\n")
 
     with pytest.raises(UsageError) as refused:
@@ -134,8 +134,8 @@ def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, l
 
 @pytest.mark.parametrize("command", ["status", "failures"])
 def test_commands_end_at_such_a_line_with_that(cli: Cli, run_in_store: Store, command: str) -> None:
-    edition = manifest.read_head(run_in_store, "r").edition
-    run_in_store.put(keys.run_manifest("r", edition, 0), LINES["a foreign id"])
+    manifest_version = manifest.read_head(run_in_store, "r").manifest_version
+    run_in_store.put(keys.run_manifest("r", manifest_version, 0), LINES["a foreign id"])
 
     said = cli.run(command, "r", CLIPFLEET_STORE=run_in_store.uri)
 

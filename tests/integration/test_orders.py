@@ -48,7 +48,7 @@ def test_a_service_feeds_what_is_submitted_to_its_end(small_fleet: SmallFleet, c
     assert "4 clips put on the queues" in done.stdout
     assert "The other 8 are fed as those are done" in done.stdout
     service = served(small_fleet)
-    wait_for("end of the run", lambda: status(small_fleet, "r")["state"] == "at its end", 60)
+    wait_for("end of the run", lambda: status(small_fleet, "r")["state"] == "finished", 60)
     end(service)
     assert len(small_fleet.records()) == CLIPS
     found = status(small_fleet, "r")
@@ -164,7 +164,7 @@ def test_a_status_without_a_run_lists_those_under_way(small_fleet: SmallFleet, c
     small_fleet.pause_prepare()
     small_fleet.submit(clips, "--run", "r")
     said = small_fleet.run("status").stdout
-    assert "nobody feeds it" in said
+    assert "no feeder" in said
     assert "prepare" in said
     found = json.loads(small_fleet.run("status", "--json").stdout)
     assert [run["run"] for run in found["runs"]] == ["r"]
@@ -195,7 +195,7 @@ def test_a_run_whose_list_is_damaged_keeps_no_other_from_being_fed(
     shard.write_text("garbage\n")
     small_fleet.submit(clips, "--run", "good", "--in-flight", "2")
     service = served(small_fleet)
-    wait_for("end of it", lambda: status(small_fleet, "good")["state"] == "at its end", 60)
+    wait_for("end of it", lambda: status(small_fleet, "good")["state"] == "finished", 60)
     service.send_signal(signal.SIGTERM)
     said, _ = service.communicate(timeout=20)
     name = shard.relative_to(small_fleet.out)

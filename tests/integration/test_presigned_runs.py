@@ -69,7 +69,7 @@ def test_an_address_is_in_scratch_alone_until_its_clip_is_done(
     scene: Scene, tmp_path: Path
 ) -> None:
     head = scene.write(presigned())
-    listed = keys.shard_addresses("r1", head.edition, 0)
+    listed = keys.shard_addresses("r1", head.manifest_version, 0)
     assert holding(scene.store) == {listed}
 
     feeder, _ = scene.feeder(in_flight=2)
@@ -98,7 +98,7 @@ def test_shards_that_are_done_keep_no_addresses_while_others_go_on(
     step_until(feeder, lambda: manifest.done_shards(scene.store, head) == {0})
 
     left = {key for key in holding(scene.store) if "/runs/" in key}
-    assert left == {keys.shard_addresses("r1", head.edition, 1)}
+    assert left == {keys.shard_addresses("r1", head.manifest_version, 1)}
 
 
 def test_a_run_that_is_cancelled_keeps_no_addresses(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings
 from clipfleet_producer.sources import search
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.search import find_clips
 from clipfleet_workers import context as contexts
@@ -177,7 +177,7 @@ def test_a_clip_that_is_replaced_all_the_time_is_tried_again_later(
 def find(bucket: Bucket, name: str) -> tuple[list[ManifestLine], list[str]]:
     problems = Problems()
     settings = Settings.model_validate(bucket.settings)
-    with Variants(Options()) as variants:
+    with OptionOverrides(Options()) as variants:
         asked = [f"s3://raw-clips/{name}"]
         lines = list(find_clips(asked, settings, variants=variants, problems=problems))
     return lines, list(problems)

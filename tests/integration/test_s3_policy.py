@@ -22,7 +22,7 @@ from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from clipfleet_producer.feeding.following import fill
-from clipfleet_producer.feeding.submission import Asked, Planned, write_down
+from clipfleet_producer.feeding.submission import RunRequest, SubmittedRun, create_run
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.sources.uris import with_address
@@ -121,23 +121,23 @@ def taken(broker: BrokerServer, queue: str) -> list[Any]:
     return [job_in(each) for each in found]
 
 
-def planned(bucket: Bucket, clip: Path) -> Planned:
+def planned(bucket: Bucket, clip: Path) -> SubmittedRun:
     """A run of a clip of the producer's own, and of one that lies in S3."""
-    asked = Asked(
+    asked = RunRequest(
         names=[str(clip), f"s3://{bucket.clips}/", f"s3://{bucket.clips}/clip.mp4"],
         run_id="r1",
         staged=True,
     )
-    return write_down(asked, bucket.sides["producer"], OPTIONS, Console(quiet=True))
+    return create_run(asked, bucket.sides["producer"], OPTIONS, Console(quiet=True))
 
 
-def submitted(bucket: Bucket, clip: Path) -> Planned:
+def submitted(bucket: Bucket, clip: Path) -> SubmittedRun:
     """What a producer does."""
     made = planned(bucket, clip)
-    counts, flying, _ = fill(
+    counts, in_flight, _ = fill(
         made.run, bucket.sides["producer"], Console(quiet=True), in_flight=None
     )
-    assert (counts.done, flying) == (0, 2)
+    assert (counts.done, in_flight) == (0, 2)
     return made
 
 
@@ -183,10 +183,10 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
         run = made.run
         for line in manifest.read_clips(run.store, "r1"):
             run.clear_scratch(line)  # as of clips that are to be done again
-        counts, flying, _ = fill(run, settings, Console(quiet=True), in_flight=None)
+        counts, in_flight, _ = fill(run, settings, Console(quiet=True), in_flight=None)
 
     assert made.head.clips == 2
-    assert (counts.done, flying) == (2, 0)
+    assert (counts.done, in_flight) == (2, 0)
     assert [record.getMessage() for record in caplog.records] == []
     reader = bucket.store("reader")
     seen = Run(head=manifest.read_head(reader, "r1"), store=reader)
@@ -267,14 +267,14 @@ def test_presigned_addresses_pass_from_whoever_submits_to_feeders_to_workers(
     head = manifest.write_run(store, "signed", OPTIONS, [with_address(line, address)])
 
     run = Run(head=head, store=store)
-    _, flying, _ = fill(run, bucket.sides["producer"], Console(quiet=True), in_flight=None)
+    _, in_flight, _ = fill(run, bucket.sides["producer"], Console(quiet=True), in_flight=None)
 
-    assert flying == len(taken(broker, PREPARE)) == 1
+    assert in_flight == len(taken(broker, PREPARE)) == 1
     found = bucket.store("worker").get(keys.address(line.clip_uuid, OPTIONS.hash))
     assert found.decode() == address
-    manifest.forget(store, "signed", head.edition)
+    manifest.forget(store, "signed", head.manifest_version)
     run.clear_scratch(line)
-    assert [*store.list(keys.run_addresses("signed", head.edition))] == []
+    assert [*store.list(keys.run_addresses("signed", head.manifest_version))] == []
 
 
 @pytest.mark.parametrize("side", SIDES)

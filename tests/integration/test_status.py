@@ -56,10 +56,10 @@ def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips:
     small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
     found = status(small_fleet)
     holds(small_fleet, found)
-    assert (found["state"], found["done"], found["in_flight"]) == ("nobody feeds it", 0, None)
+    assert (found["state"], found["done"], found["in_flight"]) == ("running", 0, None)
 
     with watched(small_fleet) as terminal:
-        wait_for("such a screen", lambda: "nobody feeds it" in terminal.screens, 60)
+        wait_for("such a screen", lambda: "no feeder" in terminal.screens, 60)
         feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
         small_fleet.continue_prepare()
         wait_for("such records", lambda: len(small_fleet.records()) >= 4, 60)
@@ -88,7 +88,7 @@ def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips:
         last = terminal.last("run r")
     found = status(small_fleet)
     holds(small_fleet, found)
-    assert found["state"] == "at its end"
+    assert found["state"] == "finished"
     assert f"{CLIPS} of {CLIPS} done, {CLIPS} with errors" in last
     assert f"ClipUnreadable {CLIPS}" in last
 
@@ -115,9 +115,9 @@ def test_a_feeder_that_is_gone_is_not_counted_on(small_fleet: SmallFleet, clips:
     small_fleet.pause_prepare()
     small_fleet.submit(clips, "--run", "r", "--in-flight", "4")
     feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
-    wait_for("such a state", lambda: status(small_fleet)["state"] == "fed", 60)
+    wait_for("such a state", lambda: status(small_fleet)["feeder"] == "alive", 60)
     os.killpg(feeder.pid, signal.SIGKILL)
     feeder.communicate()
-    wait_for("such a state", lambda: status(small_fleet)["state"] == "nobody feeds it", 60)
+    wait_for("such a state", lambda: status(small_fleet)["feeder"] == "none", 60)
     holds(small_fleet, status(small_fleet))
     small_fleet.continue_prepare()

@@ -13,7 +13,7 @@ from clipfleet.messages import MESSAGE_VERSION, AssembleJob, ClipJob, WindowJob
 from clipfleet.options import OPTIONS_VERSION, Options
 from clipfleet.queues import CAPTION
 from clipfleet.records import SCHEMA_VERSION, Part, digest, find_record
-from clipfleet.runs import Feeding, RunHead, RunState, Standing
+from clipfleet.runs import Feeding, RunControl, RunCounts, RunHead
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
 from clipfleet_producer.cli.terminal import Console
@@ -249,7 +249,7 @@ def test_a_run_of_a_later_version_is_named_and_left_alone(folder_store: Store) -
 def test_what_a_later_version_says_of_how_a_run_is_fed_is_kept(folder_store: Store) -> None:
     head = run_head("r1", OPTIONS)
     folder_store.put(keys.run_head("r1"), with_field(head.to_bytes(), later=1))
-    state = with_field(RunState(priority=3).to_bytes(), until="2027-01-01")
+    state = with_field(RunControl(priority=3).to_bytes(), until="2027-01-01")
     folder_store.put(keys.active("r1", EDITION), state)
     settings = read_settings(store=folder_store.uri)
 
@@ -263,7 +263,7 @@ def test_counts_of_a_shard_of_a_later_version_are_read_with_what_is_known(
     folder_store: Store,
 ) -> None:
     head: RunHead = run_head("r1", OPTIONS)
-    data = with_field(Standing(clips=2, done=2).to_bytes(), judged=2)
+    data = with_field(RunCounts(clips=2, done=2).to_bytes(), judged=2)
     folder_store.put(keys.run_done("r1", EDITION, 0), data)
 
     found = manifest.read_done(folder_store, head, 0)

@@ -103,7 +103,7 @@ def test_a_cancellation_is_believed_where_the_store_says_so(
         return Context(settings).cancelled(JOB)
 
     assert not said()
-    folder_store.delete(f"active/r1@{head.edition}.json")  # as `clipfleet cancel` does
+    folder_store.delete(f"active/r1@{head.manifest_version}.json")  # as `clipfleet cancel` does
     assert said()
 
 

@@ -133,7 +133,7 @@ FAULTS = {
         turns_red="tests/unit/test_assemble.py",
     ),
     "claims": Fault(
-        symbol="FeedBoard.claim",
+        symbol="ShardClaims.claim",
         right="nx=True",
         wrong="nx=False",
         turns_red="tests/integration/test_feeders.py",

@@ -229,9 +229,9 @@ class Running:
         """Raises RuntimeError, with the end of its log, if it ended."""
         code = self.process.poll() if self.process else None
         if code is not None:
-            raise RuntimeError(f"{self.name} ended with {code}\n{self.last_words()}")
+            raise RuntimeError(f"{self.name} ended with {code}\n{self.last_error_line()}")
 
-    def last_words(self) -> str:
+    def last_error_line(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-_LOG_TAIL_CHARS:]
 
@@ -346,7 +346,7 @@ class Fleet:
             while not self._is_healthy(one):
                 one.check_alive()
                 if time.monotonic() > give_up_at:
-                    raise RuntimeError(f"{one.name} is not healthy\n{one.last_words()}")
+                    raise RuntimeError(f"{one.name} is not healthy\n{one.last_error_line()}")
                 time.sleep(_LOOK_S)
 
     def _is_healthy(self, one: Running) -> bool:

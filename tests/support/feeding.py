@@ -12,10 +12,10 @@ from clipfleet.broker.client import Broker, Event
 from clipfleet.options import Options
 from clipfleet.queues import PREPARE, make_app
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunHead, Standing
+from clipfleet.runs import RunCounts, RunHead
 from clipfleet.store import Store
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.in_flight import Pace
+from clipfleet_producer.feeding.in_flight import InFlightLimit
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 from tests.support.broker import BrokerServer
@@ -47,19 +47,24 @@ class Watcher:
         self.said: list[str] = []
         self.finished: list[str] = []
         self.before: list[str] = []
-        self.others = Standing()
+        self.others = RunCounts()
 
     def say(self, line: str) -> None:
         self.said.append(line)
 
-    def heard(self, event: Event) -> None: ...
+    def on_event(self, event: Event) -> None: ...
 
-    def done(
-        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None:
-        (self.before if before else self.finished).append(line.clip_uuid)
+        (self.before if previously_done else self.finished).append(line.clip_uuid)
 
-    def brought(self, counts: Standing, *, before: bool) -> None:
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
         self.others += counts
 
 
@@ -88,7 +93,7 @@ class Scene:
             run,
             watcher,
             lease_s=lease_s,
-            pace=Pace(in_flight, clock=self.clock),
+            in_flight_limit=InFlightLimit(in_flight, clock=self.clock),
             clock=self.clock,
         )
         self.feeders.append(made)

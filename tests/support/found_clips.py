@@ -7,7 +7,7 @@ from pathlib import Path
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.search import find_clips
@@ -32,7 +32,7 @@ def find(
 ) -> Found:
     """What the arguments name."""
     problems, passed = Problems(), PassedOver()
-    with Variants(Options()) as variants:
+    with OptionOverrides(Options()) as variants:
         lines = find_clips(
             map(str, arguments),
             settings or read_settings(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.search import find_clips
 from clipfleet_producer.sources.uris import short_name
@@ -43,7 +43,7 @@ def take(
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
     problems = Problems()
     given: dict[str, Any] = {} if columns is None else {"columns": columns}
-    with Variants(Options()) as variants:
+    with OptionOverrides(Options()) as variants:
         found = find_clips(
             [str(folder / name)], read_settings(), variants=variants, problems=problems, **given
         )

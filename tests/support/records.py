@@ -157,7 +157,7 @@ def run_head(run_id: str, options: Options, *, clips: int = 1, **more: Any) -> R
     return RunHead(
         run_id=run_id,
         options_hash=options.hash,
-        edition=EDITION,
+        manifest_version=EDITION,
         clips=clips,
         shards=1,
         created_at="2026-01-01T00:00:00+00:00",

@@ -66,17 +66,17 @@ def test_a_warden_that_has_stopped_reading_is_not_waited_for(
     monkeypatch.setattr(embedded, "worker_kinds", lambda *_: [])
     settings = read_settings(store=str(tmp_path))
     with Stack(settings, Options(), log_dir=tmp_path / "logs") as stack:
-        warden = stack._warden
-        assert warden is not None
-        warden.send_signal(signal.SIGSTOP)
+        reaper = stack._reaper
+        assert reaper is not None
+        reaper.send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        with let_go(warden, after_s=5):
+        with let_go(reaper, after_s=5):
             for _ in range(3_000):  # more than any pipe holds
                 stack._tell_warden("group " + "1" * 40)
             stack.stop()
 
         assert time.monotonic() - began < 4
-        assert warden.returncode == -signal.SIGKILL
+        assert reaper.returncode == -signal.SIGKILL
 
 
 @contextlib.contextmanager

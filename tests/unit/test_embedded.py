@@ -67,8 +67,8 @@ def test_two_models_get_a_worker_each() -> None:
         (
             options("qwen", "qwen_lm"),
             1,
-            {"CLIPFLEET_GPU_MEMORY_SHARE": str(SHARED_GPU)},
-            {"CLIPFLEET_GPU_MEMORY_SHARE": str(SHARED_GPU)},
+            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)},
+            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)},
         ),
         (
             options("qwen", "qwen_lm"),
@@ -111,7 +111,9 @@ def test_a_worker_that_dies_is_started_again_and_given_up_after_three_times(
     dying = Dying(tmp_path, "echo no memory; exit 1")
     for _ in range(3):
         assert dying.check(0) == ["the caption process died (exit code 1, bug); starting another"]
-    with pytest.raises(WorkersFailing, match=r"died 4 times in a row .* last words: no memory"):
+    with pytest.raises(
+        WorkersFailing, match=r"died 4 times in a row .* last error line: no memory"
+    ):
         dying.check(0)
 
 

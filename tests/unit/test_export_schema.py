@@ -84,7 +84,7 @@ _PYTHON = {
     Kind.TEXT: str,
     Kind.INTEGER: int,
     Kind.NUMBER: float,
-    Kind.TRUTH: bool,
+    Kind.BOOL: bool,
     Kind.TEXTS: list,
     Kind.INTEGERS: list,
     Kind.NUMBERS: list,

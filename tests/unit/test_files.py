@@ -16,7 +16,7 @@ from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import open_store
 from clipfleet_producer.runs import model
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.search import find_clips
 from clipfleet_workers.context import Context
@@ -93,7 +93,7 @@ def test_a_clip_that_became_a_pipe_is_unreadable_to_its_feeder(pipe: Path) -> No
 def test_a_manifest_that_became_a_pipe_is_a_problem(pipe: Path) -> None:
     problems = Problems()
     clips = find_clips(
-        [str(pipe)], read_settings(), variants=Variants(Options()), problems=problems
+        [str(pipe)], read_settings(), variants=OptionOverrides(Options()), problems=problems
     )
 
     assert list(clips) == []

@@ -56,7 +56,7 @@ def test_the_model_that_captions_may_rewrite_on_the_same_engine() -> None:
         caption=CaptionOptions(model_variant="qwen3", fp8=True, model_dir="/w"),
         enhance=EnhanceOptions(enabled=True, model_variant="same"),
     )
-    assert options.rewriter == ("qwen3", True, "/w")
+    assert options.enhancer == ("qwen3", True, "/w")
     assert options.one_engine
 
 

@@ -7,10 +7,10 @@ import pytest
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
-from clipfleet_producer.feeding.submission import Asked
+from clipfleet_producer.feeding.submission import RunRequest
 from clipfleet_producer.sources import named_places
 from clipfleet_producer.sources.named_places import NamedPlaces
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 
 UPLOADING = Options.model_validate({"prepare": {"upload_clips": True}})
@@ -30,11 +30,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def find(*names: str, **asked: object) -> tuple[list[ManifestLine], Asked, list[str]]:
+def find(*names: str, **asked: object) -> tuple[list[ManifestLine], RunRequest, list[str]]:
     """(the clips, what was asked, the problems) of a command that copies clips."""
     problems = Problems()
-    wanted = Asked(names=names, run_id="r1", **asked)  # type: ignore[arg-type]
-    with Variants(UPLOADING) as variants:
+    wanted = RunRequest(names=names, run_id="r1", **asked)  # type: ignore[arg-type]
+    with OptionOverrides(UPLOADING) as variants:
         found = list(wanted.clips(read_settings(), variants, problems))
     return found, wanted, list(problems)
 

@@ -12,7 +12,7 @@ from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.settings import read_settings
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.search import find_clips
 from clipfleet_producer.sources.uris import local_path, short_name
@@ -242,7 +242,9 @@ def test_a_folder_that_cannot_be_read_is_a_problem_that_leaves_the_others(
 def test_clips_come_as_they_are_found_before_the_next_argument_is_looked_at(folder: Path) -> None:
     write(folder / "a.mp4")
     asked = iter(["a.mp4", "b.mp4"])
-    lines = find_clips(asked, read_settings(), variants=Variants(Options()), problems=Problems())
+    lines = find_clips(
+        asked, read_settings(), variants=OptionOverrides(Options()), problems=Problems()
+    )
 
     (clip,) = islice(lines, 1)
 
@@ -452,7 +454,7 @@ def test_problems_are_all_counted_and_the_first_hundred_kept(folder: Path) -> No
     problems = Problems()
     asked = (f"gone{number}.mp4" for number in range(1000))
 
-    list(find_clips(asked, read_settings(), variants=Variants(Options()), problems=problems))
+    list(find_clips(asked, read_settings(), variants=OptionOverrides(Options()), problems=problems))
 
     assert (len(problems), len(list(problems))) == (1000, 100)
     assert next(iter(problems)).startswith("gone0.mp4: ")
@@ -464,7 +466,7 @@ def test_the_same_problem_many_times_is_said_once(monkeypatch: pytest.MonkeyPatc
     problems = Problems()
     asked = (f"s3://bucket/{number}.mp4" for number in range(1000))
 
-    list(find_clips(asked, read_settings(), variants=Variants(Options()), problems=problems))
+    list(find_clips(asked, read_settings(), variants=OptionOverrides(Options()), problems=problems))
 
     assert len(problems) == 1000
     (line,) = problems

@@ -14,7 +14,7 @@ from clipfleet_workers.delivery.verdicts import GiveBack
 
 
 class Held:
-    """What `_suspicion` reads of a worker."""
+    """What `_poison_guard` reads of a worker."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
@@ -35,7 +35,7 @@ class Request:
 
 
 def suspicion(held: Held, deaths: object) -> Any:
-    return tasks._suspicion(cast(Context, held), cast(Any, Request(deaths)))
+    return tasks._poison_guard(cast(Context, held), cast(Any, Request(deaths)))
 
 
 @pytest.mark.parametrize("deaths", [0, 1, 2, -1, "3", True, None])

@@ -24,7 +24,7 @@ from clipfleet_producer.sources.manifests.column_names import CLIP_COLUMNS
 from clipfleet_producer.sources.manifests.rows import MAX_METADATA_BYTES, Rows
 from clipfleet_producer.sources.manifests.tables import Table, is_table
 from clipfleet_producer.sources.manifests.text_rows import MAX_LINE_BYTES
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import Addresses
 
@@ -44,7 +44,7 @@ class Read:
         memory_bytes: int = 2**30,
     ) -> None:
         problems = Problems()
-        with Variants(Options()) as variants:
+        with OptionOverrides(Options()) as variants:
             rows = Rows(Addresses(place), variants, columns=columns, note=problems.note)
             table = Table(
                 name=name,
@@ -555,7 +555,7 @@ def children() -> set[int]:
 def test_the_reader_of_parquet_ends_with_whoever_wants_no_more_rows() -> None:
     data = parquet(clip=[f"s3://bucket/{n}.mp4" for n in range(50_000)])
     before = children()
-    with Variants(Options()) as variants:
+    with OptionOverrides(Options()) as variants:
         rows = Rows(Addresses("."), variants)
         file = io.BytesIO(data)
         table = Table(name="m.parquet", file=file, rows=rows, problems=Problems())

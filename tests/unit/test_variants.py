@@ -6,7 +6,7 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.options import CaptionOptions, EnhanceOptions, Options, PrepareOptions
 from clipfleet.records import ManifestLine
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 
 BASE = Options(
     prepare=PrepareOptions(window_size=100),
@@ -21,7 +21,7 @@ def clip(options_hash: str | None, source: str = "s3://bucket/a.mp4") -> Manifes
 
 def made(prompt: str | None, options: dict[str, object] | str | None) -> Options:
     """The options that come of a clip's own."""
-    variants = Variants(BASE)
+    variants = OptionOverrides(BASE)
     name = variants.hash_for(prompt, options)  # type: ignore[arg-type]
     (found,) = variants.new([clip(name)]).values()
     assert found.hash == name
@@ -63,11 +63,11 @@ def test_options_may_be_json_text() -> None:
 def test_options_that_come_to_the_runs_have_no_hash(
     prompt: str | None, options: dict[str, object] | str | None
 ) -> None:
-    assert Variants(BASE).hash_for(prompt, options) is None  # type: ignore[arg-type]
+    assert OptionOverrides(BASE).hash_for(prompt, options) is None  # type: ignore[arg-type]
 
 
 def test_the_same_options_have_the_same_hash_in_whatever_order_they_stand() -> None:
-    variants = Variants(BASE)
+    variants = OptionOverrides(BASE)
 
     one = variants.hash_for(None, {"preview-quality": 9, "captioning-sampling-fps": 1})
     other = variants.hash_for(None, '{"captioning-sampling-fps": 1.0, "preview-quality": 9}')
@@ -93,7 +93,7 @@ def test_what_clips_of_a_run_must_share_is_refused_with_the_reason(flag: str) ->
     value, reason = REFUSED[flag]
 
     with pytest.raises(UsageError, match=f"^{flag}: .*{reason}"):
-        Variants(BASE).hash_for(None, {flag: value})  # type: ignore[dict-item]
+        OptionOverrides(BASE).hash_for(None, {flag: value})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_options_that_are_none_are_refused_with_the_reason(
     options: dict[str, object] | str, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        Variants(BASE).hash_for(None, options)  # type: ignore[arg-type]
+        OptionOverrides(BASE).hash_for(None, options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_a_manifest_reads_no_file_of_this_machine(
     prompt: str | None, options: dict[str, object] | None
 ) -> None:
     with pytest.raises(UsageError, match="@FILE is for the command line alone"):
-        Variants(BASE).hash_for(prompt, options)  # type: ignore[arg-type]
+        OptionOverrides(BASE).hash_for(prompt, options)  # type: ignore[arg-type]
 
 
 def test_a_runs_prompt_that_begins_with_an_at_sign_stays_as_it_is() -> None:
     base = Options(caption=CaptionOptions(prompt_text="@everyone: say."))
-    variants = Variants(base)
+    variants = OptionOverrides(base)
 
     name = variants.hash_for(None, {"preview-quality": 9})
 
@@ -142,11 +142,11 @@ def test_a_runs_prompt_that_begins_with_an_at_sign_stays_as_it_is() -> None:
 
 
 def test_options_are_made_once_however_often_they_come_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = Variants(BASE)
+    variants = OptionOverrides(BASE)
     first = variants.hash_for(None, {"preview-quality": 9})
     with pytest.raises(UsageError) as refused:
         variants.hash_for(None, {"preview-quality": 900})
-    monkeypatch.setattr(Variants, "_make", None)  # whoever called it now would fail
+    monkeypatch.setattr(OptionOverrides, "_make", None)  # whoever called it now would fail
 
     assert variants.hash_for(None, {"preview-quality": 9}) == first
     with pytest.raises(UsageError) as again:
@@ -155,7 +155,7 @@ def test_options_are_made_once_however_often_they_come_up(monkeypatch: pytest.Mo
 
 
 def test_the_options_of_lines_are_given_once() -> None:
-    variants = Variants(BASE)
+    variants = OptionOverrides(BASE)
     one, other = (variants.hash_for(text, None) for text in ("One.", "Other."))
     first = variants.new([clip(None), clip(one), clip(one)])
 
@@ -165,7 +165,7 @@ def test_the_options_of_lines_are_given_once() -> None:
 
 
 def test_every_one_of_very_many_options_is_given() -> None:
-    variants = Variants(BASE)
+    variants = OptionOverrides(BASE)
     names = [variants.hash_for(f"Clip {number}.", None) for number in range(10_100)]
 
     found = variants.new(map(clip, names))

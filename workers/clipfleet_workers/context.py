@@ -135,10 +135,10 @@ class Context:
     def _is_active(self, run_id: str) -> bool:
         """Whether the run is there and to be fed, as the store has it."""
         try:
-            edition = self._head(run_id).edition
+            manifest_version = self._head(run_id).manifest_version
         except (ObjectMissing, ValidationError):
             return False
-        return self.store.exists(keys.active(run_id, edition))
+        return self.store.exists(keys.active(run_id, manifest_version))
 
     def _head(self, run_id: str) -> RunHead:
         return RunHead.read(self.store.get(keys.run_head(run_id)))
@@ -149,8 +149,8 @@ class Context:
         Of a staged one, its source is what the producer read. Raises `StoreError`.
         """
         try:
-            edition = self._head(job.run_id).edition
-            key = keys.run_sources(job.run_id, edition)
+            manifest_version = self._head(job.run_id).manifest_version
+            key = keys.run_sources(job.run_id, manifest_version)
             found = RunSources.read(self.store.get(key))
             allowed = AllowedSources(found.allowed)
         except (ObjectMissing, ValueError):

@@ -17,10 +17,10 @@ from clipfleet.private import make_private
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from clipfleet_producer.cli.dry_run import dry_run
-from clipfleet_producer.cli.report import tell
+from clipfleet_producer.cli.report import print_result
 from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.feeding.following import count_done, fill, follow, nothing_to_do
-from clipfleet_producer.feeding.submission import Asked, Planned, write_down
+from clipfleet_producer.feeding.submission import RunRequest, SubmittedRun, create_run
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.sources.manifests.columns import read_said
@@ -39,7 +39,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     if _is_dry(flags):
         asked = _asked(arguments, flags)
         return dry_run(asked, settings, options, console, as_json=flags["as_json"])
-    planned = write_down(_asked(arguments, flags, embedded=True), settings, options, console)
+    planned = create_run(_asked(arguments, flags, embedded=True), settings, options, console)
     log_dir = _log_dir(planned.store, planned.head.run_id)
     started = time.monotonic()
     if nothing_to_do(planned.run):
@@ -64,16 +64,16 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
         )
         return ExitCode.INTERRUPTED
     seconds = time.monotonic() - started
-    code = tell(planned.run, options, screen, console, seconds=seconds, logs=str(log_dir))
+    code = print_result(planned.run, options, screen, console, seconds=seconds, logs=str(log_dir))
     return ExitCode.FAILED_CLIPS if planned.problems else code
 
 
-def _tell_of_old(planned: Planned) -> int:
+def _tell_of_old(planned: SubmittedRun) -> int:
     """What there is to say of a run whose clips are all done already."""
     run = planned.run
     screen = count_done(run)
     manifest.conclude(run.store, run.head, screen.counts)
-    code = tell(run, planned.options, screen, console, seconds=0.0)
+    code = print_result(run, planned.options, screen, console, seconds=0.0)
     return ExitCode.FAILED_CLIPS if planned.problems else code
 
 
@@ -87,9 +87,9 @@ def submit(
     if _is_dry(flags):
         return dry_run(asked, settings, options, console, as_json=flags["as_json"])
     broker = Broker(settings.broker.get_secret_value())
-    broker.take_up_again(asked.run_id)
+    broker.clear_cancellation(asked.run_id)
     asked = replace(asked, fleet=broker.fleet(), broker=broker.address)
-    planned = write_down(asked, settings, options, console)
+    planned = create_run(asked, settings, options, console)
     _say_caveats(options)
     code = send(planned.run, options, settings, in_flight=flags["in_flight"], wait=wait)
     return ExitCode.FAILED_CLIPS if code == ExitCode.OK and planned.problems else code
@@ -121,16 +121,16 @@ def send(
     """Put a run's clips on a fleet's queues: as many as may be in flight, or, followed, all."""
     if wait:
         return see_through(run, options, settings, in_flight=in_flight)
-    counts, flying, held = fill(run, settings, console, in_flight=in_flight)
+    counts, in_flight_now, blocked_reason = fill(run, settings, console, in_flight=in_flight)
     url = redact(settings.broker.get_secret_value())
-    rest = run.head.clips - counts.done - counts.lost - flying
+    rest = run.head.clips - counts.done - counts.lost - in_flight_now
     done = f"{counts.done:,} were done already."
-    if rest and not flying and not held:  # the service was quicker
+    if rest and not in_flight_now and not blocked_reason:  # the service was quicker
         lines = [f"Run {run.run_id} is fed to the queues of {url}; {done}"]
     else:
-        lines = [f"{flying:,} clips put on the queues of {url} as run {run.run_id}; {done}"]
+        lines = [f"{in_flight_now:,} clips put on the queues of {url} as run {run.run_id}; {done}"]
     if rest:
-        why = f" ({held})" if held else ""
+        why = f" ({blocked_reason})" if blocked_reason else ""
         here = f"here: clipfleet feed {run.run_id}"
         where = f"where a feeder runs (clipfleet feed --follow), or {here}"
         lines.append(
@@ -158,7 +158,7 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
     if screen.left_off:
         console.print(f"Run {run.run_id} was cancelled, or written anew, meanwhile.")
         return ExitCode.FAILED_CLIPS
-    return tell(run, options, screen, console, seconds=time.monotonic() - started)
+    return print_result(run, options, screen, console, seconds=time.monotonic() - started)
 
 
 def _stages(settings: Settings, asked: bool | None) -> bool:
@@ -182,8 +182,8 @@ def _asked(
     *,
     staged: bool = False,
     embedded: bool = False,
-) -> Asked:
-    return Asked(
+) -> RunRequest:
+    return RunRequest(
         names=chain(arguments, _listed(flags["from_file"])),
         limit=flags["limit"],
         shard=read_part(flags["shard"]) if flags["shard"] else None,

@@ -17,14 +17,14 @@ from clipfleet.errors import ExitCode, ObjectMissing
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
-from clipfleet.runs import RunHead, Standing, standing
+from clipfleet.runs import RunCounts, RunHead, count_record
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet_producer.feeding.progress import duration
-from clipfleet_producer.feeding.submission import Asked, say_passed_over, say_problems
+from clipfleet_producer.feeding.submission import RunRequest, say_passed_over, say_problems
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import local_path, short_name
@@ -38,7 +38,7 @@ class _Seen:
     """What the clips come to. `num_bytes` is that of clips to be fed, as far as it is known."""
 
     clips: int = 0
-    done: Standing = field(default_factory=Standing)
+    done: RunCounts = field(default_factory=RunCounts)
     num_bytes: int = 0
     redone: int = 0
     empty: int = 0
@@ -52,12 +52,17 @@ class _Seen:
 
 
 def dry_run(
-    asked: Asked, settings: Settings, options: Options, console: Console, *, as_json: bool = False
+    asked: RunRequest,
+    settings: Settings,
+    options: Options,
+    console: Console,
+    *,
+    as_json: bool = False,
 ) -> int:
     """Say it all."""
     problems = Problems()
     store = settings.open_store(settings.store)
-    with Variants(options) as variants, console.status("looking for clips") as shown:
+    with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
         lines = asked.clips(settings, variants, problems)
         seen = _look_up(
             lines,
@@ -72,11 +77,11 @@ def dry_run(
     return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
 
 
-def _run(asked: Asked, options: Options, store: Store) -> Run:
+def _run(asked: RunRequest, options: Options, store: Store) -> Run:
     head = RunHead(
         run_id=asked.run_id,
         options_hash=options.hash,
-        edition="0" * 8,
+        manifest_version="0" * 8,
         clips=0,
         shards=0,
         created_at=datetime.now(UTC).isoformat(),
@@ -90,7 +95,7 @@ def _look_up(lines: Iterator[ManifestLine], run: Run, tick: Callable[[int], None
     while batch := list(islice(lines, _AT_ONCE)):
         for found in run.look_up(batch):
             if found.record is not None:
-                seen.done += standing(found.record, run.run_id)
+                seen.done += count_record(found.record, run.run_id)
                 continue
             seen.redone += found.replaces is not None
             seen.num_bytes += found.line.num_bytes or 0
@@ -180,7 +185,7 @@ def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]
         return
     for run_id in sorted(names, reverse=True):
         summary = manifest.last_summary(store, run_id)
-        clips = int(summary.get("done", 0)) - int(summary.get("before", 0))
+        clips = int(summary.get("done", 0)) - int(summary.get("previously_done", 0))
         if summary.get("options_hash") == options.hash and clips > 0:
             yield run_id, clips, float(summary["seconds"]) or 1.0
 

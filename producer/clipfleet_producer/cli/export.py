@@ -19,7 +19,7 @@ from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
 from clipfleet_producer.cli import commands
 from clipfleet_producer.cli.terminal import Console
-from clipfleet_producer.export import Exported, Format, Order, Per, export_run, make_order
+from clipfleet_producer.export import Exported, ExportSpec, Format, Per, export_run, make_spec
 from clipfleet_producer.feeding.progress import duration
 from clipfleet_producer.runs import manifest
 
@@ -51,7 +51,7 @@ def export(
     settings = commands.store_settings(flags)
     store = settings.open_store(settings.store)
     head = manifest.read_head(store, manifest.check_run_id(run_id))
-    order = make_order(
+    spec = make_spec(
         head,
         format,
         per=per,
@@ -63,8 +63,8 @@ def export(
     )
     began = time.monotonic()
     with watched(_console, head.clips, "exporting") as tick:
-        exported = export_run(store, head, order, Path(dest).expanduser(), tick=tick)
-    _say(order, exported, dest, seconds=time.monotonic() - began)
+        exported = export_run(store, head, spec, Path(dest).expanduser(), tick=tick)
+    _say(spec, exported, dest, seconds=time.monotonic() - began)
     return ExitCode.FAILED_CLIPS if exported.counts.missing else ExitCode.OK
 
 
@@ -95,12 +95,12 @@ def watched(console: Console, clips: int, doing: str) -> Iterator[Callable[[int]
     yield tick
 
 
-def _say(order: Order, exported: Exported, dest: str, *, seconds: float) -> None:
+def _say(spec: ExportSpec, exported: Exported, dest: str, *, seconds: float) -> None:
     counts = exported.counts
     kept = exported.parts - exported.parts_written
     lines = [
-        f"{counts.rows:,} rows, one a {order.per}, of {counts.clips:,} clips in {dest} "
-        f"({order.format}): {exported.parts_written:,} parts written in {duration(seconds)}"
+        f"{counts.rows:,} rows, one a {spec.per}, of {counts.clips:,} clips in {dest} "
+        f"({spec.format}): {exported.parts_written:,} parts written in {duration(seconds)}"
         + (f", {kept:,} were there." if kept else ".")
     ]
     lines += _counted(

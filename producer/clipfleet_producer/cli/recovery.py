@@ -11,12 +11,12 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from clipfleet.broker import feedboard
+from clipfleet.broker import claims
 from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
-from clipfleet.runs import RunState
+from clipfleet.runs import RunControl
 from clipfleet.settings import read_settings
 from clipfleet_producer.cli import commands
 from clipfleet_producer.cli.terminal import Console
@@ -112,7 +112,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         _console.print("There is nothing to do again.")
         return ExitCode.FAILED_CLIPS if problems else ExitCode.OK
     broker = Broker(settings.broker.get_secret_value())
-    broker.take_up_again(again)
+    broker.clear_cancellation(again)
     head = manifest.write_run(
         run.store,
         again,
@@ -202,7 +202,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
     broker = Broker(settings.broker.get_secret_value())
-    state = RunState(fleet=broker.fleet(), broker=broker.address)
+    state = RunControl(fleet=broker.fleet(), broker=broker.address)
     manifest.reopen(run.store, run.head, state)
     if following:
         return feed(run_id, flags)
@@ -220,6 +220,6 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
             soft_wrap=True,
         )
         return ExitCode.FAILED_CLIPS
-    feedboard.forget(broker, run.head)  # of what was fed nothing is left
+    claims.forget(broker, run.head)  # of what was fed nothing is left
     options = manifest.read_options(run.store, run_id)
     return commands.send(run, options, settings, in_flight=flags["in_flight"], wait=False)

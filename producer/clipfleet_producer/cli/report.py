@@ -12,8 +12,8 @@ from clipfleet.errors import ExitCode
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord
-from clipfleet.runs import Standing, standing
-from clipfleet_producer.feeding.following import Screen
+from clipfleet.runs import RunCounts, count_record
+from clipfleet_producer.feeding.following import ProgressObserver
 from clipfleet_producer.feeding.progress import duration
 from clipfleet_producer.feeding.sample import ROWS_SHOWN, Pair
 from clipfleet_producer.runs.model import Run
@@ -40,7 +40,7 @@ def clip_table(found: Sequence[Pair], *, enhance: bool, count: int | None = None
 def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
     if record is None:
         return ["", "", "", *([""] if enhance else []), "", "[red]no record yet[/]"]
-    counts = standing(record, record.run_id)
+    counts = count_record(record, record.run_id)
     cells = [str(record.num_frames or ""), str(counts.windows), str(counts.captions)]
     cells += [str(counts.enhanced)] if enhance else []
     error = escape(printable(record.first_error()))
@@ -76,7 +76,7 @@ def _shortened(text: str | None) -> str:
     return textwrap.shorten(text or "", 400, placeholder=" …")
 
 
-def print_totals(console: Console, uri: str, counts: Standing, *, seconds: float) -> None:
+def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: float) -> None:
     """The last lines: what there is, how fast it came, and where it lies."""
     texts = [f"{counts.captions:,} captions", f"{counts.previews:,} previews"]
     texts[1:1] = [f"{counts.enhanced:,} enhanced"] if counts.enhanced else []
@@ -84,8 +84,8 @@ def print_totals(console: Console, uri: str, counts: Standing, *, seconds: float
         f"\n{counts.done:,} of {counts.clips:,} clips done, {counts.failed:,} with errors: "
         f"{counts.windows:,} windows, {', '.join(texts)}."
     )
-    done_now = counts.done - counts.before
-    known = f"; {counts.before:,} done already" if counts.before else ""
+    done_now = counts.done - counts.previously_done
+    known = f"; {counts.previously_done:,} done already" if counts.previously_done else ""
     if done_now:
         rate = done_now / seconds
         console.print(f"{done_now:,} done now in {duration(seconds)} ({rate:.2f} clips/s){known}.")
@@ -95,8 +95,14 @@ def print_totals(console: Console, uri: str, counts: Standing, *, seconds: float
     console.print(lie, soft_wrap=True, markup=False)
 
 
-def tell(
-    run: Run, options: Options, screen: Screen, console: Console, *, seconds: float, logs: str = ""
+def print_result(
+    run: Run,
+    options: Options,
+    screen: ProgressObserver,
+    console: Console,
+    *,
+    seconds: float,
+    logs: str = "",
 ) -> int:
     """Show what came of the run; the exit code for it."""
     counts, sample = screen.counts, screen.sample

@@ -67,8 +67,8 @@ def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
 @click.option(
     "--only",
     multiple=True,
-    help="Only clips with this error (EndedItsWorker), failed in this step (caption), or of this "
-    "name ('night-*.mp4'); may be given more than once.",
+    help="Only clips with this error (MaxDeliveriesExceeded), failed in this step (caption), or of "
+    "this name ('night-*.mp4'); may be given more than once.",
 )
 @click.option("--run", "new_run_id", help="Name of the new run. [default: as for submit]")
 @click.option("--wait", is_flag=True, help="Follow it to its end.")

@@ -16,10 +16,11 @@ from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode, StoreError, UsageError
 from clipfleet.printable import printable
 from clipfleet.queues import QUEUES
+from clipfleet.runs import FeederState, RunState
 from clipfleet.settings import Settings
 from clipfleet_producer.feeding.progress import duration
 from clipfleet_producer.runs import manifest
-from clipfleet_producer.runs.status import Fleet, Reader, RunStands, read_fleet
+from clipfleet_producer.runs.status import FleetStatus, Reader, RunStatus, read_fleet
 
 EVERY_S = 2.0
 ERRORS_SHOWN = 5
@@ -35,7 +36,7 @@ class Status:
         self._run_id = run_id
         self._readers: dict[str, Reader] = {}
 
-    def read(self) -> tuple[list[RunStands], Fleet]:
+    def read(self) -> tuple[list[RunStatus], FleetStatus]:
         """As of now. Raises `StoreError`, and `UsageError` for a run that there is not."""
         names = [self._run_id] if self._run_id else manifest.active_runs(self._store)
         for name in names:
@@ -65,7 +66,7 @@ def status(
                 shown.update(screen(runs, fleet, one=run_id is not None), refresh=True)
             else:
                 _show(console, runs, fleet, as_json=as_json, one=run_id is not None)
-            if run_id is not None and runs[0].state in ("at its end", "cancelled"):
+            if run_id is not None and runs[0].state in (RunState.FINISHED, RunState.CANCELLED):
                 return _exit_code(runs)
             time.sleep(EVERY_S)
             try:
@@ -84,13 +85,13 @@ class _Lines:
         return
 
 
-def _exit_code(runs: list[RunStands]) -> int:
+def _exit_code(runs: list[RunStatus]) -> int:
     wrong = any(run.counts.failed or run.counts.lost for run in runs)
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
 
 
 def _show(
-    console: Console, runs: list[RunStands], fleet: Fleet, *, as_json: bool, one: bool
+    console: Console, runs: list[RunStatus], fleet: FleetStatus, *, as_json: bool, one: bool
 ) -> None:
     if as_json:
         shown = [as_dict(run) for run in runs]
@@ -101,11 +102,13 @@ def _show(
         console.print(screen(runs, fleet, one=one))
 
 
-def as_dict(run: RunStands) -> dict[str, Any]:
+def as_dict(run: RunStatus) -> dict[str, Any]:
     """One run, for machines."""
     return {
         "run": run.head.run_id,
         "state": run.state,
+        "feeder": run.feeder,
+        "blocked_reason": run.blocked_reason,
         "priority": run.priority,
         **run.counts.model_dump(),
         "clips": run.head.clips,
@@ -119,7 +122,7 @@ def as_dict(run: RunStands) -> dict[str, Any]:
     }
 
 
-def screen(runs: list[RunStands], fleet: Fleet, *, one: bool) -> RenderableType:
+def screen(runs: list[RunStatus], fleet: FleetStatus, *, one: bool) -> RenderableType:
     """One screen: the run, or a line for each, then queues and workers."""
     if one:
         parts: list[RenderableType] = [_run(runs[0])]
@@ -134,22 +137,22 @@ def screen(runs: list[RunStands], fleet: Fleet, *, one: bool) -> RenderableType:
     return Group(*parts)
 
 
-def _run(run: RunStands) -> RenderableType:
+def _run(run: RunStatus) -> RenderableType:
     counts = run.counts
     share = counts.done / run.head.clips if run.head.clips else 1.0
     title = Text.assemble(
-        ("run ", "dim"), (run.head.run_id, "bold"), f"  {run.state}  ", (f"{share:.1%}", "bold")
+        ("run ", "dim"), (run.head.run_id, "bold"), f"  {_spelled(run)}  ", (f"{share:.1%}", "bold")
     )
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
-    flying = "" if run.in_flight is None else f", {run.in_flight:,} in flight"
+    in_flight = "" if run.in_flight is None else f", {run.in_flight:,} in flight"
     lost = f", [red]{counts.lost:,} given up without a record[/]" if counts.lost else ""
     failed = f", [red]{counts.failed:,} with errors[/]" if counts.failed else ", 0 with errors"
     waiting = max(0, run.left - (run.in_flight or 0))
     table.add_row(
         "clips",
-        f"{counts.done:,} of {run.head.clips:,} done{failed}{lost}{flying}, {waiting:,} to come",
+        f"{counts.done:,} of {run.head.clips:,} done{failed}{lost}{in_flight}, {waiting:,} to come",
     )
     steps = f"{counts.captions:,} captions"
     steps += f", {counts.enhanced:,} enhanced" if counts.enhanced else ""
@@ -173,7 +176,14 @@ def _run(run: RunStands) -> RenderableType:
     return Group(title, bar, table)
 
 
-def _runs(runs: list[RunStands]) -> Table:
+def _spelled(run: RunStatus) -> str:
+    if run.blocked_reason:
+        return f"{run.state}: {run.blocked_reason}"
+    unfed = run.state in (RunState.PENDING, RunState.RUNNING) and run.feeder is FeederState.NONE
+    return f"{run.state}, no feeder" if unfed else run.state
+
+
+def _runs(runs: list[RunStatus]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("run", "state"):
         table.add_column(name)
@@ -183,7 +193,7 @@ def _runs(runs: list[RunStands]) -> Table:
         left, rate = run.seconds_left, run.clips_per_s
         table.add_row(
             run.head.run_id,
-            run.state,
+            _spelled(run),
             str(run.priority or 0),
             f"{run.head.clips:,}",
             f"{run.counts.done:,}",
@@ -195,7 +205,7 @@ def _runs(runs: list[RunStands]) -> Table:
     return table
 
 
-def _queues(fleet: Fleet) -> Table:
+def _queues(fleet: FleetStatus) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("queue")
     for name in ("waiting", "workers", "held"):
@@ -212,7 +222,7 @@ def _queues(fleet: Fleet) -> Table:
     return table
 
 
-def _workers(fleet: Fleet) -> RenderableType:
+def _workers(fleet: FleetStatus) -> RenderableType:
     if not fleet.workers:
         return Text("No worker lives; start some with clipfleet-worker.", style="yellow")
     table = Table(box=None, header_style="dim", pad_edge=False)

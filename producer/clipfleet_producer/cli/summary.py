@@ -74,7 +74,7 @@ def print_summary(console: Console, found: Summary) -> None:
 
 
 def _counts(found: Summary) -> Table:
-    counts = found.standing
+    counts = found.counts
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in (
         ("clips", f"{counts.clips:,}"),

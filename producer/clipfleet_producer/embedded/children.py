@@ -63,7 +63,7 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(max(0.0, within_s))
 
-    def last_words(self) -> str:
+    def last_error_line(self) -> str:
         """The worker's own error in its log, or else the last line that says something."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         said = [line.strip() for line in lines if line.strip()]

@@ -1,6 +1,6 @@
 """The private stack of `clipfleet run`: a broker and one worker of each kind, as child processes.
 
-Every child leads a process group of its own, known to the warden, so that nothing outlives the run.
+Every child leads a process group of its own, known to the reaper, so that nothing outlives the run.
 A child that dies is started again; one that keeps dying ends the run with what it said last.
 """
 
@@ -60,7 +60,7 @@ class Stack:
     ) -> None:
         self._log_dir, self._options, self._gpus = log_dir, options, gpus
         self._children: list[Child] = []
-        self._warden: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._password = secrets.token_urlsafe(24)
         self._port = self._progress = 0
@@ -82,14 +82,14 @@ class Stack:
         if self._log_dir.is_symlink():
             raise UsageError(f"{self._log_dir} is a link; move it away")
         with signals_deferred():
-            self._warden = subprocess.Popen(
-                [sys.executable, "-I", str(Path(__file__).with_name("warden.py"))],
+            self._reaper = subprocess.Popen(
+                [sys.executable, "-I", str(Path(__file__).with_name("reaper.py"))],
                 stdin=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
             )
-            assert self._warden.stdin is not None
-            os.set_blocking(self._warden.stdin.fileno(), False)
+            assert self._reaper.stdin is not None
+            os.set_blocking(self._reaper.stdin.fileno(), False)
             folder = self._folder = Path(tempfile.mkdtemp(prefix="clipfleet-"))
             self._tell_warden(f"folder {folder}")
         self._start_broker(folder)
@@ -99,11 +99,11 @@ class Stack:
             self._run_child(worker)
 
     def _tell_warden(self, line: str) -> None:
-        if self._warden is not None and self._warden.stdin is not None:
-            # Not written at all where the warden has stopped reading, long since: it is no more
+        if self._reaper is not None and self._reaper.stdin is not None:
+            # Not written at all where the reaper has stopped reading, long since: it is no more
             # waited for than one that is gone.
             with contextlib.suppress(BrokenPipeError):
-                self._warden.stdin.write(f"{line}\n".encode())
+                self._reaper.stdin.write(f"{line}\n".encode())
 
     def _run_child(self, child: Child) -> None:
         with signals_deferred():
@@ -126,7 +126,9 @@ class Stack:
             if self._answers(broker, folder / SOCKET):
                 break
             if broker.exit_code() is None or tries == PORT_TRIES:
-                raise BrokerError(f"the run's own broker does not start: {broker.last_words()}")
+                raise BrokerError(
+                    f"the run's own broker does not start: {broker.last_error_line()}"
+                )
             self._forget(broker)
         url = f"redis://:{self._password}@127.0.0.1:{self._port}/0"
         secret = type(self.settings.broker)(url)
@@ -205,7 +207,7 @@ class Stack:
             return {}
         if self._gpus > 1:
             return {"CUDA_VISIBLE_DEVICES": "0" if CAPTION in queues else "1"}
-        return {"CLIPFLEET_GPU_MEMORY_SHARE": str(SHARED_GPU)}
+        return {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)}
 
     def check(self, progress: int) -> list[str]:
         """Start dead children again; returns a line for each. `progress` grows as work is done.
@@ -229,7 +231,8 @@ class Stack:
             if child.deaths > MAX_DEATHS:
                 raise WorkersFailing(
                     f"the {child.name} process died {child.deaths} times in a row "
-                    f"({_ended(code)}); its last words: {child.last_words()}; its log: {child.log}"
+                    f"({_ended(code)}); its last error line: {child.last_error_line()}; "
+                    f"its log: {child.log}"
                 )
             said.append(f"the {child.name} process died ({_ended(code)}); starting another")
             self._run_child(child)
@@ -249,26 +252,26 @@ class Stack:
             for child in self._children:
                 self._forget(child)
             self._children = []
-            if self._warden is not None and self._warden.stdin is not None:
-                self._warden.stdin.close()
-                self._end_warden(self._warden)
+            if self._reaper is not None and self._reaper.stdin is not None:
+                self._reaper.stdin.close()
+                self._end_reaper(self._reaper)
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     @staticmethod
-    def _end_warden(warden: "subprocess.Popen[bytes]") -> None:
+    def _end_reaper(reaper: "subprocess.Popen[bytes]") -> None:
         """It ends by itself, once it has tidied up; one that hangs has nothing left to do."""
         try:
-            warden.wait(WARDEN_S)
+            reaper.wait(WARDEN_S)
         except subprocess.TimeoutExpired:
-            warden.kill()
+            reaper.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                warden.wait(KILLED_S)
+                reaper.wait(KILLED_S)
 
 
 class _ChildRefused(ClipfleetError):
     def __init__(self, child: Child, code: ExitCode) -> None:
-        super().__init__(child.last_words())
+        super().__init__(child.last_error_line())
         self.exit_code = code
 
 

@@ -16,21 +16,21 @@ from clipfleet_producer.export.formats.arrow import parquet_files
 from clipfleet_producer.export.formats.lance_dataset import LanceDataset
 from clipfleet_producer.export.formats.tars import Tars
 from clipfleet_producer.export.formats.text import CsvFiles, jsonl_files
-from clipfleet_producer.export.journal import Journal, Wrote
+from clipfleet_producer.export.journal import Journal, PartStats
 from clipfleet_producer.export.lookup import Lookup, Reviewed
 from clipfleet_producer.export.schema import Per, columns, row_cutter
-from clipfleet_producer.export.spec import Format, Order, check_folder, keep, make_order
-from clipfleet_producer.export.target import Target, named_errors
+from clipfleet_producer.export.spec import ExportSpec, Format, check_folder, keep, make_spec
+from clipfleet_producer.export.target import Target, translate_errors
 from clipfleet_producer.prefetch import READERS
 
-__all__ = ["Exported", "Format", "Order", "Per", "export_run", "make_order"]
+__all__ = ["ExportSpec", "Exported", "Format", "Per", "export_run", "make_spec"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
     """What an export holds now: counts over all its parts, and how many were written this time."""
 
-    counts: Wrote
+    counts: PartStats
     parts: int
     parts_written: int
     remarks: list[str]
@@ -39,7 +39,7 @@ class Exported:
 def export_run(
     store: Store,
     head: RunHead,
-    order: Order,
+    spec: ExportSpec,
     folder: Path,
     *,
     tick: Callable[[int], None] = lambda clips: None,
@@ -49,69 +49,67 @@ def export_run(
     `tick` is told of clips as they are dealt with. Raises `UsageError` where the folder holds
     something else, the file system refuses, or a library is missing; `StoreError` as stores do.
     """
-    with named_errors(folder):
-        check_folder(folder, order)
+    with translate_errors(folder):
+        check_folder(folder, spec)
         folder.mkdir(parents=True, exist_ok=True)
         pool = ThreadPoolExecutor(READERS)
         try:
             with Journal(folder) as journal:
-                check_folder(folder, order)  # another process may just have begun one
-                target = _open_target(folder, order, store, pool)  # first: a library may be missing
-                keep(folder, order)
+                check_folder(folder, spec)  # another process may just have begun one
+                target = _open_target(folder, spec, store, pool)  # first: a library may be missing
+                keep(folder, spec)
                 target.resume(journal.parts)
-                lookup = Lookup(store, head, pool, reviews=order.only_approved)
-                return _write_parts(order, lookup, journal, target, tick)
+                lookup = Lookup(store, head, pool, reviews=spec.only_approved)
+                return _write_parts(spec, lookup, journal, target, tick)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _write_parts(
-    order: Order,
+    spec: ExportSpec,
     lookup: Lookup,
     journal: Journal,
     target: Target,
     tick: Callable[[int], None],
 ) -> Exported:
-    total, written = Wrote(), 0
-    for part in range(order.parts):
+    total, written = PartStats(), 0
+    for part in range(spec.parts):
         wrote = journal.parts.get(part)
-        if wrote is not None and wrote.settled and target.holds(part, wrote):
+        if wrote is not None and wrote.is_final and target.holds(part, wrote):
             tick(wrote.clips)
         else:
-            start = part * order.shard_size
-            cut = _Cut(order, lookup.clips(start, start + order.shard_size), tick)
+            start = part * spec.shard_size
+            cut = _Cut(spec, lookup.clips(start, start + spec.shard_size), tick)
             journal.begin(part)
             num_bytes = target.write(part, cut.rows())
-            wrote = Wrote(**cut.counts, num_bytes=num_bytes)
+            wrote = PartStats(**cut.counts, num_bytes=num_bytes)
             journal.finish(part, wrote)
             written += 1
         total += wrote
-    return Exported(
-        counts=total, parts=order.parts, parts_written=written, remarks=target.remarks()
-    )
+    return Exported(counts=total, parts=spec.parts, parts_written=written, remarks=target.remarks())
 
 
-def _open_target(folder: Path, order: Order, store: Store, pool: ThreadPoolExecutor) -> Target:
+def _open_target(folder: Path, spec: ExportSpec, store: Store, pool: ThreadPoolExecutor) -> Target:
     """What the format's parts go to. Raises `UsageError` where its library is missing."""
-    shown = columns(order.per)
-    match order.format:
+    shown = columns(spec.per)
+    match spec.format:
         case Format.JSONL:
             return jsonl_files(folder)
         case Format.CSV:
-            return CsvFiles(folder, shown, escape_formulas=order.escape_formulas)
+            return CsvFiles(folder, shown, escape_formulas=spec.escape_formulas)
         case Format.PARQUET:
-            return parquet_files(folder, shown, order.per)
+            return parquet_files(folder, shown, spec.per)
         case Format.WEBDATASET:
-            return Tars(folder, store if order.pictures else None, pool)
+            return Tars(folder, store if spec.pictures else None, pool)
         case Format.LANCE:
-            return LanceDataset(folder, shown, order.per)
+            return LanceDataset(folder, shown, spec.per)
 
 
 @dataclass
 class _Cut:
     """Cuts clips into rows, and counts them as it goes."""
 
-    order: Order
+    spec: ExportSpec
     clips: Iterator[Reviewed]
     tick: Callable[[int], None]
     counts: dict[str, int] = field(
@@ -122,7 +120,7 @@ class _Cut:
 
     def rows(self) -> Iterator[Row]:
         """The rows of all clips that the order takes."""
-        cut = row_cutter(self.order.per)
+        cut = row_cutter(self.spec.per)
         for found in self.clips:
             self.counts["clips"] += 1
             if found.record is None:
@@ -136,9 +134,9 @@ class _Cut:
 
     def _takes(self, found: Reviewed) -> bool:
         assert found.record is not None
-        valid = found.record.valid or not self.order.only_valid
+        valid = found.record.valid or not self.spec.only_valid
         approved = True
-        if valid and self.order.only_approved:
+        if valid and self.spec.only_approved:
             self.counts["unreviewed"] += found.review is None
             approved = found.review is not None and found.review.verdict == "approved"
         self.counts["left_out"] += not (valid and approved)

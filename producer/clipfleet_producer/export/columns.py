@@ -18,7 +18,7 @@ class Kind(enum.StrEnum):
     TEXT = "string"
     INTEGER = "int64"
     NUMBER = "float64"
-    TRUTH = "bool"
+    BOOL = "bool"
     TEXTS = "list<string>"
     INTEGERS = "list<int64>"
     NUMBERS = "list<float64>"

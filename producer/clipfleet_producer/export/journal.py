@@ -14,7 +14,7 @@ from clipfleet.records import Stored
 JOURNAL_FILE = "_export.log"
 
 
-class Wrote(Stored):
+class PartStats(Stored):
     """What a part holds, in counts.
 
     Of its `clips`, `missing` have no record yet, `unreviewed` no verdict where one was asked for,
@@ -31,13 +31,13 @@ class Wrote(Stored):
     num_bytes: int = 0
 
     @property
-    def settled(self) -> bool:
+    def is_final(self) -> bool:
         """Whether it would come out the same if it were written again."""
         return not self.missing and not self.unreviewed
 
-    def __add__(self, other: "Wrote") -> "Wrote":
-        return Wrote(
-            **{name: getattr(self, name) + getattr(other, name) for name in Wrote.model_fields}
+    def __add__(self, other: "PartStats") -> "PartStats":
+        return PartStats(
+            **{name: getattr(self, name) + getattr(other, name) for name in PartStats.model_fields}
         )
 
 
@@ -45,7 +45,7 @@ class Entry(Stored):
     """One line of the journal; without `wrote`, the part was begun."""
 
     part: int
-    wrote: Wrote | None = None
+    wrote: PartStats | None = None
 
 
 class Journal:
@@ -78,7 +78,7 @@ class Journal:
         """Note that the part is no longer, or not yet, what was noted of it."""
         self._note(Entry(part=part))
 
-    def finish(self, part: int, wrote: Wrote) -> None:
+    def finish(self, part: int, wrote: PartStats) -> None:
         """Note what the part holds, now that it is there."""
         self._note(Entry(part=part, wrote=wrote))
 
@@ -87,9 +87,9 @@ class Journal:
         self._file.flush()
         self.parts[entry.part] = entry.wrote
 
-    def _read(self) -> dict[int, Wrote | None]:
+    def _read(self) -> dict[int, PartStats | None]:
         self._file.seek(0)
-        parts: dict[int, Wrote | None] = {}
+        parts: dict[int, PartStats | None] = {}
         whole = 0
         for line in self._file:
             try:

@@ -13,7 +13,7 @@ from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import AHEAD, in_order
+from clipfleet_producer.prefetch import AHEAD, ordered_prefetch
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 
@@ -52,7 +52,7 @@ class Lookup:
 
     def clips(self, start: int = 0, stop: int | None = None) -> Iterator[Reviewed]:
         """The clips from place `start` of the manifest, to before `stop`, else to its end."""
-        return in_order(self._pool, self._find, self._lines(start, stop), ahead=AHEAD)
+        return ordered_prefetch(self._pool, self._find, self._lines(start, stop), ahead=AHEAD)
 
     def _find(self, line: ManifestLine) -> Reviewed:
         record = self._run.record(line)

@@ -68,11 +68,11 @@ WINDOW = (
     Column("prompt_tokens", Kind.INTEGER, "Tokens that the captioner read.", "prompt_tokens"),
     Column("output_tokens", Kind.INTEGER, "Tokens that the captioner wrote.", "output_tokens"),
     Column(
-        "caption_cut", Kind.TRUTH, "The caption reached the most tokens asked for.", "caption_cut"
+        "caption_cut", Kind.BOOL, "The caption reached the most tokens asked for.", "caption_cut"
     ),
     Column(
         "caption_repeats",
-        Kind.TRUTH,
+        Kind.BOOL,
         "The caption ends in one phrase over and over.",
         "caption_repeats",
     ),
@@ -108,13 +108,13 @@ WINDOW = (
     ),
     Column(
         "enhance_cut",
-        Kind.TRUTH,
+        Kind.BOOL,
         "The enhanced caption reached the most tokens asked for.",
         "enhance_cut",
     ),
     Column(
         "enhance_repeats",
-        Kind.TRUTH,
+        Kind.BOOL,
         "The enhanced caption ends in one phrase over and over.",
         "enhance_repeats",
     ),
@@ -203,7 +203,7 @@ _CLIP = (
         "metadata",
         as_json,
     ),
-    Column("valid", Kind.TRUTH, "It has windows, and no error in any of them.", "valid"),
+    Column("valid", Kind.BOOL, "It has windows, and no error in any of them.", "valid"),
     Column("clip_errors", _FAILURE, "What went wrong with the clip as a whole.", "errors"),
     Column("warnings", Kind.TEXTS, "What was found odd about the clip.", "warnings"),
     Column("width", Kind.INTEGER, "Width of its frames as stored, in pixels.", "width"),
@@ -217,17 +217,17 @@ _CLIP = (
     _of_the_stream("pixel_format", Kind.TEXT, "FFmpeg's name of the pixel format."),
     _of_the_stream("video_streams", Kind.INTEGER, "Video streams, cover art not counted."),
     _of_the_stream(
-        "mirrored", Kind.TRUTH, "To show them, frames are flipped left to right, before turning."
+        "mirrored", Kind.BOOL, "To show them, frames are flipped left to right, before turning."
     ),
     _of_the_stream(
         "rotation_degrees", Kind.INTEGER, "To show them, frames are turned clockwise by so much."
     ),
     _of_the_stream("pixel_aspect_ratio", Kind.NUMBER, "A pixel's width by its height."),
-    _of_the_stream("interlaced", Kind.TRUTH, "Frames are two fields; the top one was taken."),
-    _of_the_stream("variable_frame_rate", Kind.TRUTH, "Frames come at uneven times."),
+    _of_the_stream("interlaced", Kind.BOOL, "Frames are two fields; the top one was taken."),
+    _of_the_stream("variable_frame_rate", Kind.BOOL, "Frames come at uneven times."),
     _of_the_stream("color_matrix", Kind.TEXT, "bt601, bt709, bt2020, rgb or another."),
     _of_the_stream(
-        "color_matrix_guessed", Kind.TRUTH, "The stream does not say its matrix; its size decided."
+        "color_matrix_guessed", Kind.BOOL, "The stream does not say its matrix; its size decided."
     ),
     _of_the_stream("color_range", Kind.TEXT, "limited or full."),
     _of_the_stream("color_transfer", Kind.TEXT, "FFmpeg's name of the transfer function."),

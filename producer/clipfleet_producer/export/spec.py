@@ -37,7 +37,7 @@ PART_CLIPS = {
 }
 
 
-class Order(Stored):
+class ExportSpec(Stored):
     """An export: of which run, and how.
 
     `shard_size` is clips in a part: part k has those from place k * shard_size of the manifest, so
@@ -64,7 +64,7 @@ class Order(Stored):
         return -(-self.clips // self.shard_size)
 
 
-def make_order(
+def make_spec(
     head: RunHead,
     format: Format,
     *,
@@ -74,13 +74,13 @@ def make_order(
     pictures: bool = True,
     escape_formulas: bool = True,
     shard_size: int | None = None,
-) -> Order:
+) -> ExportSpec:
     """The order for an export of this run. Raises `UsageError` for what the format cannot hold."""
     if per is Per.CLIP and format in (Format.CSV, Format.WEBDATASET):
         raise UsageError(
             f"{format} has one row a window; for rows of clips take jsonl, parquet or lance"
         )
-    return Order(
+    return ExportSpec(
         run_id=head.run_id,
         options_hash=head.options_hash,
         run_created_at=head.created_at,
@@ -95,36 +95,36 @@ def make_order(
     )
 
 
-def check_folder(folder: Path, order: Order) -> None:
+def check_folder(folder: Path, spec: ExportSpec) -> None:
     """Raises `UsageError` where the folder is another export's, or holds other things."""
     file = folder / ORDER_FILE
     if file.exists():
-        _check_same(file, order)
+        _check_same(file, spec)
     elif folder.is_dir():
         others = (entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
         if any(name != JOURNAL_FILE for name in others):
             raise UsageError(f"{folder} is not empty, and holds no export; choose another folder")
 
 
-def keep(folder: Path, order: Order) -> None:
+def keep(folder: Path, spec: ExportSpec) -> None:
     """Write the order down in its folder, whole or not at all."""
     unfinished = folder / f".{ORDER_FILE}.part"
     with open(unfinished, "wb", opener=no_link) as file:
-        file.write(order.to_bytes())
+        file.write(spec.to_bytes())
     unfinished.replace(folder / ORDER_FILE)
 
 
-def _check_same(file: Path, order: Order) -> None:
+def _check_same(file: Path, spec: ExportSpec) -> None:
     try:
-        earlier = Order.model_validate_json(file.read_bytes())
+        earlier = ExportSpec.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise UsageError(
             f"{file}: {faults(error, whole='')[:300]}; choose another folder"
         ) from None
     differing = [
         f"{name.replace('_', ' ')} {was}, not {asked}"
-        for name in Order.model_fields
-        if (was := getattr(earlier, name)) != (asked := getattr(order, name))
+        for name in ExportSpec.model_fields
+        if (was := getattr(earlier, name)) != (asked := getattr(spec, name))
     ]
     if differing:
         raise UsageError(

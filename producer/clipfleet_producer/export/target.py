@@ -11,7 +11,7 @@ from typing import BinaryIO
 from clipfleet.errors import UsageError
 from clipfleet.private import no_link
 from clipfleet_producer.export.columns import Row
-from clipfleet_producer.export.journal import Wrote
+from clipfleet_producer.export.journal import PartStats
 
 # Writes rows to an open file, as its format has them.
 Writer = Callable[[BinaryIO, Iterator[Row]], None]
@@ -21,14 +21,14 @@ class Target(abc.ABC):
     """Parts of one export. A part is replaced whole or not at all."""
 
     @abc.abstractmethod
-    def resume(self, noted: Mapping[int, Wrote | None]) -> None:
+    def resume(self, noted: Mapping[int, PartStats | None]) -> None:
         """Put in order what a process that died left. `noted` is what the journal has on parts.
 
         Raises `UsageError` where what is there was changed by others.
         """
 
     @abc.abstractmethod
-    def holds(self, part: int, wrote: Wrote) -> bool:
+    def holds(self, part: int, wrote: PartStats) -> bool:
         """Whether the part is there as it was noted."""
 
     @abc.abstractmethod
@@ -46,11 +46,11 @@ class Files(Target):
     def __init__(self, folder: Path, suffix: str, writer: Writer) -> None:
         self._folder, self._suffix, self._writer = folder, suffix, writer
 
-    def resume(self, noted: Mapping[int, Wrote | None]) -> None:
+    def resume(self, noted: Mapping[int, PartStats | None]) -> None:
         for unfinished in self._folder.glob(f".part-*{self._suffix}.tmp"):
             unfinished.unlink()
 
-    def holds(self, part: int, wrote: Wrote) -> bool:
+    def holds(self, part: int, wrote: PartStats) -> bool:
         if not wrote.rows:
             return True
         try:
@@ -61,7 +61,7 @@ class Files(Target):
     def write(self, part: int, rows: Iterator[Row]) -> int:
         path = self._path(part)
         first = next(rows, None)
-        with named_errors(path):
+        with translate_errors(path):
             if first is None:
                 path.unlink(missing_ok=True)
                 return 0
@@ -81,7 +81,7 @@ class Files(Target):
 
 
 @contextlib.contextmanager
-def named_errors(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Name what the file system says, with the path and the remedy."""
     try:
         yield

@@ -9,14 +9,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from clipfleet.broker.claims import FeederBeat, ShardClaims, feeders
 from clipfleet.broker.client import Broker, Event
-from clipfleet.broker.feedboard import FeedBoard, FeederBeat, feeders
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, SourceUnreadable, StoreError, UsageError
 from clipfleet.queues import ASSEMBLE, PREPARE
 from clipfleet.records import ClipRecord, ManifestLine, Status
-from clipfleet.runs import LOST, Feeding, RunState, Standing, standing
-from clipfleet_producer.feeding.in_flight import LEAST, Pace
+from clipfleet.runs import LOST, Feeding, RunControl, RunCounts, count_record
+from clipfleet_producer.feeding.in_flight import LEAST, InFlightLimit
 from clipfleet_producer.feeding.shards import Shard, Shards
 from clipfleet_producer.feeding.throughput import Rate
 from clipfleet_producer.runs import manifest
@@ -36,7 +36,7 @@ SILENT_BESIDE_OTHERS_S = 4 * SILENT_S
 SCANNED_MESSAGES = 20_000
 MAX_FEEDS = 5
 _SAID_KEPT = 1000
-ORDERS_S = BEAT_S = 2.0
+CONTROL_S = BEAT_S = 2.0
 # Between looks at events: they come one by one, and are read by the dozen.
 PAUSE_S = 0.05
 
@@ -47,15 +47,20 @@ class Watcher(Protocol):
     def say(self, line: str) -> None:
         """A line for a person."""
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """A worker did a step of one of the clips in flight."""
 
-    def done(
-        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None:
         """The run is done with a clip, perhaps `before` it was fed; the first few bring records."""
 
-    def brought(self, counts: Standing, *, before: bool) -> None:
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
         """Clips that others did, or that were done `before` this feeder began."""
 
 
@@ -80,24 +85,24 @@ class Feeder:
         watcher: Watcher,
         *,
         lease_s: float,
-        pace: Pace,
+        in_flight_limit: InFlightLimit,
         fatal: Collection[str] = (),
         clock: Clock = SYSTEM,
     ) -> None:
         """Trouble that workers wait out is only said, unless its name is in `fatal`: then `step`
-        raises `NeedsAPerson`.
+        raises `UnrecoverableStoreError`.
         """
         self._app, self._broker, self._run, self._watcher = app, broker, run, watcher
-        self._lease_s, self._pace, self._fatal = lease_s, pace, fatal
+        self._lease_s, self._in_flight_limit, self._fatal = lease_s, in_flight_limit, fatal
         self._clock = clock
         self._look_s = lease_s / 2
-        self._board = FeedBoard(broker, run.head, lease_s=lease_s)
-        self._shards = Shards(run, self._board, look_every_s=lease_s / 2, clock=clock)
-        self._state = RunState()
+        self._claims = ShardClaims(broker, run.head, lease_s=lease_s)
+        self._shards = Shards(run, self._claims, look_every_s=lease_s / 2, clock=clock)
+        self._state = RunControl()
         self._fleet: str | None = None
-        self.held = ""  # why nothing is fed, if nothing is
+        self.blocked_reason = ""  # why nothing is fed, if nothing is
         self._store_wait = ""  # what the clip last heard of waits for, if it does
-        self._flying: dict[str, _InFlight] = {}
+        self._in_flight: dict[str, _InFlight] = {}
         self._after: str | None = None
         self._rate = Rate(clock)
         self._times = {
@@ -106,13 +111,13 @@ class Feeder:
             "silent": self._clock.monotonic(),
             "others": 0.0,
         }
-        self._began = self._met = False
+        self._began = self._at_limit = False
         self._said: set[str] = set()
 
     @property
     def in_flight(self) -> int:
         """How many clips are on the queues."""
-        return len(self._flying)
+        return len(self._in_flight)
 
     @property
     def _limit(self) -> int:
@@ -120,7 +125,11 @@ class Feeder:
 
         Not none: a clip may wait alone, and it takes others to find that out.
         """
-        return min(self._pace.limit, LEAST) if self._store_wait else self._pace.limit
+        return (
+            min(self._in_flight_limit.limit, LEAST)
+            if self._store_wait
+            else self._in_flight_limit.limit
+        )
 
     @property
     def at_end(self) -> bool:
@@ -128,7 +137,7 @@ class Feeder:
         return self._shards.at_end
 
     @property
-    def total(self) -> Standing:
+    def total(self) -> RunCounts:
         """Counts over the shards that are done."""
         return self._shards.total
 
@@ -140,8 +149,8 @@ class Feeder:
         """
         if self._after is None:  # events of before say nothing about what is fed now
             self._after = self._broker.last_event(self._run.run_id)
-        if self._is_due("orders", ORDERS_S) and not self._take_orders():
-            self._take_in(before=False)  # another feeder may have brought it to its end
+        if self._is_due("orders", CONTROL_S) and not self._read_control():
+            self._take_in(previously_done=False)  # another feeder may have brought it to its end
             return True
         if self._is_due("claims", min(BEAT_S, self._lease_s / 3)):
             self._keep_claims()
@@ -157,7 +166,7 @@ class Feeder:
 
     def fill(self) -> int:
         """Feed as many clips as may be in flight now; returns how many those are."""
-        if not self._take_orders():
+        if not self._read_control():
             return 0
         self._look_at_others()
         while True:
@@ -166,8 +175,12 @@ class Feeder:
                 manifest.conclude(self._run.store, self._run.head, self.total)
                 return 0
             more = self._shards.loading or self._shards.waiting
-            if self.held or not more or len(self._flying) >= self._pace.limit:
-                return len(self._flying)
+            if (
+                self.blocked_reason
+                or not more
+                or len(self._in_flight) >= self._in_flight_limit.limit
+            ):
+                return len(self._in_flight)
             self._clock.sleep(0.01)
 
     def close(self) -> None:
@@ -176,7 +189,7 @@ class Feeder:
 
     # What is to be fed.
 
-    def _take_orders(self) -> bool:
+    def _read_control(self) -> bool:
         """See whether the run is paused, and whether another goes first; False: it is over."""
         state = manifest.read_state(self._run.store, self._run.head)
         if state is not None and self._fleet is None:
@@ -186,19 +199,19 @@ class Feeder:
         if state.fleet != self._fleet and not is_of(self._broker, state):
             return False  # another fleet took it over
         self._state = state
-        self.held = ""
+        self.blocked_reason = ""
         if state.feeding is Feeding.PAUSED:
-            self.held = "paused"
+            self.blocked_reason = "paused"
         else:
             others = (f for f in feeders(self._broker) if f.run_id != self._run.run_id)
             first = next((f for f in others if self._goes_first(f)), None)
             if first is not None:
-                self.held = f"run {first.run_id} goes first"
+                self.blocked_reason = f"run {first.run_id} goes first"
         return True
 
     def _goes_first(self, other: FeederBeat) -> bool:
         """Whether another run is to be fed before this one, as the store has it."""
-        if not other.hungry or other.priority <= self._state.priority:
+        if not other.has_pending or other.priority <= self._state.priority:
             return False
         try:
             head = manifest.read_head(self._run.store, other.run_id)
@@ -210,18 +223,20 @@ class Feeder:
 
     def _look_at_others(self) -> None:
         """Take in what was done before this feeder began, and now and then what others did."""
-        if not self._began or (not self._shards.hungry and self._is_due("others", self._look_s)):
-            self._take_in(before=not self._began)
+        if not self._began or (
+            not self._shards.has_pending and self._is_due("others", self._look_s)
+        ):
+            self._take_in(previously_done=not self._began)
             self._began = True
 
     def _top_up(self) -> None:
         """Feed as many clips as may be in flight."""
-        if self._pace.due():
-            waiting, held = self._broker.traffic()
-            met = self._met and not self._store_wait
-            self._pace.adapt(waiting=waiting, held=held, met=met)
-        if self.held:
-            self._met = False
+        if self._in_flight_limit.due():
+            waiting, unacked = self._broker.traffic()
+            at_limit = self._at_limit and not self._store_wait
+            self._in_flight_limit.adapt(waiting=waiting, unacked=unacked, at_limit=at_limit)
+        if self.blocked_reason:
+            self._at_limit = False
             return
         fed: dict[int, int] = {}
         until = self._clock.monotonic() + BEAT_S  # claims and orders do not wait for longer
@@ -229,7 +244,7 @@ class Feeder:
             for shard in list(self._shards.open.values()):
                 while (
                     shard.waiting
-                    and len(self._flying) < self._limit
+                    and len(self._in_flight) < self._limit
                     and self._clock.monotonic() < until
                 ):
                     place, found = shard.waiting[0]
@@ -239,22 +254,22 @@ class Feeder:
                 if not shard.waiting:
                     self._shards.end_if_over(shard)
         finally:
-            self._board.fed({n: upto for n, upto in fed.items() if n in self._shards.open})
+            self._claims.fed({n: upto for n, upto in fed.items() if n in self._shards.open})
         # Asked before clips are fed, it would be missed wherever some come to their end meanwhile.
-        self._met = len(self._flying) >= self._pace.limit
-        if self._shards.waiting < self._pace.limit:
+        self._at_limit = len(self._in_flight) >= self._in_flight_limit.limit
+        if self._shards.waiting < self._in_flight_limit.limit:
             self._open_next()
 
     def _feed_first(self, shard: Shard, found: Found) -> None:
-        if found.line.clip_uuid in self._flying:
-            shard.standing += Standing(clips=1)
+        if found.line.clip_uuid in self._in_flight:
+            shard.counts += RunCounts(clips=1)
             return
         if found.replaces:
             self._run.clear_scratch(found.line)
         clip = self._begin(found, shard)
         if self._feed(clip):
-            shard.flying += 1
-            self._flying[found.line.clip_uuid] = clip
+            shard.in_flight += 1
+            self._in_flight[found.line.clip_uuid] = clip
 
     def _begin(self, found: Found, shard: Shard) -> _InFlight:
         now = self._clock.monotonic()
@@ -270,36 +285,36 @@ class Feeder:
         except SourceUnreadable as error:
             line = clip.found.line
             self._watcher.say(f"{short_name(line.source)}: it cannot be read ({error})")
-            clip.shard.standing += LOST
-            self._watcher.done(line, None, LOST, before=False)
+            clip.shard.counts += LOST
+            self._watcher.on_clip_done(line, None, LOST, previously_done=False)
             return False
         return True
 
     def _open_next(self) -> None:
         """Open the next shard: those of its clips that were fed and are not done are in flight."""
-        opened = self._shards.next(patient=not self._flying)
+        opened = self._shards.next(patient=not self._in_flight)
         if opened is None:
             return
         shard = opened.shard
         for place, clip in enumerate(opened.clips):
             found, line = clip.found, clip.found.line
             if clip.counts is not None:
-                shard.standing += clip.counts
-                self._watcher.done(line, found.record, clip.counts, before=True)
-            elif line.clip_uuid in self._flying:  # two lines of one clip: the one before will do
-                shard.standing += Standing(clips=1)
+                shard.counts += clip.counts
+                self._watcher.on_clip_done(line, found.record, clip.counts, previously_done=True)
+            elif line.clip_uuid in self._in_flight:  # two lines of one clip: the one before will do
+                shard.counts += RunCounts(clips=1)
             elif place < opened.fed:
-                shard.flying += 1
-                self._flying[line.clip_uuid] = self._begin(found, shard)
+                shard.in_flight += 1
+                self._in_flight[line.clip_uuid] = self._begin(found, shard)
             else:
                 shard.waiting.append((place, found))
         self._shards.end_if_over(shard)
 
-    def _take_in(self, *, before: bool) -> None:
+    def _take_in(self, *, previously_done: bool) -> None:
         """Count what others brought to its end."""
         brought = self._shards.take_in()
         if brought.clips:
-            self._watcher.brought(brought, before=before)
+            self._watcher.on_shard_done(brought, previously_done=previously_done)
 
     # What comes of them.
 
@@ -313,12 +328,12 @@ class Feeder:
             self._after = event_id
             self._take(event)
         if missed:
-            self._finish_those_done(list(self._flying.values()))
+            self._finish_those_done(list(self._in_flight.values()))
 
     def _take(self, event: Event) -> None:
         if event.status == "waiting" and event.error in self._fatal:
-            raise NeedsAPerson(event.message)
-        clip = self._flying.get(event.clip_uuid)
+            raise UnrecoverableStoreError(event.message)
+        clip = self._in_flight.get(event.clip_uuid)
         if clip is None:
             return
         clip.heard_at = self._clock.monotonic()
@@ -327,7 +342,7 @@ class Feeder:
             self.say_once(self._store_wait)
             return
         self._store_wait = ""
-        self._watcher.heard(event)
+        self._watcher.on_event(event)
         if event.step == ASSEMBLE and event.status == Status.CANCELLED:
             # Dropped for a cancellation that was taken back since: this feeder knows of none.
             self._feed_again(clip, counted=False)
@@ -351,35 +366,35 @@ class Feeder:
                 self._run.clear_scratch(line)
                 self._feed_again(clip, counted=True)
             return
-        counts = standing(record, self._run.run_id)
+        counts = count_record(record, self._run.run_id)
         self._land(clip, counts)
         self._rate.note(windows=len(record.windows))
-        self._watcher.done(line, record, counts, before=False)
+        self._watcher.on_clip_done(line, record, counts, previously_done=False)
         if not record.valid:
             self._watcher.say(f"{short_name(line.source)}: {record.first_error()}")
         self._shards.end_if_over(clip.shard)
 
-    def _land(self, clip: _InFlight, counts: Standing) -> None:
-        del self._flying[clip.found.line.clip_uuid]
-        clip.shard.flying -= 1
-        clip.shard.standing += counts
+    def _land(self, clip: _InFlight, counts: RunCounts) -> None:
+        del self._in_flight[clip.found.line.clip_uuid]
+        clip.shard.in_flight -= 1
+        clip.shard.counts += counts
 
     def _look_at_silent(self) -> None:
         """Look clips up that nothing was heard of, and feed those that are lost again."""
         now, silent_s = self._clock.monotonic(), 2 * self._lease_s
-        due = [c for c in self._flying.values() if self._is_silent(c, now, silent_s)]
+        due = [c for c in self._in_flight.values() if self._is_silent(c, now, silent_s)]
         if not due:
             return
         # Before the look at records: what was done by then is found.
         at_hand = self._broker.clips_at_hand(most=SCANNED_MESSAGES)
         self._finish_those_done(due)
-        if self.held:
+        if self.blocked_reason:
             return
         if at_hand is None:
             silent_s = SILENT_BESIDE_OTHERS_S if self._broker.backlog()[PREPARE] else SILENT_S
         for clip in due:
             name = clip.found.line.clip_uuid
-            if name not in self._flying:
+            if name not in self._in_flight:
                 continue
             if at_hand is None:
                 lost = now - clip.heard_at >= silent_s
@@ -402,11 +417,11 @@ class Feeder:
             clip.heard_at = self._clock.monotonic()
             clip.feeds += counted  # now that it is on the queue
             if not fed:
-                self._land(clip, Standing())
+                self._land(clip, RunCounts())
         elif counted:
             self._land(clip, LOST)
             line = clip.found.line
-            self._watcher.done(line, None, LOST, before=False)
+            self._watcher.on_clip_done(line, None, LOST, previously_done=False)
             name = short_name(line.source)
             self._watcher.say(
                 f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs"
@@ -416,16 +431,16 @@ class Feeder:
     def _keep_claims(self) -> None:
         """Renew the claims, and say how it goes."""
         self._shards.renew()
-        self._board.beat(
+        self._claims.beat(
             FeederBeat(
                 run_id=self._run.run_id,
-                feeder=self._board.feeder,
+                feeder=self._claims.feeder,
                 priority=self._state.priority,
-                hungry=self._state.feeding is Feeding.ACTIVE and self._shards.hungry,
-                held=self.held or self._store_wait,
-                in_flight=len(self._flying),
-                most_in_flight=self._pace.limit,
-                open={n: shard.standing for n, shard in self._shards.open.items()},
+                has_pending=self._state.feeding is Feeding.ACTIVE and self._shards.has_pending,
+                blocked_reason=self.blocked_reason or self._store_wait,
+                in_flight=len(self._in_flight),
+                most_in_flight=self._in_flight_limit.limit,
+                open={n: shard.counts for n, shard in self._shards.open.items()},
                 clips_per_s=self._rate.clips_per_s(),
                 windows_per_s=self._rate.windows_per_s(),
             )
@@ -447,5 +462,5 @@ class Feeder:
             self._watcher.say(text)
 
 
-class NeedsAPerson(StoreError):
+class UnrecoverableStoreError(StoreError):
     """Trouble that nobody but a person can mend."""

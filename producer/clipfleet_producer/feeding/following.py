@@ -11,10 +11,10 @@ from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import LOST, Standing, standing
+from clipfleet.runs import LOST, RunCounts, count_record
 from clipfleet.settings import Settings
-from clipfleet_producer.feeding.feeder import Feeder, NeedsAPerson
-from clipfleet_producer.feeding.in_flight import DEFAULT_MOST, FIRST, Pace
+from clipfleet_producer.feeding.feeder import Feeder, UnrecoverableStoreError
+from clipfleet_producer.feeding.in_flight import DEFAULT_MOST, FIRST, InFlightLimit
 from clipfleet_producer.feeding.progress import Tally, View
 from clipfleet_producer.feeding.sample import Sample
 from clipfleet_producer.runs import manifest
@@ -23,12 +23,12 @@ from clipfleet_producer.runs.model import Run
 STEP_S = 0.25
 
 
-class Screen:
+class ProgressObserver:
     """Counts what is done and shows it; keeps a few clips for the report."""
 
     def __init__(self, tally: Tally, say: Callable[[str], None]) -> None:
         self._tally, self._say = tally, say
-        self.counts = Standing()
+        self.counts = RunCounts()
         self.sample = Sample()
         self.interrupted = self.left_off = False
 
@@ -36,26 +36,31 @@ class Screen:
         """Print a line above the progress."""
         self._say(line)
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Count a step."""
         self._tally.note(event)
 
-    def done(
-        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None:
         """Count a clip."""
         self.counts += counts
         self.sample.add(line, record, kept=record is not None or bool(counts.lost))
-        if before:
+        if previously_done:
             self._tally.already_done += 1
         else:
             self._tally.finish(line.clip_uuid, valid=not (counts.failed or counts.lost))
 
-    def brought(self, counts: Standing, *, before: bool) -> None:
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
         """Count clips of a shard that others did."""
         self.counts += counts
         self.sample.count += counts.clips
-        if before:
+        if previously_done:
             self._tally.already_done += counts.clips
         else:
             self._tally.finished += counts.clips
@@ -71,7 +76,7 @@ def follow(
     in_flight: int | None,
     check: Callable[[int], list[str]] = lambda progress: [],
     fatal: Collection[str] = (),
-) -> Screen:
+) -> ProgressObserver:
     """Feed the run to its end, or until Ctrl-C, and show how it goes.
 
     `check` looks after the workers, if they are ours, told how far the run is.
@@ -81,11 +86,11 @@ def follow(
     watch = _WorkerWatch(broker, options)
     previews = options.prepare.generate_previews
     with View(console, tally, enhance=options.enhance.enabled, previews=previews) as view:
-        screen = Screen(tally, view.say)
+        screen = ProgressObserver(tally, view.say)
         most = in_flight or DEFAULT_MOST
         feeder = _feeder(run, settings, broker, screen, most=most, fatal=fatal)
         try:
-            while not patiently(feeder):
+            while not step_with_retry(feeder):
                 for line in check(tally.progress):
                     view.say(line)
                 view.update(watch.line())
@@ -102,7 +107,7 @@ def _feeder(
     run: Run,
     settings: Settings,
     broker: Broker,
-    screen: Screen,
+    screen: ProgressObserver,
     *,
     most: int,
     fatal: Collection[str] = (),
@@ -113,7 +118,7 @@ def _feeder(
         run,
         screen,
         lease_s=settings.lease_s,
-        pace=Pace(most),
+        in_flight_limit=InFlightLimit(most),
         fatal=fatal,
     )
 
@@ -125,36 +130,36 @@ def fill(
     *,
     in_flight: int | None,
     clock: Clock = SYSTEM,
-) -> tuple[Standing, int, str]:
+) -> tuple[RunCounts, int, str]:
     """Put as many clips on the queues as may be in flight, waiting a minute for broker and store.
 
     Returns what is done already, how many are in flight, and why no more are, if they could be.
     """
     broker = Broker(settings.broker.get_secret_value())
     tally = Tally(clips=run.head.clips)
-    screen = Screen(tally, lambda line: console.print(printable(line), markup=False))
+    screen = ProgressObserver(tally, lambda line: console.print(printable(line), markup=False))
     feeder = _feeder(run, settings, broker, screen, most=in_flight or FIRST)
     try:
         for wait_s in (1, 2, 4, 8, 16, 32, 0):
             try:
                 with console.status("feeding"):
-                    flying = feeder.fill()
+                    in_flight_now = feeder.fill()
                 break
             except (BrokerError, StoreError):
                 if not wait_s:
                     raise
                 clock.sleep(wait_s)
-        return screen.counts, flying, feeder.held
+        return screen.counts, in_flight_now, feeder.blocked_reason
     finally:
         feeder.close()
         broker.close()
 
 
-def patiently(feeder: Feeder, *, wait_s: float = STEP_S, clock: Clock = SYSTEM) -> bool:
+def step_with_retry(feeder: Feeder, *, wait_s: float = STEP_S, clock: Clock = SYSTEM) -> bool:
     """A step of the feeder, what passes said and waited for; whether the run is over."""
     try:
         return feeder.step(wait_s=wait_s)
-    except NeedsAPerson:
+    except UnrecoverableStoreError:
         raise
     except (BrokerError, StoreError) as error:
         feeder.say_once(f"waiting: {error}")
@@ -200,22 +205,22 @@ def nothing_to_do(run: Run) -> bool:
     for shard in range(run.head.shards):
         if shard in done:
             continue
-        counts = Standing()
+        counts = RunCounts()
         clips = list(run.look_up(manifest.read_shard(run.store, run.head, shard)))
         for found in clips:
             if found.record is None:
                 return False
-            counts += standing(found.record, run.run_id)
+            counts += count_record(found.record, run.run_id)
         manifest.write_done(run.store, run.head, shard, counts)
     return True
 
 
-def count_done(run: Run) -> Screen:
+def count_done(run: Run) -> ProgressObserver:
     """What there is of a run whose clips are all done, counted from their records."""
-    screen = Screen(Tally(clips=run.head.clips), lambda line: None)
+    screen = ProgressObserver(Tally(clips=run.head.clips), lambda line: None)
     for shard in range(run.head.shards):
         for found in run.look_up(manifest.read_shard(run.store, run.head, shard)):
             # By whichever run: this one did nothing.
-            counts = LOST if found.record is None else standing(found.record, "")
-            screen.done(found.line, found.record, counts, before=True)
+            counts = LOST if found.record is None else count_record(found.record, "")
+            screen.on_clip_done(found.line, found.record, counts, previously_done=True)
     return screen

@@ -15,7 +15,7 @@ _GROW = 32
 _SHRINK = 0.8
 
 
-class Pace:
+class InFlightLimit:
     """A bound on clips in flight, from `FIRST` on, between `LEAST` and `most`."""
 
     def __init__(self, most: int = DEFAULT_MOST, *, clock: Clock = SYSTEM) -> None:
@@ -28,12 +28,12 @@ class Pace:
         """Whether it is time to look at the queues."""
         return self._clock.monotonic() >= self._next_at
 
-    def adapt(self, *, waiting: int, held: int, met: bool) -> None:
-        """Move the bound by messages that wait and that workers hold; one not met is not raised."""
+    def adapt(self, *, waiting: int, unacked: int, at_limit: bool) -> None:
+        """Move the limit by what waits and what is unacked; unless it is reached, never up."""
         self._next_at = self._clock.monotonic() + STEP_S
-        if waiting > max(3 * held, FIRST):
+        if waiting > max(3 * unacked, FIRST):
             self._starting = False
             self.limit = max(min(LEAST, self.most), int(self.limit * _SHRINK))
-        elif waiting < max(held, LEAST) and met:
+        elif waiting < max(unacked, LEAST) and at_limit:
             more = self.limit if self._starting else _GROW
             self.limit = min(self.most, self.limit + more)

@@ -11,11 +11,11 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
 from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunHead, RunState, Standing
+from clipfleet.runs import RunControl, RunCounts, RunHead
 from clipfleet.settings import Settings
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.following import patiently
-from clipfleet_producer.feeding.in_flight import DEFAULT_MOST, Pace
+from clipfleet_producer.feeding.following import step_with_retry
+from clipfleet_producer.feeding.in_flight import DEFAULT_MOST, InFlightLimit
 from clipfleet_producer.runs import control, manifest
 from clipfleet_producer.runs.model import Run
 
@@ -33,15 +33,20 @@ class _Log:
     def say(self, line: str) -> None:
         log.warning("run %s: %s", self._run_id, line, extra={"action": "feed", "run": self._run_id})
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         pass
 
-    def done(
-        self, line: ManifestLine, record: ClipRecord | None, counts: Standing, *, before: bool
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None:
         pass
 
-    def brought(self, counts: Standing, *, before: bool) -> None:
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
         pass
 
 
@@ -61,7 +66,7 @@ class Service:
         self._store = settings.open_store(settings.store)
         self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
         self._fed: dict[str, _Fed] = {}
-        self._passed_over: set[str] = set()  # editions of runs that cannot be fed from here
+        self._passed_over: set[str] = set()  # versions of runs that cannot be fed from here
         self._said: set[str] = set()
         self._looked_at = 0.0
 
@@ -75,7 +80,7 @@ class Service:
                         self._looked_at = self._clock.monotonic()
                 for fed in list(self._fed.values()):
                     try:
-                        over = patiently(
+                        over = step_with_retry(
                             fed.feeder, wait_s=0.25 / len(self._fed), clock=self._clock
                         )
                     except UsageError as error:  # a list that is damaged ends no other run
@@ -102,7 +107,7 @@ class Service:
             except UsageError as error:  # it is being written, or a newer clipfleet wrote it
                 self._say_once(run_id, str(error))
                 continue
-            if head.edition in self._passed_over:
+            if head.manifest_version in self._passed_over:
                 continue
             if state is None or state.embedded:
                 continue
@@ -118,7 +123,7 @@ class Service:
                 continue
             self._begin(head)
 
-    def _is_ours(self, head: RunHead, state: RunState) -> bool:
+    def _is_ours(self, head: RunHead, state: RunControl) -> bool:
         """Whether the run was submitted to this broker.
 
         As this service begins, by the broker's address as well: it may have forgotten its name.
@@ -131,7 +136,7 @@ class Service:
         return True
 
     def _pass_over(self, head: RunHead, reason: str) -> None:
-        self._passed_over.add(head.edition)
+        self._passed_over.add(head.manifest_version)
         self._say_once(head.run_id, reason)
 
     def _say_once(self, run_id: str, reason: str) -> None:
@@ -146,7 +151,7 @@ class Service:
             Run(head=head, store=self._store, allowed=self._settings.sources),
             _Log(head.run_id),
             lease_s=self._settings.lease_s,
-            pace=Pace(self._in_flight or DEFAULT_MOST, clock=self._clock),
+            in_flight_limit=InFlightLimit(self._in_flight or DEFAULT_MOST, clock=self._clock),
             clock=self._clock,
         )
         self._fed[head.run_id] = _Fed(head, feeder)

@@ -9,10 +9,10 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from clipfleet.broker.feedboard import FeedBoard
+from clipfleet.broker.claims import ShardClaims
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
-from clipfleet.runs import Standing, standing
+from clipfleet.runs import RunCounts, count_record
 from clipfleet_producer.feeding.sample import ROWS_SHOWN
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Found, Run
@@ -27,7 +27,7 @@ class Clip:
     """
 
     found: Found
-    counts: Standing | None
+    counts: RunCounts | None
 
 
 @dataclass(kw_only=True)
@@ -36,13 +36,13 @@ class Shard:
 
     number: int
     waiting: deque[tuple[int, Found]] = field(default_factory=deque)
-    flying: int = 0
-    standing: Standing = field(default_factory=Standing)
+    in_flight: int = 0
+    counts: RunCounts = field(default_factory=RunCounts)
 
     @property
     def over(self) -> bool:
         """Whether all of its clips are done."""
-        return not self.waiting and not self.flying
+        return not self.waiting and not self.in_flight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,12 @@ class Shards:
     """A run's shards as one feeder has them. All raise `BrokerError` and `StoreError`."""
 
     def __init__(
-        self, run: Run, board: FeedBoard, *, look_every_s: float, clock: Clock = SYSTEM
+        self, run: Run, claims: ShardClaims, *, look_every_s: float, clock: Clock = SYSTEM
     ) -> None:
-        self._run, self._board, self._clock = run, board, clock
+        self._run, self._claims, self._clock = run, claims, clock
         self._look_every_s, self._looked_at = look_every_s, 0.0
         self.open: dict[int, Shard] = {}
-        self.total = Standing()  # of those that are done
+        self.total = RunCounts()  # of those that are done
         self._done: set[int] = set()
         self._left: deque[int] | None = None  # to try to claim; None: to be looked for
         self._loader = ThreadPoolExecutor(1)
@@ -85,7 +85,7 @@ class Shards:
         return self._loading is not None
 
     @property
-    def hungry(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether there may be clips to feed."""
         return bool(self.waiting or self.loading or self._left is None or self._left)
 
@@ -128,7 +128,7 @@ class Shards:
             self._left, self._looked_at = deque(left), now
         while self._left:
             number = self._left[0]
-            fed = self._board.claim(number)
+            fed = self._claims.claim(number)
             self._left.popleft()
             if fed is not None:
                 self._loading = (number, self._loader.submit(_load, self._run, number), fed)
@@ -151,11 +151,11 @@ class Shards:
         line = manifest.read_first(self._run.store, self._run.head, number)
         return line is not None and self._run.look(line).record is not None
 
-    def take_in(self) -> Standing:
+    def take_in(self) -> RunCounts:
         """What others brought to its end since this was last asked, and adds it to the total."""
         new = manifest.done_shards(self._run.store, self._run.head) - self._done
         new -= self.open.keys()  # a claim that ran out: it is done here as well, and counted then
-        brought = Standing()
+        brought = RunCounts()
         for number, counts in manifest.read_all_done(self._run.store, self._run.head, new):
             self._done.add(number)
             self.total += counts
@@ -166,21 +166,21 @@ class Shards:
         """Say what came of the shard, if all of its clips are done."""
         if not shard.over or shard.number not in self.open:
             return
-        manifest.write_done(self._run.store, self._run.head, shard.number, shard.standing)
+        manifest.write_done(self._run.store, self._run.head, shard.number, shard.counts)
         del self.open[shard.number]
         self._done.add(shard.number)
-        self.total += shard.standing
-        self._board.done(shard.number)
+        self.total += shard.counts
+        self._claims.done(shard.number)
 
     def renew(self) -> None:
         """Keep the claims."""
-        self._board.renew(self._claimed)
+        self._claims.renew(self._claimed)
 
     def close(self) -> None:
         """Let others have them at once. A broker that is away just now is no error."""
         self._loader.shutdown(wait=False, cancel_futures=True)
         try:
-            self._board.release(self._claimed)
+            self._claims.release(self._claimed)
         except BrokerError:
             return
 
@@ -196,7 +196,7 @@ def _load(run: Run, number: int) -> list[Clip]:
     for found in run.look_up(with_addresses(run.store, run.head, number, lines)):
         counts = None
         if found.record is not None:
-            counts = standing(found.record, run.run_id)
+            counts = count_record(found.record, run.run_id)
             kept += 1
             if kept > ROWS_SHOWN:
                 found = Found(line=found.line, record=None)

@@ -17,7 +17,7 @@ from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.sources.named_places import NamedPlaces, note_not_uploaded
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.sampling import sample
@@ -26,7 +26,7 @@ from clipfleet_producer.sources.unique import unique
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RunRequest:
     """What a run is asked to be: which clips, which part of them, under which name, how soon.
 
     `shard` (i, n) is part i of n, counted from 1; `shuffle` a seed. `fleet` and `broker` say whom
@@ -50,7 +50,7 @@ class Asked:
     passed: PassedOver = field(default_factory=PassedOver)
 
     def clips(
-        self, settings: Settings, variants: Variants, problems: Problems
+        self, settings: Settings, variants: OptionOverrides, problems: Problems
     ) -> Iterator[ManifestLine]:
         """The clips, each once. Raises `StoreError` where a listing breaks off."""
         found = find_clips(
@@ -71,7 +71,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class SubmittedRun:
     """A run that is written down, and what was named and is no clip."""
 
     head: RunHead
@@ -86,13 +86,15 @@ class Planned:
         return Run(head=self.head, store=self.store, allowed=self.allowed)
 
 
-def write_down(asked: Asked, settings: Settings, options: Options, console: Console) -> Planned:
+def create_run(
+    asked: RunRequest, settings: Settings, options: Options, console: Console
+) -> SubmittedRun:
     """Find the clips, and write the run down.
 
     Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
     """
     run_id, problems = asked.run_id, Problems()
-    with Variants(options) as variants, console.status("looking for clips") as shown:
+    with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
         clips = asked.clips(settings, variants, problems)
         first = next(clips, None)
         if first is None:
@@ -122,7 +124,7 @@ def write_down(asked: Asked, settings: Settings, options: Options, console: Cons
     console.print(
         f"{head.clips:,} {plural} → {store.uri}, run {run_id}", soft_wrap=True, markup=False
     )
-    return Planned(
+    return SubmittedRun(
         head=head, options=options, store=store, problems=problems, allowed=settings.sources
     )
 

@@ -3,17 +3,17 @@
 from rich.console import Console
 
 from clipfleet import keys
-from clipfleet.broker import feedboard
+from clipfleet.broker import claims
 from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode, StoreError, UsageError
-from clipfleet.runs import Feeding, RunHead, RunState
+from clipfleet.runs import Feeding, RunControl, RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.presigned import forget_all
 
 
-def left_to(run_id: str, state: RunState) -> str:
+def left_to(run_id: str, state: RunControl) -> str:
     """Why a run of another fleet is not fed here, and what to do where it is to be."""
     return (
         f"run {run_id} was submitted to another fleet, whose broker is {state.broker}; "
@@ -21,13 +21,13 @@ def left_to(run_id: str, state: RunState) -> str:
     )
 
 
-def is_of(broker: Broker, state: RunState) -> bool:
+def is_of(broker: Broker, state: RunControl) -> bool:
     """Whether a run was submitted to this broker, by a name that it is known to have had."""
     broker.fleet()
     return not state.fleet or state.fleet in broker.fleets
 
 
-def take_over(broker: Broker, store: Store, head: RunHead, state: RunState) -> None:
+def take_over(broker: Broker, store: Store, head: RunHead, state: RunControl) -> None:
     """Have this broker's fleet feed a run from now on, and its own no longer."""
     ours = {"fleet": broker.fleet(), "broker": broker.address}
     manifest.write_state(store, head, state.model_copy(update=ours))
@@ -75,9 +75,9 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
             f"submit them again, with fresh ones (--run {run_id} goes on where it was)"
         )
     if state is None:  # what was on the queues as it was cancelled is gone
-        feedboard.forget(broker, head)
-        state = RunState()
-    broker.take_up_again(run_id)
+        claims.forget(broker, head)
+        state = RunControl()
+    broker.clear_cancellation(run_id)
     orders = {
         "fleet": broker.fleet(),
         "broker": broker.address,
@@ -102,9 +102,9 @@ def cancel(settings: Settings, run_id: str, console: Console) -> int:
         broker.cancel(run_id)
         try:
             forget_all(store, head)
-            store.delete(keys.active(run_id, head.edition))
+            store.delete(keys.active(run_id, head.manifest_version))
         except StoreError:
-            broker.take_up_again(run_id)  # or feeders would feed what workers drop
+            broker.clear_cancellation(run_id)  # or feeders would feed what workers drop
             raise
         console.print(
             f"Run {run_id} is cancelled: workers drop what is on the queues. Clips that are done "
@@ -114,7 +114,7 @@ def cancel(settings: Settings, run_id: str, console: Console) -> int:
     return ExitCode.OK
 
 
-def _state(store: Store, head: RunHead, console: Console) -> RunState | None:
+def _state(store: Store, head: RunHead, console: Console) -> RunControl | None:
     """How the run is fed; says so where it is not."""
     state = manifest.read_state(store, head)
     if state is None:

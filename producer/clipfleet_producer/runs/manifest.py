@@ -21,7 +21,7 @@ from clipfleet.errors import NewerVersion, ObjectMissing, UsageError
 from clipfleet.messages import RunId, Source, faults
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine, Versioned
-from clipfleet.runs import RunHead, RunSources, RunState, Standing
+from clipfleet.runs import RunControl, RunCounts, RunHead, RunSources
 from clipfleet.store import Store
 from clipfleet_producer.prefetch import READERS
 from clipfleet_producer.runs.names import check_new_name
@@ -101,9 +101,9 @@ def write_run(
 ) -> RunHead:
     """Write a run down, over an earlier one of this name; that it is active and its head last.
 
-    The list is written under an edition of its own, and is the run's once the head says so, in one
-    write over what was there as this began. Raises `UsageError` where another wrote the run
-    meanwhile: its list stands, and nothing of this one is left.
+    The manifest is written under a version of its own, and is the run's once the head names it, in
+    one conditional write. Raises `UsageError` where another submit wrote the run meanwhile: that
+    one's manifest is kept, and nothing of this one is left.
 
     `places`, asked last, are those that clips may be copied from (`RunSources`). `variants` gives
     the options that some of the clips it is told have of their own. `tick` is told
@@ -112,7 +112,7 @@ def write_run(
     left.
     """
     before = _head_version(store, run_id)
-    edition = f"{int(time.time()):08x}{secrets.token_hex(4)}"
+    manifest_version = f"{int(time.time()):08x}{secrets.token_hex(4)}"
     _claim_options(store, run_id, options)
     count = shards = 0
     local = presigned = False
@@ -123,10 +123,10 @@ def write_run(
             for name, variant in variants(lines).items():
                 _put(store, keys.run_variant(run_id, name), variant.to_json())
             text = "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines)
-            key = keys.run_manifest(run_id, edition, shards)
+            key = keys.run_manifest(run_id, manifest_version, shards)
             writing.append(pool.submit(_put, store, key, text))
             if any(line.presigned for line in lines):
-                write_addresses(store, run_id, edition, shards, lines)
+                write_addresses(store, run_id, manifest_version, shards, lines)
                 presigned = True
             if len(writing) > _WRITERS:
                 writing.popleft().result()
@@ -138,7 +138,7 @@ def write_run(
     head = RunHead(
         run_id=run_id,
         options_hash=options.hash,
-        edition=edition,
+        manifest_version=manifest_version,
         clips=count,
         shards=shards,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -149,18 +149,18 @@ def write_run(
     if not count:
         return head
     sources = RunSources(allowed=[*places()])
-    _put(store, keys.run_sources(run_id, edition), sources.model_dump_json())
+    _put(store, keys.run_sources(run_id, manifest_version), sources.model_dump_json())
     # Before the head, without which it would seem cancelled.
-    state = RunState(priority=priority, embedded=embedded, fleet=fleet, broker=broker)
+    state = RunControl(priority=priority, embedded=embedded, fleet=fleet, broker=broker)
     write_state(store, head, state)
     if not _put_head(store, head, before):
-        forget(store, run_id, edition)
+        forget(store, run_id, manifest_version)
         raise UsageError(
             f"run {run_id} was written by another submit meanwhile, whose list stands; "
             "submit again to write over it, or choose another name"
         )
     if before is not None:
-        forget(store, run_id, before.edition)
+        forget(store, run_id, before.manifest_version)
     _forget_unfinished(store, run_id)
     return head
 
@@ -169,7 +169,7 @@ def write_run(
 class _Before:
     """The head that a run had as it began to be written anew; one that cannot be read has none."""
 
-    edition: str
+    manifest_version: str
     version: str
 
 
@@ -179,7 +179,7 @@ def _head_version(store: Store, run_id: str) -> _Before | None:
     except ObjectMissing:
         return None
     try:
-        return _Before(RunHead.read(data).edition, version)
+        return _Before(RunHead.read(data).manifest_version, version)
     except NewerVersion as error:
         raise UsageError(f"run {run_id} is there already: {error}") from None
     except ValidationError:
@@ -201,14 +201,14 @@ def _claim_options(store: Store, run_id: str, options: Options) -> None:
         _put(store, key, options.to_json())
 
 
-def forget(store: Store, run_id: str, edition: str) -> None:
-    """Remove what there is of one edition of a run."""
-    if edition:
-        store.delete(keys.active(run_id, edition))
-        store.delete(keys.run_sources(run_id, edition))
-        store.delete_prefix(keys.run_addresses(run_id, edition))
+def forget(store: Store, run_id: str, manifest_version: str) -> None:
+    """Remove what there is of one version of a run's manifest."""
+    if manifest_version:
+        store.delete(keys.active(run_id, manifest_version))
+        store.delete(keys.run_sources(run_id, manifest_version))
+        store.delete_prefix(keys.run_addresses(run_id, manifest_version))
         for prefix in ("manifest/", "done/"):
-            store.delete_prefix(f"{keys.run(run_id)}{prefix}{edition}/")
+            store.delete_prefix(f"{keys.run(run_id)}{prefix}{manifest_version}/")
 
 
 def _forget_unfinished(store: Store, run_id: str) -> None:
@@ -216,10 +216,14 @@ def _forget_unfinished(store: Store, run_id: str) -> None:
     oldest = f"{int(time.time()) - _UNFINISHED_S:08x}"
     known = _find(store, keys.run_head(run_id), RunHead)
     prefix = keys.run_manifests(run_id)
-    editions = {info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)}
-    for edition in editions:
-        if edition < oldest and (known is None or edition != known.edition):
-            forget(store, run_id, edition)
+    manifest_versions = {
+        info.key.removeprefix(prefix).partition("/")[0] for info in store.list(prefix)
+    }
+    for manifest_version in manifest_versions:
+        if manifest_version < oldest and (
+            known is None or manifest_version != known.manifest_version
+        ):
+            forget(store, run_id, manifest_version)
 
 
 def read_options(store: Store, run_id: str) -> Options:
@@ -247,7 +251,7 @@ def read_variants(store: Store, run_id: str, lines: Iterable[ManifestLine]) -> d
 
 def read_places(store: Store, head: RunHead) -> list[str]:
     """The places that the run's clips may be copied from."""
-    found = _find(store, keys.run_sources(head.run_id, head.edition), RunSources)
+    found = _find(store, keys.run_sources(head.run_id, head.manifest_version), RunSources)
     return found.allowed if found is not None else []
 
 
@@ -271,12 +275,12 @@ def is_current(store: Store, head: RunHead) -> bool:
         found = _find(store, keys.run_head(head.run_id), RunHead)
     except UsageError:  # a newer clipfleet wrote it
         return False
-    return found is not None and found.edition == head.edition
+    return found is not None and found.manifest_version == head.manifest_version
 
 
 def read_shard(store: Store, head: RunHead, shard: int) -> list[ManifestLine]:
     """One shard of the run's clips. Raises `UsageError` at a line that is not ours."""
-    key = keys.run_manifest(head.run_id, head.edition, shard)
+    key = keys.run_manifest(head.run_id, head.manifest_version, shard)
     try:
         data = store.get(key)
     except ObjectMissing:
@@ -294,7 +298,7 @@ def read_shard(store: Store, head: RunHead, shard: int) -> list[ManifestLine]:
 
 def read_first(store: Store, head: RunHead, shard: int) -> ManifestLine | None:
     """The shard's first clip; None where the shard is damaged, as `read_shard` says."""
-    key = keys.run_manifest(head.run_id, head.edition, shard)
+    key = keys.run_manifest(head.run_id, head.manifest_version, shard)
     try:
         first, _, _ = store.get(key).partition(b"\n")
         return ManifestLine.model_validate_json(first)
@@ -309,17 +313,17 @@ def read_clips(store: Store, run_id: str) -> Iterator[ManifestLine]:
         yield from read_shard(store, head, shard)
 
 
-def read_state(store: Store, head: RunHead) -> RunState | None:
+def read_state(store: Store, head: RunHead) -> RunControl | None:
     """How the run is to be fed; None where it has come to its end, or was cancelled.
 
     Raises `UsageError` where a newer clipfleet wrote it.
     """
-    return _find(store, keys.active(head.run_id, head.edition), RunState)
+    return _find(store, keys.active(head.run_id, head.manifest_version), RunControl)
 
 
-def write_state(store: Store, head: RunHead, state: RunState) -> None:
+def write_state(store: Store, head: RunHead, state: RunControl) -> None:
     """Say how the run is to be fed from now on."""
-    _put(store, keys.active(head.run_id, head.edition), state.model_dump_json())
+    _put(store, keys.active(head.run_id, head.manifest_version), state.model_dump_json())
 
 
 def active_runs(store: Store) -> list[str]:
@@ -328,17 +332,17 @@ def active_runs(store: Store) -> list[str]:
     return sorted({unquote(name.removesuffix(".json").partition("@")[0]) for name in names})
 
 
-def read_done(store: Store, head: RunHead, shard: int) -> Standing | None:
+def read_done(store: Store, head: RunHead, shard: int) -> RunCounts | None:
     """What came of a shard's clips, if all of them are done."""
-    return _find(store, keys.run_done(head.run_id, head.edition, shard), Standing)
+    return _find(store, keys.run_done(head.run_id, head.manifest_version, shard), RunCounts)
 
 
 def read_all_done(
     store: Store, head: RunHead, shards: Iterable[int]
-) -> Iterator[tuple[int, Standing]]:
+) -> Iterator[tuple[int, RunCounts]]:
     """Those of the shards that are done, with what came of them; many at once."""
 
-    def read(shard: int) -> tuple[int, Standing | None]:
+    def read(shard: int) -> tuple[int, RunCounts | None]:
         return shard, read_done(store, head, shard)
 
     with ThreadPoolExecutor(READERS) as pool:
@@ -347,21 +351,21 @@ def read_all_done(
                 yield shard, counts
 
 
-def write_done(store: Store, head: RunHead, shard: int, standing: Standing) -> None:
+def write_done(store: Store, head: RunHead, shard: int, counts: RunCounts) -> None:
     """Say that all of a shard's clips are done, and what came of them."""
-    key = keys.run_done(head.run_id, head.edition, shard)
-    _put(store, key, standing.model_dump_json(exclude_defaults=True))
+    key = keys.run_done(head.run_id, head.manifest_version, shard)
+    _put(store, key, counts.model_dump_json(exclude_defaults=True))
     forget_shard(store, head, shard)
 
 
 def done_shards(store: Store, head: RunHead) -> set[int]:
     """The shards of which all clips are done."""
-    prefix = keys.run_done(head.run_id, head.edition, 0).rpartition("/")[0] + "/"
+    prefix = keys.run_done(head.run_id, head.manifest_version, 0).rpartition("/")[0] + "/"
     names = (info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix))
     return {int(name) for name in names if name.isdecimal()}
 
 
-def reopen(store: Store, head: RunHead, state: RunState) -> None:
+def reopen(store: Store, head: RunHead, state: RunControl) -> None:
     """Have clips that were given up looked for again: their shards, and the run, are not done.
 
     A run that had come to its end goes on as `state` says. Whoever dies in between leaves the
@@ -373,10 +377,10 @@ def reopen(store: Store, head: RunHead, state: RunState) -> None:
         write_state(store, head, state)
         store.delete(keys.run_summary(head.run_id))
     for shard in again:
-        store.delete(keys.run_done(head.run_id, head.edition, shard))
+        store.delete(keys.run_done(head.run_id, head.manifest_version, shard))
 
 
-def conclude(store: Store, head: RunHead, total: Standing) -> None:
+def conclude(store: Store, head: RunHead, total: RunCounts) -> None:
     """Say that the run is at its end, and what came of it; whoever says it twice says the same.
 
     Of a run that was written anew meanwhile, nothing is said.
@@ -384,13 +388,17 @@ def conclude(store: Store, head: RunHead, total: Standing) -> None:
     began = datetime.fromisoformat(head.created_at)
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
     counts = total.model_dump() | {"missing": total.missing}
-    summary = {"run": head.run_id, "options_hash": head.options_hash, "edition": head.edition}
+    summary = {
+        "run": head.run_id,
+        "options_hash": head.options_hash,
+        "manifest_version": head.manifest_version,
+    }
     data = json.dumps(summary | {"seconds": seconds} | counts, indent=1).encode()
     for _ in range(_CONCLUDE_TRIES):
         if not is_current(store, head) or _put_summary(store, head, data):
             break
     forget_all(store, head)
-    store.delete(keys.active(head.run_id, head.edition))
+    store.delete(keys.active(head.run_id, head.manifest_version))
 
 
 def _put_summary(store: Store, head: RunHead, data: bytes) -> bool:
@@ -400,7 +408,7 @@ def _put_summary(store: Store, head: RunHead, data: bytes) -> bool:
         there, version = store.get_version(key)
     except ObjectMissing:
         return store.put(key, data, content_type=_JSON, if_absent=True)
-    if _summary(there).get("edition") == head.edition:
+    if _summary(there).get("manifest_version") == head.manifest_version:
         return True
     return store.put_if_match(key, data, version, content_type=_JSON)
 
@@ -408,7 +416,7 @@ def _put_summary(store: Store, head: RunHead, data: bytes) -> bool:
 def read_summary(store: Store, head: RunHead) -> dict[str, Any] | None:
     """What came of a run that is at its end."""
     found = last_summary(store, head.run_id)
-    return found if found.get("edition") == head.edition else None
+    return found if found.get("manifest_version") == head.manifest_version else None
 
 
 def last_summary(store: Store, run_id: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
 from clipfleet.runs import RunHead
 from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import AHEAD, READERS, in_order
+from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.presigned import with_addresses
 from clipfleet_producer.sources.uris import local_path
@@ -91,12 +91,14 @@ class Run:
         """Each of the clips with its record, many at once, in order."""
         lines = list(lines)
         with ThreadPoolExecutor(READERS) as pool:
-            yield from zip(lines, in_order(pool, self.record, lines, ahead=AHEAD), strict=True)
+            yield from zip(
+                lines, ordered_prefetch(pool, self.record, lines, ahead=AHEAD), strict=True
+            )
 
     def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
         """Each of the clips, many at once, in order."""
         with ThreadPoolExecutor(READERS) as pool:
-            yield from in_order(pool, self.look, lines, ahead=AHEAD)
+            yield from ordered_prefetch(pool, self.look, lines, ahead=AHEAD)
 
     def feed(self, app: "Celery", found: Found) -> None:
         """Put the clip on the queue; before, what workers need of it into scratch.

@@ -18,12 +18,12 @@ _ADDRESSES = TypeAdapter(dict[str, str])
 
 
 def write_addresses(
-    store: Store, run_id: str, edition: str, shard: int, lines: Iterable[ManifestLine]
+    store: Store, run_id: str, manifest_version: str, shard: int, lines: Iterable[ManifestLine]
 ) -> None:
     """Put the addresses that the shard's clips have into scratch."""
     found = {line.clip_uuid: line.address.get_secret_value() for line in lines if line.address}
     if found:
-        key = keys.shard_addresses(run_id, edition, shard)
+        key = keys.shard_addresses(run_id, manifest_version, shard)
         store.put(key, _ADDRESSES.dump_json(found), content_type="application/json")
 
 
@@ -35,7 +35,7 @@ def with_addresses(
         return lines
     try:
         found = _ADDRESSES.validate_json(
-            store.get(keys.shard_addresses(head.run_id, head.edition, shard))
+            store.get(keys.shard_addresses(head.run_id, head.manifest_version, shard))
         )
     except (ObjectMissing, ValidationError):
         return lines
@@ -50,10 +50,10 @@ def with_addresses(
 def forget_shard(store: Store, head: RunHead, shard: int) -> None:
     """Remove the addresses of a shard whose clips are done."""
     if head.presigned:
-        store.delete(keys.shard_addresses(head.run_id, head.edition, shard))
+        store.delete(keys.shard_addresses(head.run_id, head.manifest_version, shard))
 
 
 def forget_all(store: Store, head: RunHead) -> None:
     """Remove those of a run that is over."""
     if head.presigned:
-        store.delete_prefix(keys.run_addresses(head.run_id, head.edition))
+        store.delete_prefix(keys.run_addresses(head.run_id, head.manifest_version))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipfleet.records import ClipRecord, WindowRecord
-from clipfleet.runs import Standing, standing
+from clipfleet.runs import RunCounts, count_record
 
 # The quantiles that are told, beside the ends.
 LOW, MIDDLE, HIGH = 0.05, 0.5, 0.95
@@ -63,7 +63,7 @@ class Summary:
     """Figures over a run's clips. `caption` and `enhanced` are about these texts of windows."""
 
     run_id: str
-    standing: Standing = field(default_factory=Standing)
+    counts: RunCounts = field(default_factory=RunCounts)
     video_s: float = 0.0
     lengths: dict[str, Lengths] = field(
         default_factory=lambda: {"caption": Lengths(), "enhanced": Lengths()}
@@ -77,7 +77,7 @@ class Summary:
 
     def note(self, record: ClipRecord | None) -> None:
         """Count a clip; None is one without a record."""
-        self.standing += Standing(clips=1) if record is None else standing(record, self.run_id)
+        self.counts += RunCounts(clips=1) if record is None else count_record(record, self.run_id)
         if record is None:
             return
         self.video_s += record.duration_span[1] - record.duration_span[0]
@@ -110,7 +110,7 @@ class Summary:
 
     def figures(self) -> dict[str, Any]:
         """All of it as JSON has it."""
-        counts = self.standing.model_dump(exclude={"errors", "lost", "before"})
+        counts = self.counts.model_dump(exclude={"errors", "lost", "previously_done"})
         texts = {
             name: {
                 "words": lengths.figures(),
@@ -127,7 +127,7 @@ class Summary:
         ]
         return {
             **counts,
-            "missing": self.standing.missing,
+            "missing": self.counts.missing,
             "video_s": self.video_s,
             "texts": texts,
             "errors": errors,

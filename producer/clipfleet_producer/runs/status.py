@@ -4,25 +4,35 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clipfleet.broker import feedboard
+from clipfleet.broker import claims
 from clipfleet.broker.beats import WorkerBeat
+from clipfleet.broker.claims import FeederBeat, feeders
 from clipfleet.broker.client import Broker
-from clipfleet.broker.feedboard import FeederBeat, feeders
 from clipfleet.errors import BrokerError
-from clipfleet.runs import Feeding, RunHead, Standing, standing
+from clipfleet.runs import (
+    FeederState,
+    Feeding,
+    RunControl,
+    RunCounts,
+    RunHead,
+    RunState,
+    count_record,
+)
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStands:
+class RunStatus:
     """One run. `in_flight` and rates are None where nobody feeds it, or the broker is away."""
 
     head: RunHead
-    state: str
+    state: RunState
+    feeder: FeederState
+    blocked_reason: str | None  # why its feeders feed nothing, if so
     priority: int | None
-    counts: Standing
+    counts: RunCounts
     in_flight: int | None
     clips_per_s: float | None
     windows_per_s: float | None
@@ -36,7 +46,7 @@ class RunStands:
     @property
     def mean_clips_per_s(self) -> float:
         """Since the run was submitted."""
-        return (self.counts.done - self.counts.before) / max(self.elapsed_s, 1.0)
+        return (self.counts.done - self.counts.previously_done) / max(self.elapsed_s, 1.0)
 
     @property
     def seconds_left(self) -> float | None:
@@ -47,11 +57,11 @@ class RunStands:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fleet:
+class FleetStatus:
     """The queues and the workers that live; `away` says why nothing is known of them."""
 
     backlog: dict[str, int]
-    held: int
+    unacked: int
     workers: list[WorkerBeat]
     away: str | None = None
 
@@ -64,56 +74,59 @@ class Reader:
         self.head = manifest.read_head(store, run_id)
         self._run = Run(head=self.head, store=store)
         self._done: set[int] = set()
-        self._counts = Standing()
-        self._known: dict[int, dict[int, Standing]] = {}
+        self._counts = RunCounts()
+        self._known: dict[int, dict[int, RunCounts]] = {}
 
     def is_current(self) -> bool:
         """Whether the run was not written anew since."""
         return manifest.is_current(self._store, self.head)
 
-    def read(self) -> RunStands:
+    def read(self) -> RunStatus:
         """As of now. Raises `StoreError`."""
-        fed = self._feeders()
-        state = manifest.read_state(self._store, self.head)
+        fed, begun = self._feeders()
+        control = manifest.read_state(self._store, self.head)
         new = manifest.done_shards(self._store, self.head) - self._done
         for shard, counts in manifest.read_all_done(self._store, self.head, new):
             self._done.add(shard)
             self._known.pop(shard, None)
             self._counts += counts
-        open_counts = self._by_feeders(fed) if fed else self._look(range(self.head.shards))
-        ended = len(self._done) == self.head.shards
-        return RunStands(
+        open_counts = self._by_feeders(fed, begun) if fed else self._look(range(self.head.shards))
+        counts = sum(open_counts, self._counts)
+        return RunStatus(
             head=self.head,
-            state=_spelled(state.feeding if state else None, fed, ended),
-            priority=state.priority if state else None,
-            counts=sum(open_counts, self._counts),
+            state=_state(
+                control,
+                begun=bool(fed or begun or counts.clips),
+                ended=len(self._done) == self.head.shards,
+            ),
+            feeder=FeederState.ALIVE if fed else FeederState.NONE,
+            blocked_reason=", ".join(sorted({f.blocked_reason for f in fed} - {""})) or None,
+            priority=control.priority if control else None,
+            counts=counts,
             in_flight=sum(beat.in_flight for beat in fed) if fed else None,
             clips_per_s=sum(beat.clips_per_s for beat in fed) if fed else None,
             windows_per_s=sum(beat.windows_per_s for beat in fed) if fed else None,
             elapsed_s=self._elapsed_s(),
         )
 
-    def _feeders(self) -> list[FeederBeat]:
+    def _feeders(self) -> tuple[list[FeederBeat], set[int]]:
+        """The live feeders, and the shards that were begun; neither where the broker is away."""
         try:
-            return feeders(self._broker, self.head.run_id)
+            return feeders(self._broker, self.head.run_id), claims.begun(self._broker, self.head)
         except BrokerError:
-            return []
+            return [], set()
 
-    def _by_feeders(self, fed: list[FeederBeat]) -> Iterator[Standing]:
+    def _by_feeders(self, fed: list[FeederBeat], begun: set[int]) -> Iterator[RunCounts]:
         """Counts of the shards that feeders have open, and of those begun that none has open."""
-        said: dict[int, Standing] = {}
+        said: dict[int, RunCounts] = {}
         for beat in fed:
             for shard, counts in beat.open.items():  # one whose claim ran out may be open twice
                 if shard not in said or said[shard].done < counts.done:
                     said[shard] = counts
         yield from (counts for shard, counts in said.items() if shard not in self._done)
-        try:
-            begun = feedboard.begun(self._broker, self.head)
-        except BrokerError:
-            return
         yield from self._look(sorted(begun - said.keys()))
 
-    def _look(self, shards: Iterable[int]) -> Iterator[Standing]:
+    def _look(self, shards: Iterable[int]) -> Iterator[RunCounts]:
         """Counts of open shards by their clips' records, up to the first where nothing is done."""
         for shard in shards:
             if shard in self._done:
@@ -124,8 +137,8 @@ class Reader:
             found = self._run.look_up(lines[place] for place in unknown)
             for place, each in zip(unknown, found, strict=True):
                 if each.record is not None:
-                    known[place] = standing(each.record, self.head.run_id)
-            yield sum(known.values(), Standing())
+                    known[place] = count_record(each.record, self.head.run_id)
+            yield sum(known.values(), RunCounts())
             if not known:
                 return
 
@@ -138,25 +151,20 @@ class Reader:
         return (datetime.now(UTC) - began).total_seconds()
 
 
-def _spelled(feeding: Feeding | None, fed: list[FeederBeat], ended: bool) -> str:
+def _state(control: RunControl | None, *, begun: bool, ended: bool) -> RunState:
     if ended:
-        return "at its end"
-    if feeding is None:
-        return "cancelled"
-    if feeding is Feeding.PAUSED:
-        return "paused"
-    held = {beat.held for beat in fed if beat.held}
-    if held:
-        return f"held back: {', '.join(sorted(held))}"
-    if not fed:
-        return "nobody feeds it"
-    return "fed" if len(fed) == 1 else f"fed by {len(fed)}"
+        return RunState.FINISHED
+    if control is None:
+        return RunState.CANCELLED
+    if control.feeding is Feeding.PAUSED:
+        return RunState.PAUSED
+    return RunState.RUNNING if begun else RunState.PENDING
 
 
-def read_fleet(broker: Broker) -> Fleet:
+def read_fleet(broker: Broker) -> FleetStatus:
     """What waits and who works; that the broker is away is part of it."""
     try:
-        backlog, (_, held) = broker.backlog(), broker.traffic()
-        return Fleet(backlog=backlog, held=held, workers=broker.workers())
+        backlog, (_, unacked) = broker.backlog(), broker.traffic()
+        return FleetStatus(backlog=backlog, unacked=unacked, workers=broker.workers())
     except BrokerError as error:
-        return Fleet(backlog={}, held=0, workers=[], away=str(error))
+        return FleetStatus(backlog={}, unacked=0, workers=[], away=str(error))

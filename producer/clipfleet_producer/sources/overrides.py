@@ -51,7 +51,7 @@ class _Recent(OrderedDict[bytes, Value], Generic[Value]):
             self.popitem(last=False)
 
 
-class Variants:
+class OptionOverrides:
     """The options of a run, `base`, and what becomes of them for clips that have some of their own.
 
     What comes up again and again is checked once. All that were ever named lie on disk, so that
@@ -65,7 +65,7 @@ class Variants:
         self._stack = ExitStack()
         self._db: sqlite3.Connection | None = None
 
-    def __enter__(self) -> "Variants":
+    def __enter__(self) -> "OptionOverrides":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -26,7 +26,7 @@ from clipfleet_producer.sources.globs import is_glob, split_root
 from clipfleet_producer.sources.manifests.rows import Rows
 from clipfleet_producer.sources.manifests.tables import Table, is_table
 from clipfleet_producer.sources.named_places import NamedPlaces
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems, short
 from clipfleet_producer.sources.selection import Selection
@@ -49,7 +49,7 @@ def find_clips(
     arguments: Iterable[str],
     settings: Settings,
     *,
-    variants: Variants,
+    variants: OptionOverrides,
     problems: Problems,
     columns: Mapping[str, str] | None = None,
     stdin: IO[bytes] | None = None,
@@ -116,7 +116,7 @@ def _nothing_in(argument: str, selection: Selection) -> str:
 @dataclass(frozen=True)
 class _Search:
     settings: Settings
-    variants: Variants
+    variants: OptionOverrides
     problems: Problems
     columns: Mapping[str, str]
     stdin: IO[bytes] | None

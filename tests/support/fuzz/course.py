@@ -103,7 +103,7 @@ class Course:
         self.hangs += hung
         self.crashes += not hung
         how = "hung" if hung else f"ended its process with {child.code}"
-        self._show(number, f"{how} after {child.silent_s:.1f} s\n{child.last_words()}")
+        self._show(number, f"{how} after {child.silent_s:.1f} s\n{child.last_error_line()}")
         self.save(number, self.folder / INPUT_NAME)
 
     def _show(self, number: int, text: str) -> None:
@@ -163,6 +163,6 @@ class Child:
         self.code = self._process.wait()
         self.silent_s = time.monotonic() - heard
 
-    def last_words(self) -> str:
+    def last_error_line(self) -> str:
         """The end of what it wrote to stderr."""
         return self._log.read_text(errors="replace")[-2000:]

@@ -27,7 +27,7 @@ from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
 from clipfleet.options import Options
 from clipfleet.queues import QUEUES, make_app, send_clip, send_windows
 from clipfleet.records import ManifestLine, done_record
-from clipfleet.runs import RunState, standing
+from clipfleet.runs import RunControl, count_record
 from clipfleet.settings import Settings
 from clipfleet.store.object_key import check_key
 from clipfleet_producer.runs import manifest
@@ -110,10 +110,10 @@ def _of_runs(room: Room) -> dict[str, Reader]:
     looked_for = room.stored(where, lambda: manifest.check_free(store, run, room.options))
     by_worker = room.stored(where, room.options_by_worker)
     whole = run_head(run, room.options)
-    clips = room.stored(keys.run_manifest(run, whole.edition, 0), room.clips)
+    clips = room.stored(keys.run_manifest(run, whole.manifest_version, 0), room.clips)
     head = run_head(run, room.options).model_dump(mode="json")
-    state = RunState().model_dump(mode="json")
-    counts = standing(clip_record(), run).model_dump(mode="json")
+    state = RunControl().model_dump(mode="json")
+    counts = count_record(clip_record(), run).model_dump(mode="json")
     by_feeder = Room(Path(room.store.uri) / "fed")
     return {
         "manifest": Reader([line, {**line, "num_bytes": None}, line], clips, (UsageError,), _lines),
@@ -125,13 +125,16 @@ def _of_runs(room: Room) -> dict[str, Reader]:
         ),
         "a run's state": Reader(
             state,
-            room.stored(keys.active(run, whole.edition), lambda: manifest.read_state(store, whole)),
+            room.stored(
+                keys.active(run, whole.manifest_version), lambda: manifest.read_state(store, whole)
+            ),
             (UsageError,),
         ),
         "what came of a shard": Reader(
             counts,
             room.stored(
-                keys.run_done(run, whole.edition, 0), lambda: manifest.read_done(store, whole, 0)
+                keys.run_done(run, whole.manifest_version, 0),
+                lambda: manifest.read_done(store, whole, 0),
             ),
             (UsageError,),
         ),

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 
 from clipfleet import keys
-from clipfleet.broker.feedboard import FeederBeat
+from clipfleet.broker.claims import FeederBeat
 from clipfleet.errors import UsageError
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import ManifestLine
-from clipfleet.runs import Standing
+from clipfleet.runs import RunCounts
 from clipfleet_producer.runs import manifest
 from tests.support.outages.fleet import LEASE_S, OPTIONS, OutageFleet, Running
 
@@ -36,13 +36,15 @@ def _two_submits(fleet: OutageFleet, chance: random.Random, running: Running) ->
     def submit(who: str, count: int, after_s: float) -> None:
         time.sleep(after_s)
         try:
-            ended[who] = manifest.write_run(store, run_id, OPTIONS, _lines(who, count)).edition
+            ended[who] = manifest.write_run(
+                store, run_id, OPTIONS, _lines(who, count)
+            ).manifest_version
         except UsageError as error:
             ended[who] = f"refused: {error}"
 
     def conclude() -> None:
         for _ in range(20):
-            manifest.conclude(store, old, Standing(clips=3, done=3))
+            manifest.conclude(store, old, RunCounts(clips=3, done=3))
 
     threads = [
         threading.Thread(target=submit, args=(who, chance.randint(2000, 6000), chance.random() / 5))
@@ -56,14 +58,16 @@ def _two_submits(fleet: OutageFleet, chance: random.Random, running: Running) ->
     wrong = []
     head = manifest.read_head(store, run_id)
     listed = [line.source.split("/")[3] for line in manifest.read_clips(store, run_id)]
-    owners = [who for who, edition in ended.items() if edition == head.edition]
+    owners = [
+        who for who, manifest_version in ended.items() if manifest_version == head.manifest_version
+    ]
     if set(listed) != set(owners) or len(listed) != head.clips:
         wrong.append(f"a list that is torn: {set(listed)} of {ended}")
     if manifest.read_state(store, head) is None:
         wrong.append("the run that was written last is not active")
     if len(ended) != 2:
         wrong.append("a submit did not end")
-    manifest.forget(store, run_id, head.edition)
+    manifest.forget(store, run_id, head.manifest_version)
     return wrong
 
 
@@ -75,12 +79,12 @@ def _lines(who: str, count: int) -> list[ManifestLine]:
 def _poison(fleet: OutageFleet, chance: random.Random, running: Running) -> list[str]:
     """Whoever has the broker's password writes what does not belong there, in any order."""
     client, head = fleet.client(), running.head
-    run, shard = head.run_id, f"{head.run_id}:{head.edition}"
+    run, shard = head.run_id, f"{head.run_id}:{head.manifest_version}"
     forged = FeederBeat(
         run_id="zz",
         feeder="evil",
         priority=1000,
-        hungry=True,
+        has_pending=True,
         in_flight=0,
         most_in_flight=1,
         open={},
@@ -127,7 +131,7 @@ def _replay(fleet: OutageFleet, chance: random.Random) -> None:
 
 def _beats_are_read(fleet: OutageFleet) -> str:
     try:
-        fleet.api.stands()
+        fleet.api.status()
     except Exception as error:
         return f"the fleet's status fails: {error!r}"
     return ""

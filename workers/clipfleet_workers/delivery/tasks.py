@@ -46,7 +46,7 @@ _alone = threading.Lock()
 _RECONNECT_S, _TURN_S = 0.5, 0.5
 
 
-class EndedItsWorker(ClipError):
+class MaxDeliveriesExceeded(ClipError):
     """The clip ended its worker too often and is not tried again."""
 
     def __init__(self, times: int) -> None:
@@ -60,7 +60,7 @@ def longest_wait_s(retries: int) -> float:
     return min(LONGEST_WAIT_S, 2.0 ** min(retries, 6))
 
 
-class StoreGaveOut(ClipError):
+class StoreRetriesExhausted(ClipError):
     """The store failed the clip time after time, and it is not tried again."""
 
     def __init__(self, tries: int, error: StoreError) -> None:
@@ -166,7 +166,7 @@ def _assemble_step(context: Context, app: Celery) -> Step:
     from clipfleet_workers.steps.assemble import assemble
 
     def step(job: AssembleJob, given_up: ClipError | None) -> None:
-        if isinstance(given_up, EndedItsWorker):
+        if isinstance(given_up, MaxDeliveriesExceeded):
             log.error(
                 "assembling clip %s: %s",
                 job.clip_uuid,
@@ -189,7 +189,7 @@ def _add_task(
             job = message_type.read(payload)
             if context.cancelled(job):
                 return drop(context, queue, job)
-            with _suspicion(context, self.request) as given_up:
+            with _poison_guard(context, self.request) as given_up:
                 return _do(context, self.request, step, job, given_up)
         except MessageInvalid as error:  # also of a run that there is not, or with other options
             context.refuse(queue, str(error))
@@ -243,7 +243,7 @@ def _do(
         if request.retries < context.settings.max_retries:
             raise
         try:
-            return step(job, StoreGaveOut(request.retries + 1, error))
+            return step(job, StoreRetriesExhausted(request.retries + 1, error))
         except StoreError:
             request.retries = 0
             raise error from None
@@ -266,14 +266,14 @@ def _stop_worker(context: Context, error: EngineDead) -> None:
 
 
 @contextlib.contextmanager
-def _suspicion(context: Context, request: Any) -> Iterator[EndedItsWorker | None]:
+def _poison_guard(context: Context, request: Any) -> Iterator[MaxDeliveriesExceeded | None]:
     """The reason, where too many workers died of the task for it to be tried again.
 
     Its last try is alone in this process.
     """
     died = deaths(vars(request))
     if died >= context.settings.max_deliveries:
-        yield EndedItsWorker(died)
+        yield MaxDeliveriesExceeded(died)
         return
     if died + 1 < context.settings.max_deliveries or died == 0:
         _at_work(context, request)

@@ -37,14 +37,14 @@ def load_models(
         )
         if queue in queues
     }
-    rewriter = options.rewriter
+    enhancer = options.enhancer
     if len(queues) > 1 and not options.one_engine:
         raise UsageError(
-            f"one engine cannot hold both {caption.model_variant} and {rewriter[0]}: "
+            f"one engine cannot hold both {caption.model_variant} and {enhancer[0]}: "
             "start a worker for caption and another for enhance"
         )
     own = (caption.model_variant, caption.fp8, caption.model_dir)
-    variant, fp8, model_dir = own if CAPTION in queues else rewriter
+    variant, fp8, model_dir = own if CAPTION in queues else enhancer
     # A server of its own looks after those that wait; more would only wait there.
     ahead = settings.engine == "vllm"
     slots = {queue: in_flight(size) if ahead else size for queue, size in sizes.items()}
@@ -149,7 +149,7 @@ def _engine(
         windows=windows,
         fp8=fp8,
         disable_mmcache=disable_mmcache,
-        gpu_memory_share=settings.gpu_memory_share,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
         gpus=gpus,
         arguments=settings.engine_arguments,
     ), revision

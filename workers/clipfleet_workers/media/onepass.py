@@ -89,9 +89,9 @@ def _cut(
     first, timeline = timelines.part(index.timeline, *span_s) if span_s else (0, index.timeline)
     cuts = _plan(timeline, prepare=prepare, preview=preview)
     wanted = sorted({first + number for each in cuts for number in each.wanted}) or [0]
-    studio: _Studio | None = None
+    studio: _FrameRenderer | None = None
     coming = iter(cuts)
-    filling: _Filling | None = None
+    filling: _WindowBuilder | None = None
     plans = []
     for number, frame, aspect, matrix in decode.frames(file, index, wanted):
         if studio is None:
@@ -99,10 +99,10 @@ def _cut(
             picture = Picture.of(
                 frame, pixel_aspect_ratio=aspect, margins=margins, turn=Turn.by(matrix)
             )
-            studio = _Studio(picture, cuts, prepare=prepare, preview=preview, grid=grid)
+            studio = _FrameRenderer(picture, cuts, prepare=prepare, preview=preview, grid=grid)
         studio.look_at(frame)
         if filling is None and (following := next(coming, None)):
-            filling = _Filling(following, studio)
+            filling = _WindowBuilder(following, studio)
         if filling is not None:
             filling.take(number - first, frame)
             if number - first == filling.cut.end:
@@ -185,7 +185,7 @@ def _plan(timeline: Timeline, *, prepare: PrepareOptions, preview: PreviewOption
     return cuts
 
 
-class _Studio:
+class _FrameRenderer:
     """What makes a clip's pictures: their sizes, a scaler for each size, and room for them."""
 
     def __init__(
@@ -258,10 +258,10 @@ class _Studio:
         return self._scalers[size, averaging]
 
 
-class _Filling:
+class _WindowBuilder:
     """A window whose frames are being collected."""
 
-    def __init__(self, cut: _Cut, studio: _Studio) -> None:
+    def __init__(self, cut: _Cut, studio: _FrameRenderer) -> None:
         self.cut = cut
         self._frames = studio.for_model(cut.sampled)
         self._preview = studio.for_preview(cut.shown) if cut.shown else None
@@ -329,7 +329,7 @@ def _num_bytes(count: int, size: tuple[int, int]) -> int:
     return count * size[0] * size[1] * 3
 
 
-def _source_info(file: BinaryIO, index: ClipIndex, studio: _Studio) -> SourceInfo:
+def _source_info(file: BinaryIO, index: ClipIndex, studio: _FrameRenderer) -> SourceInfo:
     held, picture = index.contents, studio.picture
     return SourceInfo(
         width=picture.width,

@@ -24,7 +24,7 @@ def enhance(context: Context, job: WindowJob) -> Part:
     if caption.completion is None or not caption.completion.text:
         reason = "the caption failed" if caption.error else "the caption is empty"
         return Part(status=Status.SKIPPED, error=_skipped(job, reason))
-    variant, fp8, _ = options.rewriter
+    variant, fp8, _ = options.enhancer
     model = holding(context, ENHANCE, variant, fp8=fp8)
     prompt = prompts.enhance_prompt(options.enhance)
     answer = model.generate(

@@ -93,7 +93,7 @@ def drop(context: Context, queue: str, job: Message) -> str:
     return DONE
 
 
-def _take_back_if_late(context: Context, job: WindowJob, queue: str) -> None:
+def _delete_stale_part(context: Context, job: WindowJob, queue: str) -> None:
     """Remove a part of a clip that another delivery finished meanwhile; nobody else would."""
     if context.store.exists(keys.plan(job.clip_uuid, job.options_hash)):
         return
@@ -123,7 +123,7 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
     found = find_part(context, job, job.start_frame, job.end_frame, queue)
     if found is not None:
         _tell(context, job, queue, found)
-        _take_back_if_late(context, job, queue)  # whoever wrote it may not have come to that
+        _delete_stale_part(context, job, queue)  # whoever wrote it may not have come to that
         return DONE
     plan = stored_plan(context, job)
     if plan is None:
@@ -150,7 +150,7 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
         )
         part = failed(queue, job, error)
     write_part(context, job, queue, part)
-    _take_back_if_late(context, job, queue)
+    _delete_stale_part(context, job, queue)
     return DONE
 
 

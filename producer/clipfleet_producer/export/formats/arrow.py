@@ -68,7 +68,7 @@ def _types() -> "dict[Kind, pa.DataType]":
         Kind.TEXT: pa.string(),
         Kind.INTEGER: pa.int64(),
         Kind.NUMBER: pa.float64(),
-        Kind.TRUTH: pa.bool_(),
+        Kind.BOOL: pa.bool_(),
         Kind.TEXTS: pa.list_(pa.string()),
         Kind.INTEGERS: pa.list_(pa.int64()),
         Kind.NUMBERS: pa.list_(pa.float64()),

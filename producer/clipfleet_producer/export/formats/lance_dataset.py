@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from clipfleet.errors import UsageError
 from clipfleet_producer.export.columns import Column, Kind, Row
 from clipfleet_producer.export.formats.arrow import arrow_schema, batches
-from clipfleet_producer.export.journal import Wrote
+from clipfleet_producer.export.journal import PartStats
 from clipfleet_producer.export.libraries import load
 from clipfleet_producer.export.schema import Per
-from clipfleet_producer.export.target import Target, named_errors
+from clipfleet_producer.export.target import Target, translate_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,13 +36,13 @@ class LanceDataset(Target):
         self._schema = arrow_schema((*columns, PART))
         self._there: set[int] = set()
 
-    def resume(self, noted: Mapping[int, Wrote | None]) -> None:
+    def resume(self, noted: Mapping[int, PartStats | None]) -> None:
         """Take back parts that were begun and not finished: they may be there or not."""
         dataset = self._open()
         if dataset is None:
             return
         begun = sorted(part for part, wrote in noted.items() if wrote is None)
-        with named_errors(self._path):
+        with translate_errors(self._path):
             if begun:
                 dataset.delete(f"{PART.name} IN ({', '.join(map(str, begun))})")
             found = dataset.count_rows()
@@ -54,11 +54,11 @@ class LanceDataset(Target):
             )
         self._there = {part for part, wrote in noted.items() if wrote is not None and wrote.rows}
 
-    def holds(self, part: int, wrote: Wrote) -> bool:
+    def holds(self, part: int, wrote: PartStats) -> bool:
         return not wrote.rows or part in self._there
 
     def write(self, part: int, rows: Iterator[Row]) -> int:
-        with named_errors(self._path):
+        with translate_errors(self._path):
             dataset = self._open()
             if dataset is not None and part in self._there:
                 dataset.delete(f"{PART.name} = {part}")

@@ -12,7 +12,7 @@ from clipfleet.store import Store
 from clipfleet_producer.export.columns import Row
 from clipfleet_producer.export.libraries import load
 from clipfleet_producer.export.target import Files
-from clipfleet_producer.prefetch import READERS, in_order
+from clipfleet_producer.prefetch import READERS, ordered_prefetch
 
 # Windows whose pictures are read ahead, at some 100 KB each.
 _AHEAD = 2 * READERS
@@ -36,7 +36,7 @@ class Tars(Files):
     def _write(self, file: BinaryIO, rows: Iterator[Row]) -> None:
         # A time of its own for each file would make the same part another one each time.
         with self._tar_writer(file, encoder=False, mtime=0) as tar:
-            for sample, gone in in_order(self._pool, self._sample, rows, ahead=_AHEAD):
+            for sample, gone in ordered_prefetch(self._pool, self._sample, rows, ahead=_AHEAD):
                 self._gone += gone
                 tar.write(sample)
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from clipfleet.private import no_link
 from clipfleet_producer.export.columns import Column, Row, as_json
-from clipfleet_producer.export.journal import Wrote
+from clipfleet_producer.export.journal import PartStats
 from clipfleet_producer.export.target import Files, Writer
 
 SCHEMA_FILE = "schema.json"
@@ -35,7 +35,7 @@ class CsvFiles(Files):
         self._schema_file = folder / SCHEMA_FILE
         self._schema = [column.described() for column in columns]
 
-    def resume(self, noted: Mapping[int, Wrote | None]) -> None:
+    def resume(self, noted: Mapping[int, PartStats | None]) -> None:
         super().resume(noted)
         with open(self._schema_file, "wb", opener=no_link) as file:
             file.write(to_json(self._schema, indent=1) + b"\n")

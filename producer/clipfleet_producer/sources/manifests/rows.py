@@ -11,7 +11,7 @@ from clipfleet.presigned import without_signatures_in
 from clipfleet.records import ManifestLine
 from clipfleet_producer.sources.manifests.columns import Columns, Reading
 from clipfleet_producer.sources.manifests.spans import looks_like_span, read_span, split_span
-from clipfleet_producer.sources.overrides import Variants
+from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.uris import Addresses, ClipRefused, with_address
 
@@ -37,7 +37,7 @@ class Rows:
     def __init__(
         self,
         addresses: Addresses,
-        variants: Variants,
+        variants: OptionOverrides,
         *,
         columns: Mapping[str, str] | None = None,
         note: Callable[[str], None] = lambda text: None,

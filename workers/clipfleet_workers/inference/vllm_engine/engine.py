@@ -96,7 +96,7 @@ class VllmEngine(Engine):
         windows: int | None = None,
         fp8: bool = False,
         disable_mmcache: bool = False,
-        gpu_memory_share: float = 0.9,
+        gpu_memory_utilization: float = 0.9,
         gpus: int = 1,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
@@ -105,9 +105,8 @@ class VllmEngine(Engine):
         `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
         bounds the prompts that are worked on at once, however many are given; `windows` is how
         many with frames are given at once (`batch_size`, by default).
-        `fp8` quantizes weights to 8 bits on a GPU, of whose memory the engine takes
-        `gpu_memory_share`; over `gpus` of them the model is split. `arguments` are vLLM's own,
-        over ours.
+        `fp8` quantizes weights on a GPU. The engine takes the share `gpu_memory_utilization` of
+        its memory; over `gpus` of them the model is split. `arguments` are vLLM's own, over ours.
         Raises `ModelUnavailable` with the engine's own reason where it cannot.
         """
         self._model = model
@@ -138,7 +137,7 @@ class VllmEngine(Engine):
         if fp8:
             wanted["quantization"] = "fp8"
         if on_gpu:
-            wanted["gpu_memory_utilization"] = gpu_memory_share
+            wanted["gpu_memory_utilization"] = gpu_memory_utilization
             wanted["tensor_parallel_size"] = gpus
             wanted |= GPU_ARGUMENTS
         else:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from clipfleet.broker.client import Broker
 from clipfleet.records import Stored
-from clipfleet.runs import RunHead, Standing
+from clipfleet.runs import RunCounts, RunHead
 
 KEPT_S = 7 * 24 * 3600
 
@@ -23,23 +23,23 @@ KEPT_S = 7 * 24 * 3600
 class FeederBeat(Stored):
     """A live feeder of a run.
 
-    `hungry`: it has clips to feed. `open` counts, for each shard that it has open, the clips that
-    are done; `in_flight` are clips on the queues. Rates are those of the last minute.
+    `has_pending`: it has clips to feed. `open` counts the clips that are done in each shard that it
+    has open; `in_flight` are clips on the queues. Rates are those of the last minute.
     """
 
     run_id: str
     feeder: str
     priority: int
-    hungry: bool
-    held: str = ""  # why it does not feed, if it does not
+    has_pending: bool
+    blocked_reason: str = ""  # why it does not feed, if it does not
     in_flight: int
     most_in_flight: int
-    open: dict[int, Standing]
+    open: dict[int, RunCounts]
     clips_per_s: float
     windows_per_s: float
 
 
-class FeedBoard:
+class ShardClaims:
     """One feeder's view of a run. All raise `BrokerError`."""
 
     def __init__(self, broker: Broker, head: RunHead, *, lease_s: float) -> None:
@@ -98,14 +98,14 @@ class FeedBoard:
             self._broker.client.set(self._beat_key(), beat.model_dump_json(), px=self._lease_ms)
 
     def _claim_key(self, shard: int) -> str:
-        return f"clipfleet:claim:{self._head.run_id}:{self._head.edition}:{shard}"
+        return f"clipfleet:claim:{self._head.run_id}:{self._head.manifest_version}:{shard}"
 
     def _beat_key(self) -> str:
         return f"clipfleet:feeder:{self._head.run_id}:{self.feeder}"
 
 
 def _fed_key(head: RunHead) -> str:
-    return f"clipfleet:fed:{head.run_id}:{head.edition}"
+    return f"clipfleet:fed:{head.run_id}:{head.manifest_version}"
 
 
 def _count(value: object) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clipfleet_producer.prefetch import SLOW_S, in_order, where_needed
+from clipfleet_producer.prefetch import SLOW_S, ordered_prefetch, where_needed
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_quick_work_is_done_by_who_asks_for_it_and_no_sooner(pool: ThreadPoolExe
         began.append(threading.get_ident())
         return number * 2
 
-    made = in_order(pool, work, range(100), ahead=8)
+    made = ordered_prefetch(pool, work, range(100), ahead=8)
     assert [next(made), next(made)] == [0, 2]
     assert len(began) == 2
     assert list(made) == list(range(4, 200, 2))
@@ -40,7 +40,7 @@ def test_slow_work_goes_to_threads_and_keeps_its_order(pool: ThreadPoolExecutor)
         time.sleep(20 * SLOW_S)
         return number
 
-    made = in_order(pool, work, range(40), ahead=8)
+    made = ordered_prefetch(pool, work, range(40), ahead=8)
     assert [next(made) for _ in range(10)] == list(range(10))
     assert len(begun) <= 10 + 8 + 1, "no more than asked for is begun ahead"
     assert list(made) == list(range(10, 40))
@@ -61,7 +61,7 @@ def test_what_work_raises_is_raised_in_its_place_and_the_rest_called_off(
 
     taken: list[int] = []
     with pytest.raises(OSError, match="gone"):
-        taken.extend(in_order(pool, work, range(1000), ahead=100))
+        taken.extend(ordered_prefetch(pool, work, range(1000), ahead=100))
     assert taken == list(range(10))
     pool.shutdown()
     assert len(begun) < 40
