@@ -24,6 +24,9 @@ from clipfleet.sources import AllowedSources
 from clipfleet.store import Store, open_bucket, open_store
 
 if TYPE_CHECKING:
+    from celery import Celery
+
+    from clipfleet.broker.client import Broker
     from clipfleet.store.bucket import Bucket
 
 CONFIG_FILE = "clipfleet.toml"
@@ -147,9 +150,25 @@ class Settings(BaseSettings):
         """Whether results go to a bucket."""
         return self.store.lower().startswith("s3://")
 
-    def open_store(self, uri: str) -> Store:
-        """The store at `uri`, with the S3 access that these settings give. Raises `UsageError`."""
-        return open_store(uri, **self._s3_access())
+    def open_broker(self) -> "Broker":
+        """The broker, beside Celery; nothing is asked of it yet. Raises `UsageError`."""
+        from clipfleet.broker.client import Broker
+
+        return Broker(self.broker.get_secret_value())
+
+    def open_app(self, *, kind: "type[Celery] | None" = None, backend: str = "") -> "Celery":
+        """The Celery app of these settings; the rest as `queues.make_app`. Raises `UsageError`."""
+        from clipfleet.queues import make_app
+
+        url = self.broker.get_secret_value()
+        return make_app(url, lease_s=self.lease_s, kind=kind, backend=backend)
+
+    def open_store(self, uri: str | None = None) -> Store:
+        """The output root, or the store at `uri`, by these settings' access. Raises `UsageError`.
+
+        Neither disk nor network is touched yet.
+        """
+        return open_store(self.store if uri is None else uri, **self._s3_access())
 
     def open_bucket(self, name: str) -> "Bucket":
         """A bucket with clips, by the same access. Raises `UsageError`."""

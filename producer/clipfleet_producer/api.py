@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.console import Console
 
 from clipfleet import keys
-from clipfleet.broker.client import Broker
 from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
@@ -35,7 +34,7 @@ class Fleet:
         self.settings: Settings = read_settings(**settings)
         if not self.settings.store:
             raise UsageError("no store: give store=…, a folder or s3://BUCKET[/PREFIX]")
-        self._store = self.settings.open_store(self.settings.store)
+        self._store = self.settings.open_store()
 
     def submit(
         self,
@@ -63,7 +62,7 @@ class Fleet:
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
         staged = self.settings.stores_in_s3 if stage is None else stage
-        broker = Broker(self.settings.broker.get_secret_value())
+        broker = self.settings.open_broker()
         asked = RunRequest(
             names=map(str, clips),
             limit=limit,
@@ -96,7 +95,7 @@ class Fleet:
 
     def status(self) -> FleetStatus:
         """What waits in the queues, and which workers live."""
-        return read_fleet(Broker(self.settings.broker.get_secret_value()))
+        return read_fleet(self.settings.open_broker())
 
     def record(self, clip_uuid: str) -> ClipRecord | None:
         """A clip's record, whatever run wrote it; None where there is none."""
@@ -118,7 +117,7 @@ class FleetRun:
         self.problems: list[str] = []
         self.passed_over: dict[str, int] = {}
         self._settings = fleet.settings
-        self._store = fleet.settings.open_store(fleet.settings.store)
+        self._store = fleet.settings.open_store()
         self._run = Run(head=head, store=self._store, allowed=self._settings.sources)
 
     @property
@@ -128,7 +127,7 @@ class FleetRun:
 
     def status(self) -> RunStatus:
         """How it stands, counted anew from the store and what feeders say. Raises `StoreError`."""
-        broker = Broker(self._settings.broker.get_secret_value())
+        broker = self._settings.open_broker()
         return Reader(self._store, broker, self.run_id).read()
 
     def feed(self, *, in_flight: int | None = None) -> RunStatus:

@@ -17,7 +17,7 @@ from clipfleet import keys
 from clipfleet.errors import StoreDenied
 from clipfleet.messages import AssembleJob, ClipJob, WindowJob
 from clipfleet.options import Options
-from clipfleet.queues import CAPTION, PREPARE, PREVIEW, make_app
+from clipfleet.queues import CAPTION, PREPARE, PREVIEW
 from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
@@ -58,7 +58,7 @@ class Bucket:
 
     def store(self, side: str) -> Store:
         settings = self.sides[side]
-        return settings.open_store(settings.store)
+        return settings.open_store()
 
     def client(self, side: str) -> Minio:
         """What the store's own interface does not offer."""
@@ -144,10 +144,10 @@ def submitted(bucket: Bucket, clip: Path) -> SubmittedRun:
 def worked_on(bucket: Bucket, broker: BrokerServer) -> None:
     """What workers do with what is on the queues, a step after the other; the first step twice."""
     settings = bucket.sides["worker"]
-    settings.open_store(settings.store).prepare()
+    settings.open_store().prepare()
     context = Context(settings)
     context.models = load_models()
-    app = make_app(settings.broker.get_secret_value(), lease_s=3)
+    app = settings.open_app()
     jobs = [ClipJob.read(each) for each in taken(broker, PREPARE)]
     for job in jobs:
         prepare(context, app, job)

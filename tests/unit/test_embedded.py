@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError, ExitCode, UsageError, WorkersFailing
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
@@ -165,7 +164,7 @@ def test_where_another_takes_the_port_a_run_takes_the_next_and_tells_it_nothing(
     monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
 
     with broker_alone as stack:
-        Broker(stack.settings.broker.get_secret_value()).check()
+        stack.settings.open_broker().check()
         assert str(stranger.port) not in stack.settings.broker.get_secret_value()
 
     assert next(ports, None) is None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipfleet import __version__, logs
-from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerAway, ClipfleetError, ExitCode, StoreUnavailable, UsageError
 from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
@@ -145,7 +144,7 @@ def _without(arguments: list[str], flag: str) -> list[str]:
 
 def _check(settings: Settings, queues: tuple[str, ...]) -> int:
     host = socket.gethostname()
-    beats = Broker(settings.broker.get_secret_value()).workers()
+    beats = settings.open_broker().workers()
     ours = [b for b in beats if b.name.endswith(f"@{host}") and set(queues) <= set(b.queues)]
     stuck = sum(beat.stuck for beat in ours)
     said = "alive"
@@ -252,8 +251,8 @@ def _wait_for_services(settings: Settings) -> None:
 
     Raises `BrokerError` or `StoreError` for what no waiting mends: a password, a right.
     """
-    broker = Broker(settings.broker.get_secret_value())
-    store = settings.open_store(settings.store)
+    broker = settings.open_broker()
+    store = settings.open_store()
     wait_s = 1.0
     while True:
         try:

@@ -62,12 +62,12 @@ class Context:
     @functools.cached_property
     def store(self) -> Store:
         """The output root."""
-        return self.settings.open_store(self.settings.store)
+        return self.settings.open_store()
 
     @functools.cached_property
     def broker(self) -> Broker:
         """The broker, for events."""
-        return Broker(self.settings.broker.get_secret_value())
+        return self.settings.open_broker()
 
     def refuse(self, queue: str, reason: str) -> None:
         """Say, here and in the broker, that a message was dropped."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet import keys, logs, xdg
-from clipfleet.broker.client import Broker, redact
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.flags import read_options
 from clipfleet.options import Options
@@ -86,7 +85,7 @@ def submit(
     asked = _asked(arguments, flags, staged=_stages(settings, stage))
     if _is_dry(flags):
         return dry_run(asked, settings, options, console, as_json=flags["as_json"])
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     broker.clear_cancellation(asked.run_id)
     asked = replace(asked, fleet=broker.fleet(), broker=broker.address)
     planned = create_run(asked, settings, options, console)
@@ -111,7 +110,7 @@ def serve(flags: dict[str, Any], *, following: bool) -> int:
 def fleet_settings(flags: dict[str, Any]) -> Settings:
     """The settings of a command to a fleet. Raises `BrokerError` unless its broker answers."""
     settings = store_settings(flags)
-    Broker(settings.broker.get_secret_value()).check()
+    settings.open_broker().check()
     return settings
 
 
@@ -122,7 +121,7 @@ def send(
     if wait:
         return see_through(run, options, settings, in_flight=in_flight)
     counts, in_flight_now, blocked_reason = fill(run, settings, console, in_flight=in_flight)
-    url = redact(settings.broker.get_secret_value())
+    url = settings.open_broker().address
     rest = run.head.clips - counts.done - counts.lost - in_flight_now
     done = f"{counts.done:,} were done already."
     if rest and not in_flight_now and not blocked_reason:  # the service was quicker

@@ -61,7 +61,7 @@ def dry_run(
 ) -> int:
     """Say it all."""
     problems = Problems()
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
         lines = asked.clips(settings, variants, problems)
         seen = _look_up(

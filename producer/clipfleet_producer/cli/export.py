@@ -49,7 +49,7 @@ def export(
             "tools copy it"
         )
     settings = commands.store_settings(flags)
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, manifest.check_run_id(run_id))
     spec = make_spec(
         head,

@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from clipfleet.broker import claims
-from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, Failure, ManifestLine, find_record
@@ -35,7 +34,7 @@ _ROWS_AT_ONCE = 500
 def stored_run(run_id: str, flags: dict[str, Any]) -> Run:
     """A run that is there. Raises `UsageError` where there is none."""
     settings = commands.store_settings(flags)
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, run_id)
     return Run(head=head, store=store, allowed=settings.sources)
 
@@ -84,7 +83,7 @@ def _failure_table(rows: list[tuple[str, Failure]]) -> Table:
 
 def _refusals(flags: dict[str, Any], *, as_json: bool) -> int:
     settings = read_settings(broker=flags["broker"])
-    refused = Broker(settings.broker.get_secret_value()).refusals()
+    refused = settings.open_broker().refusals()
     if as_json:
         for each in refused:
             print(json.dumps(each))
@@ -111,7 +110,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         say_problems(problems, _console)
         _console.print("There is nothing to do again.")
         return ExitCode.FAILED_CLIPS if problems else ExitCode.OK
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     broker.clear_cancellation(again)
     head = manifest.write_run(
         run.store,
@@ -167,7 +166,7 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
     if _is_over(run):
         return ExitCode.OK
     _check_reach(run)
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     check_fleet(broker, run.store, run.head)
     return commands.see_through(run, options, settings, in_flight=flags["in_flight"])
 
@@ -201,7 +200,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     """`clipfleet reconcile`: hold a run's manifest against its records, and feed what is lost."""
     settings = commands.fleet_settings(flags)
     run = stored_run(run_id, flags)
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     state = RunControl(fleet=broker.fleet(), broker=broker.address)
     manifest.reopen(run.store, run.head, state)
     if following:

@@ -30,7 +30,7 @@ _console = Console()
 def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:
     """`clipfleet show`: print the record of a clip; returns the exit code."""
     settings = commands.store_settings(flags)
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     data = read_record(store, clip)
     if as_json:
         _write_json(data)

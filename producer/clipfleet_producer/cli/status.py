@@ -12,7 +12,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from clipfleet.broker.client import Broker
 from clipfleet.errors import ExitCode, StoreError, UsageError
 from clipfleet.printable import printable
 from clipfleet.queues import QUEUES
@@ -31,8 +30,8 @@ class Status:
     """One run, or all that are not at their end, and the fleet."""
 
     def __init__(self, settings: Settings, run_id: str | None) -> None:
-        self._store = settings.open_store(settings.store)
-        self._broker = Broker(settings.broker.get_secret_value())
+        self._store = settings.open_store()
+        self._broker = settings.open_broker()
         self._run_id = run_id
         self._readers: dict[str, Reader] = {}
 

@@ -32,7 +32,7 @@ def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | N
     if plot is not None:
         _check_plot(plot)  # before minutes of reading
     settings = commands.store_settings(flags)
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, manifest.check_run_id(run_id))
     found = Summary(run_id)
     progress = Console(stderr=True)

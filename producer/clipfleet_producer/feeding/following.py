@@ -9,7 +9,7 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.options import Options
 from clipfleet.printable import printable
-from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, make_app, window_queues
+from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, window_queues
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import LOST, RunCounts, count_record
 from clipfleet.settings import Settings
@@ -81,7 +81,7 @@ def follow(
 
     `check` looks after the workers, if they are ours, told how far the run is.
     """
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     tally = Tally(clips=run.head.clips)
     watch = _WorkerWatch(broker, options)
     previews = options.prepare.generate_previews
@@ -113,7 +113,7 @@ def _feeder(
     fatal: Collection[str] = (),
 ) -> Feeder:
     return Feeder(
-        make_app(settings.broker.get_secret_value(), lease_s=settings.lease_s),
+        settings.open_app(),
         broker,
         run,
         screen,
@@ -135,7 +135,7 @@ def fill(
 
     Returns what is done already, how many are in flight, and why no more are, if they could be.
     """
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     tally = Tally(clips=run.head.clips)
     screen = ProgressObserver(tally, lambda line: console.print(printable(line), markup=False))
     feeder = _feeder(run, settings, broker, screen, most=in_flight or FIRST)

@@ -6,10 +6,9 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clipfleet.broker.client import Broker, Event
+from clipfleet.broker.client import Event
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
-from clipfleet.queues import make_app
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunControl, RunCounts, RunHead
 from clipfleet.settings import Settings
@@ -61,10 +60,9 @@ class Service:
 
     def __init__(self, settings: Settings, *, in_flight: int | None, clock: Clock = SYSTEM) -> None:
         self._clock = clock
-        url = settings.broker.get_secret_value()
         self._settings, self._in_flight = settings, in_flight
-        self._store = settings.open_store(settings.store)
-        self._broker, self._app = Broker(url), make_app(url, lease_s=settings.lease_s)
+        self._store = settings.open_store()
+        self._broker, self._app = settings.open_broker(), settings.open_app()
         self._fed: dict[str, _Fed] = {}
         self._passed_over: set[str] = set()  # versions of runs that cannot be fed from here
         self._said: set[str] = set()

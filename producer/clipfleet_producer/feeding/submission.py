@@ -100,7 +100,7 @@ def create_run(
         if first is None:
             said = "; ".join(problems)
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
-        store = settings.open_store(settings.store)
+        store = settings.open_store()
         store.prepare()
         manifest.check_free(store, run_id, options, anew=asked.retry_failed)
         head = manifest.write_run(

@@ -48,7 +48,7 @@ def check_fleet(broker: Broker, store: Store, head: RunHead) -> None:
 
 def pause(settings: Settings, run_id: str, console: Console) -> int:
     """Feed no more of the run; what is on the queues goes on."""
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, run_id)
     state = _state(store, head, console)
     if state is not None:
@@ -62,12 +62,12 @@ def pause(settings: Settings, run_id: str, console: Console) -> int:
 
 def resume(settings: Settings, run_id: str, console: Console, *, priority: int | None) -> int:
     """Feed the run again that was paused or cancelled."""
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, run_id)
     if manifest.read_summary(store, head) is not None:
         console.print(f"Run {run_id} has come to its end.")
         return ExitCode.OK
-    broker = Broker(settings.broker.get_secret_value())
+    broker = settings.open_broker()
     state = manifest.read_state(store, head)
     if state is None and head.presigned:
         raise UsageError(
@@ -95,10 +95,10 @@ def resume(settings: Settings, run_id: str, console: Console, *, priority: int |
 
 def cancel(settings: Settings, run_id: str, console: Console) -> int:
     """Feed no more of the run, and have workers drop what they get of it."""
-    store = settings.open_store(settings.store)
+    store = settings.open_store()
     head = manifest.read_head(store, run_id)
     if _state(store, head, console) is not None:
-        broker = Broker(settings.broker.get_secret_value())
+        broker = settings.open_broker()
         broker.cancel(run_id)
         try:
             forget_all(store, head)

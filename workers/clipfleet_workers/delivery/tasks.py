@@ -32,7 +32,7 @@ from clipfleet.errors import (
     StoreError,
 )
 from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, make_app
+from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE
 from clipfleet.records import Failure, Plan
 from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import transport
@@ -83,13 +83,9 @@ class WorkerApp(Celery):  # type: ignore[misc]
 
 def build_app(context: Context, queues: tuple[str, ...], leases: Leases) -> Celery:
     """The app of a worker that serves `queues`; it has their tasks and no others."""
-    settings = context.settings
     transport.install(leases, refuse=context.refuse, leave=context.leave)
-    app = make_app(
-        settings.broker.get_secret_value(),
-        lease_s=settings.lease_s,
-        kind=WorkerApp,
-        backend="clipfleet_workers.delivery.chord:ChordCounter",
+    app = context.settings.open_app(
+        kind=WorkerApp, backend="clipfleet_workers.delivery.chord:ChordCounter"
     )
     app.steps["consumer"].add(_connected(leases))
     for queue in queues:
