@@ -1,6 +1,6 @@
 """Our engine on its own: frames in memory, threads in place of a worker.
 
-A model that sees no frames is given captions to rewrite.
+A model that sees no frames is given captions to enhance.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def prompt(text: str) -> Prompt:
 
 def test_no_more_prompts_are_in_flight_than_each_queue_has_slots() -> None:
     lock, now, most = threading.Lock(), {"c": 0, "e": 0}, {"c": 0, "e": 0}
-    full = threading.Barrier(5, timeout=10)  # 3 captions and 2 rewrites at once
+    full = threading.Barrier(5, timeout=10)  # 3 captions and 2 enhanced captions at once
 
     def answer(text: str) -> Answer:
         with lock:

@@ -51,7 +51,7 @@ def test_a_caption_model_that_there_is_not_is_refused_with_those_there_are(
         CaptionOptions(model_variant=name)
 
 
-def test_the_model_that_captions_may_rewrite_on_the_same_engine() -> None:
+def test_the_model_that_captions_may_enhance_on_the_same_engine() -> None:
     options = Options(
         caption=CaptionOptions(model_variant="qwen3", fp8=True, model_dir="/w"),
         enhance=EnhanceOptions(enabled=True, model_variant="same"),
