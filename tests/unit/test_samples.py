@@ -52,7 +52,9 @@ def test_a_caption_says_the_scenes_facts_and_no_more(seed: int, seconds: float) 
 
 
 @given(st.integers(0, 2**32), SECONDS)
-def test_an_enhanced_caption_says_the_same_facts_at_greater_length(seed: int, seconds: float) -> None:
+def test_an_enhanced_caption_says_the_same_facts_at_greater_length(
+    seed: int, seconds: float
+) -> None:
     scene = scene_of(seed, seconds)
     assert read_facts(enhanced_caption(scene)) == facts(scene)
     assert len(enhanced_caption(scene).split()) > len(caption(scene).split())

@@ -1,4 +1,4 @@
-"""The second pass and the enhanced caption, judged by what they say, through the worker's own steps."""
+"""The second pass and enhancing, judged by what they say, through the worker's own steps."""
 
 import json
 from collections.abc import Callable
