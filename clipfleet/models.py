@@ -4,6 +4,7 @@ Data alone: producers read it to check what is asked for, workers to load it.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clipfleet.grid import QWEN2_5_VL, QWEN3_VL, TILE_512, Grid
@@ -11,12 +12,18 @@ from clipfleet.grid import QWEN2_5_VL, QWEN3_VL, TILE_512, Grid
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What models of one architecture have in common: how frames become tokens of a prompt.
+    """What models of one architecture share: how frames become tokens, and the form of a chat.
 
     A step of `frames_per_step` frames takes a token for each square of `token_side_px` pixels, and
-    `tokens_around` more for what is said of its time. `whole_ms`: its processor cuts the time
-    between frames to whole milliseconds. `resizes`: its processor may be told to leave frames at
-    their size. `prefix_caching`: prompts that begin alike may share their beginning's work.
+    `tokens_around` more for what is said of its time. `whole_ms`: its processor truncates the time
+    between frames to whole milliseconds. `resizes`: its processor can be told to leave frames at
+    their size. `prefix_caching`: prompts that begin alike may share the work of their beginning.
+
+    `system` goes before every prompt's system prompt, `template` to the chat template.
+    `remote_code`: its repository brings code of its own. `fix_positions`: transformers numbers its
+    positions differently from its authors (`clipfleet_workers.inference.positions`).
+    `vllm_classes` replace vLLM's, by architecture, with ours that take frames as bytes, each as
+    "MODULE:CLASS" in `clipfleet_workers.inference.vllm_engine`.
     """
 
     name: str
@@ -26,6 +33,11 @@ class Family:
     whole_ms: bool = False
     resizes: bool = True
     prefix_caching: bool = True
+    system: str | None = None
+    template: Mapping[str, bool] = field(default_factory=dict)
+    remote_code: bool = False
+    fix_positions: bool = False
+    vllm_classes: Mapping[str, str] = field(default_factory=dict)
 
     def count_tokens(self, *, num_frames: int, height_px: int, width_px: int) -> int:
         """How many tokens the frames of a window take in a prompt."""
@@ -34,9 +46,21 @@ class Family:
         return steps * (squares + self.tokens_around)
 
 
-QWEN2_5_VL_FAMILY = Family(name="qwen2.5-vl", frames_per_step=2, token_side_px=28)
+QWEN2_5_VL_FAMILY = Family(
+    name="qwen2.5-vl",
+    frames_per_step=2,
+    token_side_px=28,
+    fix_positions=True,
+    vllm_classes={"Qwen2_5_VLForConditionalGeneration": "raw_frames:RawQwen2_5VL"},
+)
 # Each step begins with its time in seconds, "<12.3 seconds>", between two marks.
-QWEN3_VL_FAMILY = Family(name="qwen3-vl", frames_per_step=2, token_side_px=32, tokens_around=16)
+QWEN3_VL_FAMILY = Family(
+    name="qwen3-vl",
+    frames_per_step=2,
+    token_side_px=32,
+    tokens_around=16,
+    vllm_classes={"Qwen3VLForConditionalGeneration": "raw_frames:RawQwen3VL"},
+)
 # A frame is one tile of 512 × 512 and 256 tokens; its number and time are said in words. Its state
 # is that of a Mamba model, for which vLLM 0.32 cannot share beginnings (it crashed on a CPU).
 NEMOTRON_VL_FAMILY = Family(
@@ -46,8 +70,11 @@ NEMOTRON_VL_FAMILY = Family(
     whole_ms=True,
     resizes=False,
     prefix_caching=False,
+    system="/no_think",
+    remote_code=True,
 )
-TEXT_FAMILY = Family(name="text")
+QWEN2_5_FAMILY = Family(name="qwen2.5")
+QWEN3_FAMILY = Family(name="qwen3", template={"enable_thinking": False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +82,10 @@ class Model:
     """A model: its repository and pinned revision, the frames it takes, and how it is run.
 
     `grid` is None for models that see no frames. `repository` is None for the model that comes
-    with clipfleet; where it begins with "/" it is a folder. `needs_capability` is the least CUDA
-    compute capability that runs it, and `instead` the model to take on a lesser GPU.
-    `repetition_penalty` is what Qwen's own settings have. `system` goes before every prompt's
-    system prompt, `template` to the chat template. `caveat` must be known before
-    its words are believed: runs say it first, records keep it.
+    with clipfleet; where it begins with "/" it is a folder. `max_model_tokens` is the longest
+    prompt and answer together. `repetition_penalty` is the maker's. `needs_capability` is the
+    lowest CUDA compute capability that runs it, and `instead` the model to use on an older GPU.
+    `caveat` must be known before its words are believed: runs say it first, records keep it.
     """
 
     name: str
@@ -69,11 +95,7 @@ class Model:
     grid: Grid | None = None
     max_model_tokens: int
     dtype: str = "bfloat16"
-    repetition_penalty: float = 1.05
-    stop: tuple[str, ...] = ()
-    system: str | None = None
-    template: dict[str, bool] = field(default_factory=dict)
-    remote_code: bool = False
+    repetition_penalty: float = 1.0
     needs_capability: tuple[int, int] | None = None
     instead: str | None = None
     caveat: str = ""
@@ -94,9 +116,6 @@ _NEMOTRON = Model(
     revision="5d250e2e111dc5e1434131bdf3d590c27a878ade",
     grid=TILE_512,
     max_model_tokens=32_768,
-    repetition_penalty=1.0,
-    system="/no_think",
-    remote_code=True,
 )
 
 _MODELS = (
@@ -107,6 +126,7 @@ _MODELS = (
         revision="cc594898137f460bfe9f0759e9844b3ce807cfb5",
         grid=QWEN2_5_VL,
         max_model_tokens=32_768,
+        repetition_penalty=1.05,
     ),
     Model(
         name="qwen3",
@@ -115,7 +135,6 @@ _MODELS = (
         revision="0c351dd01ed87e9c1b53cbc748cba10e6187ff3b",
         grid=QWEN3_VL,
         max_model_tokens=32_768,
-        repetition_penalty=1.0,
     ),
     _NEMOTRON,
     replace(_NEMOTRON, name="nemotron-bf16"),
@@ -137,19 +156,18 @@ _MODELS = (
     ),
     Model(
         name="qwen_lm",
-        family=TEXT_FAMILY,
+        family=QWEN2_5_FAMILY,
         repository="Qwen/Qwen2.5-14B-Instruct",
         revision="cf98f3b3bbb457ad9e2bb7baf9a0125b6b88caa8",
         max_model_tokens=16_384,
+        repetition_penalty=1.05,
     ),
     Model(
         name="qwen3_lm",
-        family=TEXT_FAMILY,
+        family=QWEN3_FAMILY,
         repository="Qwen/Qwen3-14B",
         revision="40c069824f4251a91eefaf281ebe4c544efd3e18",
         max_model_tokens=16_384,
-        repetition_penalty=1.0,
-        template={"enable_thinking": False},
     ),
     Model(
         name="mini",
@@ -159,7 +177,6 @@ _MODELS = (
         grid=MINI_GRID,
         max_model_tokens=8192,
         dtype="float32",
-        repetition_penalty=1.0,  # a rewrite repeats what it rewrites
         caveat=(
             "mini understands only the sample clips that `clipfleet samples` writes: what it says "
             "of any other clip means nothing. For real captions, on a machine with a GPU: "
@@ -169,8 +186,10 @@ _MODELS = (
 )
 
 MODELS = {model.name: model for model in _MODELS}
+CAPTIONERS = tuple(model.name for model in _MODELS if model.grid is not None)
+TEXT_MODELS = tuple(model.name for model in _MODELS if model.grid is None)
 
-# The model that rewrites captions may be the one that wrote them.
+# In place of an enhancer's name: the model that captions.
 SAME = "same"
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -204,8 +223,8 @@ def find(name: str) -> Model:
 def check_captioner(name: str) -> str:
     """`name`, if it is a model that sees frames. Raises `ValueError`."""
     if find(name).grid is None:
-        seeing = ", ".join(model.name for model in _MODELS if model.grid is not None)
-        raise ValueError(f"{name} sees no frames and cannot caption; these can: {seeing}")
+        captioners = ", ".join(CAPTIONERS)
+        raise ValueError(f"{name} sees no frames and cannot caption; these can: {captioners}")
     return name
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from clipfleet.errors import NewerVersion
-from clipfleet.models import SAME, check_captioner, check_enhancer, find
+from clipfleet.models import CAPTIONERS, SAME, TEXT_MODELS, check_captioner, check_enhancer, find
 
 # Goes up with every option that there is or is no longer, or that means something else.
 OPTIONS_VERSION = 1
@@ -116,8 +116,8 @@ class CaptionOptions(Group):
 
     model_variant: Annotated[str, AfterValidator(check_captioner)] = option(
         "qwen",
-        "Caption model: qwen, qwen3, nemotron, nemotron-fp8, nemotron-nvfp4, mini, or LIKE:WHERE "
-        "for other weights of one's kind, a folder or a Hugging Face repository.",
+        f"Caption model: {', '.join(CAPTIONERS)}, or LIKE:WHERE for other weights of one's kind, a "
+        "folder or a Hugging Face repository.",
         flag="--captioning-algorithm",
     )
     model_dir: str | None = option(
@@ -142,7 +142,7 @@ class CaptionOptions(Group):
     )
     fp8: bool = option(
         False,
-        "Quantize the caption model's weights to 8 bits (GPU only).",
+        "Quantize the caption model's weights to fp8 (GPU only).",
         flag="--captioning-fp8/--no-captioning-fp8",
     )
     max_output_tokens: Annotated[int, Field(ge=1, le=32_768)] = option(
@@ -167,17 +167,17 @@ class CaptionOptions(Group):
 
 
 class EnhanceOptions(Group):
-    """Which model rewrites the captions, and how."""
+    """Which model enhances the captions, and how."""
 
     enabled: bool = option(
         False,
-        "Rewrite each caption with a language model.",
+        "Enhance each caption with a language model.",
         flag="--enhance-captions/--no-enhance-captions",
     )
     model_variant: Annotated[str, AfterValidator(check_enhancer)] = option(
         "qwen_lm",
-        "Model that rewrites: qwen_lm, qwen3_lm, mini, any caption model, LIKE:WHERE, or same: the "
-        "one that captions, on one engine.",
+        f"Enhancer: {', '.join(TEXT_MODELS)}, any caption model, LIKE:WHERE, or same: the model "
+        "that captions, on one engine.",
         flag="--enhance-captions-algorithm",
     )
     model_dir: str | None = option(
@@ -187,11 +187,11 @@ class EnhanceOptions(Group):
         shapes_output=False,
     )
     prompt_variant: EnhancePromptVariant = option(
-        "default", "Built-in rewriting prompt.", flag="--enhance-captions-prompt-variant"
+        "default", "Built-in prompt for enhancing.", flag="--enhance-captions-prompt-variant"
     )
     prompt_text: Annotated[str, Field(max_length=32_768)] | None = option(
         None,
-        "Your own rewriting prompt, over the variant; @FILE for a file's.",
+        "Your own prompt for enhancing, over the variant; @FILE for a file's.",
         flag="--enhance-captions-prompt-text",
     )
     model_batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
@@ -202,11 +202,11 @@ class EnhanceOptions(Group):
     )
     fp8: bool = option(
         False,
-        "Quantize its weights to 8 bits (GPU only).",
+        "Quantize its weights to fp8 (GPU only).",
         flag="--enhance-captions-fp8/--no-enhance-captions-fp8",
     )
     max_output_tokens: Annotated[int, Field(ge=1, le=32_768)] = option(
-        512, "Longest rewritten caption, in tokens.", flag="--enhance-captions-max-output-tokens"
+        512, "Longest enhanced caption, in tokens.", flag="--enhance-captions-max-output-tokens"
     )
 
 
@@ -243,7 +243,7 @@ class Options(Group):
 
     @property
     def enhancer(self) -> tuple[str, bool, str | None]:
-        """(model, fp8, model_dir) of the model that rewrites; the caption model's for "same"."""
+        """(model, fp8, model_dir) of the enhancer; the caption model's for "same"."""
         wanted = self.caption if self.enhance.model_variant == SAME else self.enhance
         return wanted.model_variant, wanted.fp8, wanted.model_dir
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from clipfleet import xdg
+from clipfleet.engines import ENGINES, check_engine
 from clipfleet.errors import UsageError
 from clipfleet.sources import AllowedSources
 from clipfleet.store import Store, open_bucket, open_store
@@ -106,13 +107,11 @@ class Settings(BaseSettings):
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Part of its GPU's memory that an engine takes."
     )
-    engine: Literal["vllm", "transformers", "openai"] = Field(
-        "vllm",
-        description="What runs the models: vllm; transformers, one window at a time, the models' "
-        "authors' own code; or openai, a server at engine_url that speaks OpenAI's protocol.",
+    engine: Annotated[str, AfterValidator(check_engine)] = Field(
+        "vllm", description=f"What runs the models: {', '.join(ENGINES)} (docs/models.md)."
     )
     engine_url: str | None = Field(
-        None, description="URL of that server, such as http://gpu7:8000/v1."
+        None, description="URL of the engine's server, such as http://gpu7:8000/v1."
     )
     engine_api_key: SecretStr | None = Field(None, description="Its API key, if it wants one.")
     engine_arguments: dict[str, Any] = Field(
@@ -242,7 +241,8 @@ def read_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise UsageError(f"setting {name} (CLIPFLEET_{name.upper()}): {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"setting {name} (CLIPFLEET_{name.upper()}): {said}") from None
     except SettingsError as error:  # a variable whose value is not JSON, where it has to be
         raise UsageError(f"a CLIPFLEET_ variable: {error}") from None
     except tomllib.TOMLDecodeError as error:

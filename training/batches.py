@@ -14,7 +14,7 @@ from clipfleet import models, prompts
 from clipfleet_producer.samples.files import SIZES
 from clipfleet_producer.samples.scene import LONGEST_S, SHORTEST_S, Scene, draw_scene
 from clipfleet_producer.samples.stage import Staged, stage
-from clipfleet_producer.samples.words import caption, lively_caption
+from clipfleet_producer.samples.words import caption, enhanced_caption
 from clipfleet_workers.media.windows import sample_count, sample_evenly
 
 RATES = (12, 15, 24, 24, 25, 25, 30, 30, 30, 50, 60)
@@ -27,7 +27,7 @@ _OWN_PROMPTS = (
     "Tell me all that you can see in the clip, in order.",
     "Caption this video.",
 )
-_OWN_REWRITES = ("Make this caption longer and livelier; keep every fact.", "Rewrite this.")
+_OWN_ENHANCE_PROMPTS = ("Make this caption longer and livelier; keep every fact.", "Rewrite this.")
 _IGNORED = -100
 
 
@@ -131,11 +131,11 @@ def _question(random: Random, scene: Scene) -> str:
 
 
 def text_batch(random: Random, tokenizer: Any, count: int) -> Batch:
-    """`count` captions to be rewritten, and their rewrites."""
+    """`count` captions to be enhanced, and their enhanced captions."""
     scenes = [
         draw_scene(random, seconds=random.uniform(SHORTEST_S, LONGEST_S)) for _ in range(count)
     ]
-    systems = [random.choice([*prompts.ENHANCE.values(), *_OWN_REWRITES]) for _ in scenes]
+    systems = [random.choice([*prompts.ENHANCE.values(), *_OWN_ENHANCE_PROMPTS]) for _ in scenes]
     texts = [
         tokenizer.apply_chat_template(
             [{"role": "system", "content": system}, {"role": "user", "content": caption(scene)}],
@@ -145,7 +145,7 @@ def text_batch(random: Random, tokenizer: Any, count: int) -> Batch:
         for system, scene in zip(systems, scenes, strict=True)
     ]
     asked = tokenizer(texts)["input_ids"]
-    answers = _answers(tokenizer, [lively_caption(scene) for scene in scenes])
+    answers = _answers(tokenizer, [enhanced_caption(scene) for scene in scenes])
     ids, labels = _padded(asked, answers, tokenizer.pad_token_id)
     return Batch(ids=ids, labels=labels, scenes=scenes)
 

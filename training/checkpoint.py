@@ -8,7 +8,7 @@ from typing import Any
 from clipfleet import prompts
 from clipfleet.models import MINI_GRID
 from clipfleet_producer.samples.scene import LONGEST_S, SHORTEST_S, draw_scene
-from clipfleet_producer.samples.words import caption, lively_caption
+from clipfleet_producer.samples.words import caption, enhanced_caption
 
 SPECIAL = (
     "<|endoftext|>",
@@ -44,7 +44,7 @@ def build_tokenizer() -> Any:
     scenes = [
         draw_scene(random, seconds=random.uniform(SHORTEST_S, LONGEST_S)) for _ in range(4000)
     ]
-    corpus = [text for scene in scenes for text in (caption(scene), lively_caption(scene))]
+    corpus = [text for scene in scenes for text in (caption(scene), enhanced_caption(scene))]
     corpus += [prompts.STAGE2, *prompts.CAPTION.values(), *prompts.ENHANCE.values()] * 200
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

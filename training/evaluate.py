@@ -13,7 +13,7 @@ from training.batches import Batch, text_batch, video_batch
 from training.network import logits
 from training.render import draw_patches
 
-_KINDS = ("captions", "rewrites")
+_KINDS = ("captions", "enhanced")
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]

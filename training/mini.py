@@ -37,7 +37,7 @@ class Plan:
     """How long and how hard to train.
 
     A step takes `batches` batches of `batch_size` windows, shared out over the GPUs.
-    `text_share` is of the batches: rewriting alone.
+    `text_share` is the share of batches that only enhance captions, from text alone.
     """
 
     steps: int = 3300

@@ -1,6 +1,6 @@
 """Our engine on its own: frames in memory, threads in place of a worker.
 
-A model that sees no frames is given captions to rewrite.
+A model that sees no frames is given captions to enhance.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.gpu.load import FRAMES, PROMPT, Load, frame_size, parser
 from benchmarks.gpu.meter import BusyMeter
 from clipfleet.models import Model, find
-from clipfleet_workers.inference.engine import Answer, Prompt, Video
+from clipfleet_workers.inference.engine import Answer, EngineConfig, Prompt, Video
 from clipfleet_workers.inference.loaded_model import in_flight
 from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
 
@@ -27,13 +27,15 @@ def main() -> None:
     model = find(given.model)
     started = time.monotonic()
     engine = VllmEngine(
-        model,
-        given.folder,
-        cache_dir=Path.home() / ".cache" / "clipfleet",
-        batch_size=given.in_flight,
-        windows=in_flight(given.in_flight),
-        fp8=given.fp8,
-        arguments={"load_format": "dummy", **given.arguments},
+        EngineConfig(
+            model=model,
+            model_dir=str(given.folder),
+            cache_dir=Path.home() / ".cache" / "clipfleet",
+            batch_size=given.in_flight,
+            windows=in_flight(given.in_flight),
+            fp8=given.fp8,
+            arguments={"load_format": "dummy", **given.arguments},
+        )
     )
     start_s = time.monotonic() - started
     print(f"ready after {start_s:.0f} s", file=sys.stderr, flush=True)

@@ -44,7 +44,7 @@ def stage2_prompt(options: CaptionOptions, caption: str) -> str:
 
 
 def enhance_prompt(options: EnhanceOptions) -> str:
-    """The system prompt of the model that rewrites; the caption is the user's turn."""
+    """The system prompt of the enhancer; the caption is the user's turn."""
     return options.prompt_text or ENHANCE[options.prompt_variant]
 
 

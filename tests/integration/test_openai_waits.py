@@ -6,13 +6,14 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from clipfleet import models
 from clipfleet.errors import Interrupted, ModelUnavailable, RequestTimedOut
 from clipfleet_workers.inference import openai_engine as engines
-from clipfleet_workers.inference.engine import Prompt
+from clipfleet_workers.inference.engine import EngineConfig, Prompt
 from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from tests.support.drip import EVERY_S
 
@@ -88,9 +89,13 @@ def server() -> Iterator[_Server]:
         thread.join(5)
 
 
+def config(server: _Server) -> EngineConfig:
+    return EngineConfig(model=MODEL, cache_dir=Path(), url=server.url)
+
+
 @pytest.fixture
 def engine(server: _Server) -> Iterator[OpenAIEngine]:
-    engine = OpenAIEngine(MODEL, server.url, api_key=None)
+    engine = OpenAIEngine(config(server))
     yield engine
     engine.close()
 
@@ -116,7 +121,7 @@ def test_a_server_that_draws_its_list_of_models_out_is_given_up(
     server.does_to_lists = does
     began = time.monotonic()
     with pytest.raises(ModelUnavailable, match=r"does not answer: not within 0\.4 s"):
-        OpenAIEngine(MODEL, server.url, api_key=None, patience_s=0)
+        OpenAIEngine(config(server), patience_s=0)
 
     assert time.monotonic() - began < ANSWER_S
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 
 from clipfleet import models
-from clipfleet_workers.inference.engine import Engine
+from clipfleet_workers.inference.engine import Engine, EngineConfig
 from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from clipfleet_workers.inference.transformers_engine import TransformersEngine
 from clipfleet_workers.inference.vllm_engine.engine import prepare_process
@@ -24,9 +25,9 @@ START_S = 180.0
 
 
 @contextlib.contextmanager
-def transformers_engine() -> Iterator[Engine]:
+def transformers_engine(cache_dir: Path) -> Iterator[Engine]:
     """transformers in this process."""
-    engine = TransformersEngine(MODEL, MINI_FOLDER)
+    engine = TransformersEngine(EngineConfig(model=MODEL, cache_dir=cache_dir))
     try:
         yield engine
     finally:
@@ -37,7 +38,9 @@ def transformers_engine() -> Iterator[Engine]:
 def openai_engine(cache_dir: Path, folder: Path) -> Iterator[Engine]:
     """vLLM's own server, and our client to it."""
     with serving(cache_dir, folder) as url:
-        engine = OpenAIEngine(MODEL, url, api_key="a-key")
+        engine = OpenAIEngine(
+            EngineConfig(model=MODEL, cache_dir=cache_dir, url=url, api_key=SecretStr("a-key"))
+        )
         try:
             yield engine
         finally:

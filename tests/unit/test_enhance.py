@@ -1,4 +1,4 @@
-"""What the enhance queue does where there is no caption to rewrite."""
+"""What the enhance queue does where there is no caption to enhance."""
 
 from pathlib import Path
 

@@ -1,17 +1,31 @@
 """A loaded model as tasks use it."""
 
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from clipfleet.errors import EngineDead, EngineFailed, ExitCode, Interrupted, RequestTimedOut
+from clipfleet import models
+from clipfleet.engines import ENGINES
+from clipfleet.errors import (
+    EngineDead,
+    EngineFailed,
+    ExitCode,
+    Interrupted,
+    RequestTimedOut,
+    UsageError,
+)
 from clipfleet.options import CaptionOptions, Options
 from clipfleet.settings import read_settings
 from clipfleet_workers.inference import loader
-from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.engine import Answer, Engine, EngineConfig, Prompt
 from clipfleet_workers.inference.loaded_model import LoadedModel, Slots
 
 ANSWER = Answer(text="words", finish_reason="stop", prompt_tokens=1, output_tokens=1)
@@ -33,6 +47,15 @@ class Scripted(Engine):
     def close(self) -> None: ...
 
 
+class Loaded(Scripted):
+    """As workers load it."""
+
+    revision = "0"
+
+    def __init__(self, config: EngineConfig) -> None:
+        super().__init__(lambda _: ANSWER)
+
+
 def loaded(
     answer: Callable[[str], Answer], sizes: dict[str, int] | None = None, *, timeout_s: float = 10
 ) -> LoadedModel:
@@ -47,7 +70,7 @@ def prompt(text: str) -> Prompt:
 
 def test_no_more_prompts_are_in_flight_than_each_queue_has_slots() -> None:
     lock, now, most = threading.Lock(), {"c": 0, "e": 0}, {"c": 0, "e": 0}
-    full = threading.Barrier(5, timeout=10)  # 3 captions and 2 rewrites at once
+    full = threading.Barrier(5, timeout=10)  # 3 captions and 2 enhanced captions at once
 
     def answer(text: str) -> Answer:
         with lock:
@@ -83,8 +106,18 @@ def test_a_quarter_more_than_the_batch_waits_in_vllm_and_in_no_other(
             now -= 1
         return ANSWER
 
-    monkeypatch.setattr(loader, "_engine", lambda *_, **__: (Scripted(answer), "0"))
-    settings = read_settings(engine=engine, engine_url="http://127.0.0.1:1")
+    class Same(loader.engine_class(engine)):  # type: ignore[misc]
+        """The real class, but for what it does."""
+
+        revision = "0"
+
+        def __init__(self, config: EngineConfig) -> None: ...
+
+        def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
+            return answer(prompt.user)
+
+    monkeypatch.setattr(loader, "engine_class", lambda _: Same)
+    settings = read_settings(engine=engine)
     options = Options(caption=CaptionOptions(model_variant="mini", caption_batch_size=4))
     model = loader.load_models(settings, ("caption",), options)["caption"]
     with ThreadPoolExecutor(3 * most) as pool:
@@ -183,6 +216,39 @@ def test_a_prompt_that_is_to_be_tried_again_alone_does_not_wait_for_ever() -> No
         assert held.result(timeout=5) is ANSWER
 
 
+def test_transformers_refuses_fp8_before_it_looks_for_weights(tmp_path: Path) -> None:
+    settings = read_settings(engine="transformers", cache_dir=tmp_path)
+    options = Options(caption=CaptionOptions(fp8=True))
+
+    with pytest.raises(UsageError, match="fp8 needs the engine vllm"):
+        loader.load_models(settings, ("caption",), options)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_is_a_class_that_can_be_found_without_what_it_depends_on(name: str) -> None:
+    code = (
+        "import sys; from clipfleet_workers.inference.loader import engine_class\n"
+        "from clipfleet_workers.inference.engine import Engine\n"
+        f"assert issubclass(engine_class({name!r}), Engine)\n"
+        "assert not {'torch', 'vllm', 'transformers', 'openai'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_engine_that_there_is_not_is_refused_with_those_there_are() -> None:
+    said = "setting engine (CLIPFLEET_ENGINE): there is no engine sglang; there are vllm, "
+    with pytest.raises(UsageError, match=re.escape(said)):
+        read_settings(engine="sglang")
+
+
+def test_an_engines_api_key_is_not_shown_with_what_it_is_loaded_with() -> None:
+    config = EngineConfig(
+        model=models.find("mini"), cache_dir=Path(), api_key=SecretStr("sk-something")
+    )
+    assert "sk-something" not in repr(config)
+
+
 def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,12 +259,13 @@ def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
         codes.append(code)
         ended.set()
 
-    def load(*_: object, **__: object) -> tuple[Engine, str]:
-        assert ended.wait(5)
-        return Scripted(lambda _: ANSWER), "0"
+    class Slow(Loaded):
+        def __init__(self, config: EngineConfig) -> None:
+            super().__init__(config)
+            assert ended.wait(5)
 
     monkeypatch.setattr(loader, "_exit", end, raising=False)
-    monkeypatch.setattr(loader, "_engine", load)
+    monkeypatch.setattr(loader, "engine_class", lambda _: Slow)
     settings = read_settings(load_timeout_s=0.05)
     loader.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
 
@@ -209,7 +276,7 @@ def test_a_model_that_is_not_loaded_in_time_ends_its_worker(
 def test_a_model_that_is_loaded_in_time_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     monkeypatch.setattr(loader, "_exit", codes.append, raising=False)
-    monkeypatch.setattr(loader, "_engine", lambda *_, **__: (Scripted(lambda _: ANSWER), "0"))
+    monkeypatch.setattr(loader, "engine_class", lambda _: Loaded)
     settings = read_settings(load_timeout_s=0.05)
     loader.load_models(settings, ("caption",), Options(caption=CaptionOptions()))
     time.sleep(0.1)

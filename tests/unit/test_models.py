@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
 from clipfleet import models
 from clipfleet.models import NEMOTRON_VL_FAMILY, QWEN2_5_VL_FAMILY, QWEN3_VL_FAMILY
 from clipfleet.options import CaptionOptions, EnhanceOptions, Options
+from clipfleet_workers.inference.vllm_engine import plugin
 
 
 @pytest.mark.parametrize("model", models.MODELS.values(), ids=lambda model: model.name)
@@ -51,7 +53,7 @@ def test_a_caption_model_that_there_is_not_is_refused_with_those_there_are(
         CaptionOptions(model_variant=name)
 
 
-def test_the_model_that_captions_may_rewrite_on_the_same_engine() -> None:
+def test_the_model_that_captions_may_enhance_on_the_same_engine() -> None:
     options = Options(
         caption=CaptionOptions(model_variant="qwen3", fp8=True, model_dir="/w"),
         enhance=EnhanceOptions(enabled=True, model_variant="same"),
@@ -76,6 +78,15 @@ def test_other_weights_under_the_same_name_give_another_hash(
     monkeypatch.setitem(models.MODELS, "qwen", newer)
 
     assert Options().hash != before
+
+
+def test_a_class_of_ours_replaces_one_architecture_of_vllms() -> None:
+    ours = [model.family.vllm_classes for model in models.MODELS.values()]
+    folder = Path(plugin.__file__).parent
+
+    for architecture, where in {pair for classes in ours for pair in classes.items()}:
+        module, _, name = where.partition(":")
+        assert f"class {name}(" in (folder / f"{module}.py").read_text(), architecture
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from clipfleet_producer.samples.scene import (
     facts,
 )
 from clipfleet_producer.samples.stage import ANGLE, RADIUS, RGB, VISIBLE, WRAPS, Staged, X, Y, stage
-from clipfleet_producer.samples.words import caption, lively_caption
+from clipfleet_producer.samples.words import caption, enhanced_caption
 from clipfleet_workers.media.windows import split
 from tests.support.meaning.reading import judge, read_facts
 
@@ -52,10 +52,12 @@ def test_a_caption_says_the_scenes_facts_and_no_more(seed: int, seconds: float) 
 
 
 @given(st.integers(0, 2**32), SECONDS)
-def test_a_lively_caption_says_the_same_facts_at_greater_length(seed: int, seconds: float) -> None:
+def test_an_enhanced_caption_says_the_same_facts_at_greater_length(
+    seed: int, seconds: float
+) -> None:
     scene = scene_of(seed, seconds)
-    assert read_facts(lively_caption(scene)) == facts(scene)
-    assert len(lively_caption(scene).split()) > len(caption(scene).split())
+    assert read_facts(enhanced_caption(scene)) == facts(scene)
+    assert len(enhanced_caption(scene).split()) > len(caption(scene).split())
 
 
 @given(st.integers(0, 2**32), st.integers(0, 2**32), SECONDS)

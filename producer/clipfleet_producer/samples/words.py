@@ -1,4 +1,4 @@
-"""The captions of scenes: plain ones, and livelier rewrites that keep every fact.
+"""The captions of scenes: plain ones, and enhanced ones that keep every fact.
 
 The wording varies with the facts, not by chance: a scene has one caption, and a model that chooses
 its likeliest words still varies them.
@@ -30,7 +30,7 @@ PLAIN = {
     Motion.SPINS: ("spins {}", "rotates {}", "spins {} in place"),
     Motion.BLINKS: ("blinks {}", "flashes {}", "blinks {} on and off"),
 }
-LIVELY = {
+ENHANCED = {
     Motion.STILL: "stays still, as if it were waiting for something",
     Motion.LEFT: "glides {} to the left, on and on, like a leaf on a stream",
     Motion.RIGHT: "glides {} to the right, on and on, like a boat with a fair wind",
@@ -99,19 +99,19 @@ def _sentences(*sentences: str) -> str:
     return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
-def lively_caption(scene: Scene) -> str:
-    """The longer, livelier rewrite; it says the same facts in the same order of things."""
+def enhanced_caption(scene: Scene) -> str:
+    """The longer, more vivid caption: the same facts, in the same order of things."""
     ground = f"{scene.texture} {scene.ground} background"
     sentences = [f"the scene opens on a {ground}, calm and clear"]
     for number, thing in enumerate(scene.things):
         where = f"{SIDES[scene.place][number]}, " if scene.place is not None else ""
         event = scene.event if number == 0 else None
-        sentences += _lively(thing, event, where)
+        sentences += _enhanced(thing, event, where)
     return _sentences(*sentences)
 
 
-def _lively(thing: Thing, event: Event | None, where: str) -> list[str]:
-    name, does = _name(thing), _does_lively(thing.movement)
+def _enhanced(thing: Thing, event: Event | None, where: str) -> list[str]:
+    name, does = _name(thing), _does_enhanced(thing.movement)
     if event is None:
         return [f"{where}{name} is there to be seen", f"it {does}"]
     after = f"after {event.at_s} seconds"
@@ -123,9 +123,9 @@ def _lively(thing: Thing, event: Event | None, where: str) -> list[str]:
     if event.kind is Happening.RECOLOUR:
         return [*sentences, f"it {does}", f"then, {after}, it turns {event.colour} all at once"]
     assert event.movement is not None
-    then = _does_lively(event.movement)
+    then = _does_enhanced(event.movement)
     return [*sentences, f"at first it {does}", f"then, {after}, it changes its mind and {then}"]
 
 
-def _does_lively(movement: Movement) -> str:
-    return LIVELY[movement.motion].format(SPEEDS.get(movement.speed or ""))
+def _does_enhanced(movement: Movement) -> str:
+    return ENHANCED[movement.motion].format(SPEEDS.get(movement.speed or ""))

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfleet import prompts
+from clipfleet import models, prompts
 from clipfleet.errors import Interrupted, ModelUnavailable, RequestTimedOut, WindowTooLong
-from clipfleet_workers.inference.engine import Answer, Engine, Prompt, Video
+from clipfleet_workers.inference.engine import Answer, Engine, EngineConfig, Prompt, Video
 from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
-from clipfleet_workers.inference.weights import MINI_FOLDER
 from tests.support.engines import MODEL, openai_engine, transformers_engine
 from tests.support.meaning.windows import cut_windows
 from tests.support.samples import copy_samples
@@ -31,8 +30,9 @@ def engine(
         yield request.getfixturevalue("vllm_mini")
         return
     folder = tmp_path_factory.mktemp("serve")
-    of_others = request.param == "openai"
-    with openai_engine(cache_dir, folder) if of_others else transformers_engine() as engine:
+    remote = request.param == "openai"
+    opened = openai_engine(cache_dir, folder) if remote else transformers_engine(cache_dir)
+    with opened as engine:
         yield engine
 
 
@@ -173,12 +173,22 @@ def test_an_interrupted_engine_lets_everyone_go(engine: Engine) -> None:
         engine._loop._interrupted.clear()  # the tests of the other files are still to come
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_a_server_that_is_not_there_is_named(cache_dir: Path) -> None:
+    config = EngineConfig(model=MODEL, cache_dir=cache_dir, url="http://127.0.0.1:9/v1")
     with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9/v1 does not answer"):
-        OpenAIEngine(MODEL, "http://127.0.0.1:9/v1", api_key=None, patience_s=0)
+        OpenAIEngine(config, patience_s=0)
 
 
 @pytest.mark.skipif("__import__('torch').cuda.is_available()")
 def test_fp8_without_a_gpu_is_refused_with_the_reason(cache_dir: Path) -> None:
     with pytest.raises(ModelUnavailable, match="fp8 needs a GPU"):
-        VllmEngine(MODEL, MINI_FOLDER, cache_dir=cache_dir, batch_size=1, fp8=True)
+        VllmEngine(EngineConfig(model=MODEL, cache_dir=cache_dir, fp8=True))
+
+
+@pytest.mark.skipif("__import__('torch').cuda.is_available()")
+def test_a_model_that_needs_a_gpu_is_refused_before_its_weights_are_looked_for(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ModelUnavailable, match="nemotron-fp8 needs a GPU"):
+        VllmEngine(EngineConfig(model=models.find("nemotron-fp8"), cache_dir=tmp_path))
+    assert not any(tmp_path.iterdir())

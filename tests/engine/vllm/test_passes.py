@@ -1,4 +1,4 @@
-"""The second pass and the rewrite, judged by what they say, through the worker's own steps."""
+"""The second pass and enhancing, judged by what they say, through the worker's own steps."""
 
 import json
 from collections.abc import Callable
@@ -201,19 +201,19 @@ def test_the_second_pass_finds_what_the_first_made_of_the_frames(
     assert min(second) > 100, "most of a prompt are its frames"
 
 
-def test_a_rewrite_keeps_the_facts_and_is_longer(
+def test_an_enhanced_caption_keeps_the_facts_and_is_longer(
     windows: Windows, captions: list[Completion], vllm_mini: VllmEngine
 ) -> None:
     parts = windows.ask(vllm_mini, caption)
     for job, part in zip(windows.jobs, parts, strict=True):
         windows.context.emit = lambda *_, **__: None  # type: ignore[method-assign]
         write_part(windows.context, job, CAPTION, part)
-    rewritten = completions(windows.ask(vllm_mini, enhance))
+    enhanced = completions(windows.ask(vllm_mini, enhance))
 
     facts = [read_facts(part.completion.text) for part in parts]
-    assert score([c.text for c in rewritten], facts).facts_right >= 0.97
+    assert score([c.text for c in enhanced], facts).facts_right >= 0.97
     assert all(
         len(new.text.split()) > len(part.completion.text.split())
-        for new, part in zip(rewritten, parts, strict=True)
+        for new, part in zip(enhanced, parts, strict=True)
     )
-    assert all(judge(c.text, fact).wholly_right for c, fact in zip(rewritten, facts, strict=True))
+    assert all(judge(c.text, fact).wholly_right for c, fact in zip(enhanced, facts, strict=True))

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet import models, prompts
-from clipfleet_workers.inference.engine import Prompt, Video
+from clipfleet_workers.inference.engine import EngineConfig, Prompt, Video
 from clipfleet_workers.inference.vllm_engine.engine import VllmEngine
-from clipfleet_workers.inference.weights import MINI_FOLDER
 
 LONGEST = 80  # tokens
 
@@ -49,7 +48,7 @@ def mini_engine(dtype: str, cache: Path) -> Iterator[VllmEngine]:
     """`mini` in `dtype`, sixteen in flight."""
     before = dict(os.environ)
     model = dataclasses.replace(models.find("mini"), dtype=dtype)
-    engine = VllmEngine(model, MINI_FOLDER, cache_dir=cache, batch_size=16)
+    engine = VllmEngine(EngineConfig(model=model, cache_dir=cache, batch_size=16))
     try:
         yield engine
     finally:

@@ -1,6 +1,6 @@
 """The facts that a caption states, read back from its words; and how they compare with the truth.
 
-It reads plain captions and lively ones by their words alone, and knows nothing of how either was
+It reads plain captions and enhanced ones by their words alone, and knows nothing of how either was
 made: a caption that says less gives fewer facts, one that says something else gives other facts.
 """
 

@@ -13,7 +13,7 @@ from tests.support.meaning.tally import Score
 
 @dataclass
 class Kept(Score):
-    """The score of enhanced captions, held against the captions that they rewrite."""
+    """The score of enhanced captions, held against the captions that they enhance."""
 
     longer: int = 0
     words: list[int] = field(default_factory=lambda: [0, 0])
@@ -43,13 +43,13 @@ def score(records: Iterable[ClipRecord], *, truth: Path) -> Score:
 
 
 def kept(records: Iterable[ClipRecord]) -> Kept:
-    """Judge the enhanced captions by the facts of the captions that they rewrite."""
+    """Judge the enhanced captions by the facts of the captions that they enhance."""
     found = Kept()
     for record in records:
         for window in record.windows:
-            plain, lively = window.qwen_caption or "", window.qwen_lm_enhanced_caption or ""
-            found.count(lively, read_facts(plain), where=record.source_video)
-            lengths = len(plain.split()), len(lively.split())
+            plain, enhanced = window.qwen_caption or "", window.qwen_lm_enhanced_caption or ""
+            found.count(enhanced, read_facts(plain), where=record.source_video)
+            lengths = len(plain.split()), len(enhanced.split())
             found.longer += lengths[1] > lengths[0]
             found.words = [a + b for a, b in zip(found.words, lengths, strict=True)]
     return found

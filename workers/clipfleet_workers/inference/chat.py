@@ -10,8 +10,8 @@ from clipfleet_workers.inference.engine import Prompt, Video
 
 
 def system_prompt(model: Model, prompt: Prompt) -> str:
-    """What goes before the user's turn: the model's own, then the prompt's; empty for neither."""
-    return "\n".join(filter(None, (model.system, prompt.system)))
+    """What goes before the user's turn: the family's own, then the prompt's; empty for neither."""
+    return "\n".join(filter(None, (model.family.system, prompt.system)))
 
 
 def frame_times(model: Model, video: Video) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def frame_times(model: Model, video: Video) -> dict[str, Any]:
 
 
 def processor_arguments(model: Model, video: Video) -> dict[str, Any]:
-    """What is said to the model's processor beside; empty where it takes no such word."""
+    """Further arguments for the model's processor; empty where it takes none."""
     if not model.family.resizes:
         return {}
     return {"do_resize": video.resize, "do_sample_frames": False}
@@ -33,14 +33,12 @@ class Chat:
     def __init__(self, model: Model, weights: Path) -> None:
         from transformers import AutoProcessor, AutoTokenizer
 
-        self._model = model
+        self._model, remote_code = model, model.family.remote_code
         # A processor that is code of the repository's own is not needed for its words.
-        self.processor: Any = None if model.remote_code else AutoProcessor.from_pretrained(weights)
+        self.processor: Any = None if remote_code else AutoProcessor.from_pretrained(weights)
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         if self.tokenizer is None:
-            self.tokenizer = AutoTokenizer.from_pretrained(
-                weights, trust_remote_code=model.remote_code
-            )
+            self.tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=remote_code)
 
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
         """The chat as templates take it; words that look like control tokens are broken up."""
@@ -57,7 +55,7 @@ class Chat:
             self.messages(prompt),
             tokenize=False,
             add_generation_prompt=True,
-            **self._model.template,
+            **self._model.family.template,
         )
         self._check_length(prompt, text)
         return text

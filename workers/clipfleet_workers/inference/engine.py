@@ -1,11 +1,43 @@
 """What an engine does: a prompt and perhaps frames in, a text out."""
 
 import abc
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import SecretStr
+
+from clipfleet.models import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """What an engine is loaded with; each takes of it what concerns it.
+
+    `model_dir` is a folder with the model's weights; without one they are looked for in
+    `cache_dir`, where engines also keep what they learn about models. `batch_size` bounds the
+    prompts that are worked on at once, however many are given; `windows` is how many with frames
+    are given at once (`batch_size`, where 0). `fp8` quantizes the weights. The engine takes the
+    share `gpu_memory_utilization` of its GPU's memory; over `gpus` of them the model is split.
+    `url` and `api_key` are those of a server that runs the model. `arguments` are of the engine's
+    own, over ours.
+    """
+
+    model: Model
+    model_dir: str | None = None
+    cache_dir: Path
+    batch_size: int = 16
+    windows: int = 0
+    fp8: bool = False
+    disable_mmcache: bool = False
+    gpu_memory_utilization: float = 0.9
+    gpus: int = 1
+    url: str | None = None
+    api_key: SecretStr | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +97,7 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the model wrote. `finish_reason` is "stop", or "length" where it was cut."""
+    """What the model wrote. `finish_reason` is "stop", or "length" where it was truncated."""
 
     text: str
     finish_reason: str
@@ -78,9 +110,24 @@ class Engine(abc.ABC):
 
     The likeliest text, always: the same prompt gives the same answer, but for what rounding in
     16 bits makes of another mix of requests in flight.
+
+    A class says of itself: `queues_ahead`, whether it is given more prompts than its batch, so
+    that it always has one to begin; `loggers`, whose libraries set up logging of their own. A
+    loaded engine has a `name` with its version, and the `revision` of its model's weights.
     """
 
+    queues_ahead: ClassVar[bool] = False
+    loggers: ClassVar[tuple[str, ...]] = ("transformers", "huggingface_hub")
     name: str
+    revision: str
+
+    @abc.abstractmethod
+    def __init__(self, config: EngineConfig) -> None:
+        """Load the model.
+
+        Raises `UsageError` for what this engine cannot be asked for, `ModelUnavailable` with the
+        reason where the model cannot be loaded; both before a download where that can be known.
+        """
 
     @abc.abstractmethod
     def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:

@@ -1,4 +1,4 @@
-"""The engine of others: a model server that speaks OpenAI's protocol, such as `vllm serve`.
+"""An engine elsewhere: a model server that speaks OpenAI's protocol, such as `vllm serve`.
 
 A fleet that has model servers already needs no GPU in its workers. Frames travel as PNG, without
 loss, in the form that vLLM reads ("video/jpeg" is its name for a list of pictures), with the truth
@@ -23,9 +23,8 @@ from clipfleet.errors import (
     UsageError,
     WindowTooLong,
 )
-from clipfleet.models import Model
 from clipfleet_workers.inference.chat import frame_times, processor_arguments, system_prompt
-from clipfleet_workers.inference.engine import Answer, Engine, Prompt, Video
+from clipfleet_workers.inference.engine import Answer, Engine, EngineConfig, Prompt, Video
 from clipfleet_workers.inference.loop import Loop
 
 PATIENCE_S = 300.0
@@ -35,14 +34,17 @@ TRIES = 4  # of the client's own, with back-off, for a server that is away or as
 
 
 class OpenAIEngine(Engine):
-    """A model behind a URL. The server is told which model by the registry's repository."""
+    """A model behind a URL. The server is told which model by the registry's repository.
+
+    What exceeds its batch waits in the server, which may have other clients.
+    """
+
+    revision = "as its server has it"
 
     def __init__(
         self,
-        model: Model,
-        url: str | None,
+        config: EngineConfig,
         *,
-        api_key: str | None,
         patience_s: float = PATIENCE_S,
         clock: Clock = SYSTEM,
     ) -> None:
@@ -50,29 +52,34 @@ class OpenAIEngine(Engine):
 
         Raises `ModelUnavailable` where it does not answer, or does not have the model.
         """
-        if not url:
+        if not config.url:
             raise UsageError("the engine openai needs engine_url (CLIPFLEET_ENGINE_URL)")
         import openai
 
-        self._model, self._clock = model, clock
+        self._model, self._clock = config.model, clock
+        key = config.api_key.get_secret_value() if config.api_key else ""
         # The client's own time-outs begin anew with every byte and every try; the loop's do not.
         self._loop = Loop()
         self._client = openai.AsyncOpenAI(
-            base_url=url, api_key=api_key or "none", max_retries=TRIES
+            base_url=config.url, api_key=key or "none", max_retries=TRIES
         )
-        served = self._served_models(url, Deadline(patience_s, clock))
+        self.name = f"openai {config.url}"
+        self._served = self._served_name(config.url, Deadline(patience_s, clock))
+        if self._model.grid is not None:
+            self._try_frames(config.url)
+
+    def _served_name(self, url: str, deadline: Deadline) -> str:
+        """The model's name at the server. Raises `ModelUnavailable` where it does not have it."""
+        served, model = self._served_models(url, deadline), self._model
         wanted = model.repository or model.name
         if wanted not in served:
             raise ModelUnavailable(
                 f"the server at {url} has {', '.join(served) or 'no model'}, not {wanted}; have it "
                 f"serve {model.name} under that name (vllm serve … --served-model-name {wanted})"
             )
-        self._served = wanted
-        self.name = f"openai {url}"
-        if model.grid is not None:
-            self._try_out(url)
+        return wanted
 
-    def _try_out(self, url: str) -> None:
+    def _try_frames(self, url: str) -> None:
         """Raises `ModelUnavailable` where the server does not take frames as we send them."""
         grey = np.full((4, 224, 224, 3), 128, np.uint8)
         video = Video(frames=grey, indices=[0, 10, 20, 30], num_frames=31, fps=30.0)
@@ -114,7 +121,6 @@ class OpenAIEngine(Engine):
             max_tokens=prompt.max_output_tokens,
             temperature=0.0,
             seed=0,
-            stop=list(self._model.stop) or None,
             extra_body=self._extra(prompt.video),
             timeout=timeout_s,
         )
@@ -156,8 +162,8 @@ class OpenAIEngine(Engine):
     def _extra(self, video: Video | None) -> dict[str, Any]:
         """What vLLM takes beyond OpenAI's protocol."""
         extra: dict[str, Any] = {"repetition_penalty": self._model.repetition_penalty}
-        if self._model.template:
-            extra["chat_template_kwargs"] = self._model.template
+        if template := self._model.family.template:
+            extra["chat_template_kwargs"] = dict(template)
         if video is not None:
             times = frame_times(self._model, video)
             extra["media_io_kwargs"] = {"video": {**times, "num_frames": -1}}

@@ -6,7 +6,6 @@ For laptops, for platforms without vLLM, and to hold the other engines against.
 import contextlib
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from clipfleet.clock import Deadline, take
@@ -17,11 +16,13 @@ from clipfleet.errors import (
     ModelUnavailable,
     RequestRefused,
     RequestTimedOut,
+    UsageError,
 )
-from clipfleet.models import QWEN2_5_VL_FAMILY, Model
 from clipfleet_workers.inference.chat import Chat
-from clipfleet_workers.inference.engine import Answer, Engine, Prompt
+from clipfleet_workers.inference.engine import Answer, Engine, EngineConfig, Prompt
 from clipfleet_workers.inference.positions import authors_positions
+from clipfleet_workers.inference.vllm_engine.placeholders import install
+from clipfleet_workers.inference.weights import find_weights
 
 _CLOSE_S = 30.0
 
@@ -29,16 +30,20 @@ _CLOSE_S = 30.0
 class TransformersEngine(Engine):
     """One model in this process, on a GPU where there is one."""
 
-    def __init__(self, model: Model, weights: Path) -> None:
+    def __init__(self, config: EngineConfig) -> None:
         """Load the model. Raises `ModelUnavailable` with transformers' own reason."""
-        from clipfleet_workers.inference.vllm_engine.placeholders import install
-
-        install()
-        if model.remote_code:
+        model = config.model
+        if config.fp8:
+            raise UsageError("fp8 needs the engine vllm")
+        if model.family.remote_code:
             raise ModelUnavailable(
                 f"{model.name} brings model code of its own, which the engine transformers does "
-                "not run; take the engine vllm"
+                "not run; use the engine vllm"
             )
+        weights, self.revision = find_weights(
+            model, model_dir=config.model_dir, cache_dir=config.cache_dir
+        )
+        install()
         import torch
         import transformers
 
@@ -46,14 +51,14 @@ class TransformersEngine(Engine):
         self._model = model
         self._turn = threading.Lock()
         self._interrupted = threading.Event()
-        kind = (
+        loader = (
             transformers.AutoModelForCausalLM
             if model.grid is None
             else transformers.AutoModelForImageTextToText
         )
         try:
             self._chat = Chat(model, weights)
-            loaded: Any = kind.from_pretrained(weights, dtype=getattr(torch, model.dtype))
+            loaded: Any = loader.from_pretrained(weights, dtype=getattr(torch, model.dtype))
             self._network = loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         except Exception as error:
             raise ModelUnavailable(
@@ -123,8 +128,8 @@ class TransformersEngine(Engine):
         return inputs.to(self._network.device)
 
     def _positions(self, prompt: Prompt) -> contextlib.AbstractContextManager[None]:
-        moved = prompt.video is not None and self._model.family == QWEN2_5_VL_FAMILY
-        return authors_positions() if moved else contextlib.nullcontext()
+        fix = prompt.video is not None and self._model.family.fix_positions
+        return authors_positions() if fix else contextlib.nullcontext()
 
     @property
     def _ends(self) -> list[int]:

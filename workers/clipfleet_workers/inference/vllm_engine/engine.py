@@ -20,11 +20,14 @@ from clipfleet.errors import (
     RequestRefused,
     RequestTimedOut,
 )
+from clipfleet.grid import Grid
 from clipfleet.models import Model
 from clipfleet_workers.inference.chat import Chat, frame_times, processor_arguments
-from clipfleet_workers.inference.engine import Answer, Engine, Prompt, Video
+from clipfleet_workers.inference.engine import Answer, Engine, EngineConfig, Prompt, Video
 from clipfleet_workers.inference.loop import Loop
 from clipfleet_workers.inference.vllm_engine import plugin
+from clipfleet_workers.inference.vllm_engine.placeholders import install
+from clipfleet_workers.inference.weights import find_weights
 
 STOP_S = 1.0  # nothing is in flight when an engine is closed; left to itself, vLLM takes 8 s
 _STOPPED_S = 30.0  # then its processes are left to whoever started this one
@@ -67,8 +70,6 @@ def prepare_process(scratch: Path, cache: Path) -> None:
     vLLM leaves its sockets and other files behind in `scratch`, which is the caller's to remove;
     what it learns about models goes to `cache`.
     """
-    from clipfleet_workers.inference.vllm_engine.placeholders import install
-
     install()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -86,65 +87,28 @@ def prepare_process(scratch: Path, cache: Path) -> None:
 class VllmEngine(Engine):
     """One model in one AsyncLLM."""
 
-    def __init__(
-        self,
-        model: Model,
-        weights: Path,
-        *,
-        cache_dir: Path,
-        batch_size: int,
-        windows: int | None = None,
-        fp8: bool = False,
-        disable_mmcache: bool = False,
-        gpu_memory_utilization: float = 0.9,
-        gpus: int = 1,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
+    queues_ahead = True
+    loggers = ("vllm", *Engine.loggers)
+
+    def __init__(self, config: EngineConfig) -> None:
         """Load the model; a quarter of a minute for a small one.
 
-        `weights` is a folder; vLLM keeps what it learns about models in `cache_dir`. `batch_size`
-        bounds the prompts that are worked on at once, however many are given; `windows` is how
-        many with frames are given at once (`batch_size`, by default).
-        `fp8` quantizes weights on a GPU. The engine takes the share `gpu_memory_utilization` of
-        its memory; over `gpus` of them the model is split. `arguments` are vLLM's own, over ours.
-        Raises `ModelUnavailable` with the engine's own reason where it cannot.
+        Raises `ModelUnavailable`, with vLLM's own reason, where it cannot.
         """
-        self._model = model
-        on_gpu = _check_machine(model, fp8=fp8)
+        model = self._model = config.model
+        on_gpu = _check_machine(model, fp8=config.fp8)
+        weights, self.revision = find_weights(
+            model, model_dir=config.model_dir, cache_dir=config.cache_dir
+        )
         self._scratch = tempfile.TemporaryDirectory(prefix="clipfleet-")  # short: sockets
-        prepare_process(Path(self._scratch.name), cache_dir / "vllm")
+        prepare_process(Path(self._scratch.name), config.cache_dir / "vllm")
         import vllm
 
         self.name = f"vllm {vllm.__version__}"
         self._loop = Loop()
-        wanted: dict[str, Any] = {
-            "model": str(weights),
-            "dtype": model.dtype,
-            "max_model_len": model.max_model_tokens,
-            "max_num_seqs": batch_size,
-            "seed": 0,
-            "enforce_eager": not on_gpu,
-            "disable_log_stats": True,
-            "trust_remote_code": model.remote_code,
-        }
-        if model.grid is not None:
-            wanted["limit_mm_per_prompt"] = {"image": 0, "video": 1}
-            wanted["mm_processor_cache_gb"] = (
-                0 if disable_mmcache else cache_gb(model, windows=windows or batch_size)
-            )
-        if not model.family.prefix_caching:
-            wanted["enable_prefix_caching"] = False
-        if fp8:
-            wanted["quantization"] = "fp8"
-        if on_gpu:
-            wanted["gpu_memory_utilization"] = gpu_memory_utilization
-            wanted["tensor_parallel_size"] = gpus
-            wanted |= GPU_ARGUMENTS
-        else:
-            wanted |= _cpu_arguments()
         try:
-            start = _start(wanted | dict(arguments or {}))  # bounded by whoever loads models
-            self._llm = self._loop.run(start, timeout_s=None)
+            start = _start(vllm_arguments(config, weights, on_gpu=on_gpu))
+            self._llm = self._loop.run(start, timeout_s=None)  # bounded by whoever loads models
             self._chat = Chat(model, weights)
         except Exception as error:
             raise ModelUnavailable(
@@ -181,7 +145,6 @@ class VllmEngine(Engine):
             temperature=0.0,
             max_tokens=prompt.max_output_tokens,
             repetition_penalty=self._model.repetition_penalty,
-            stop=list(self._model.stop) or None,
             seed=0,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -210,10 +173,42 @@ class VllmEngine(Engine):
         self._scratch.cleanup()
 
 
-def video_request(model: Model, video: Video) -> dict[str, Any]:
-    """What a request carries beside its words: the frames, their times, and what is not to be done.
+def vllm_arguments(config: EngineConfig, weights: Path, *, on_gpu: bool) -> dict[str, Any]:
+    """What vLLM is started with: ours, and over them those of the configuration."""
+    model = config.model
+    wanted: dict[str, Any] = {
+        "model": str(weights),
+        "dtype": model.dtype,
+        "max_model_len": model.max_model_tokens,
+        "max_num_seqs": config.batch_size,
+        "seed": 0,
+        "enforce_eager": not on_gpu,
+        "disable_log_stats": True,
+        "trust_remote_code": model.family.remote_code,
+    }
+    if model.grid is not None:
+        windows = config.windows or config.batch_size
+        wanted["limit_mm_per_prompt"] = {"image": 0, "video": 1}
+        wanted["mm_processor_cache_gb"] = (
+            0 if config.disable_mmcache else cache_gb(model.grid, windows=windows)
+        )
+    if not model.family.prefix_caching:
+        wanted["enable_prefix_caching"] = False
+    if config.fp8:
+        wanted["quantization"] = "fp8"
+    if on_gpu:
+        wanted["gpu_memory_utilization"] = config.gpu_memory_utilization
+        wanted["tensor_parallel_size"] = config.gpus
+        wanted |= GPU_ARGUMENTS
+    else:
+        wanted |= _cpu_arguments()
+    return wanted | dict(config.arguments)
 
-    The frames' name saves hashing them, and lets a second pass over them find the first's work.
+
+def video_request(model: Model, video: Video) -> dict[str, Any]:
+    """What a request carries beside its text: the frames, their times, the processor's arguments.
+
+    The frames' name saves hashing them, and lets a second pass over them reuse the first's work.
     """
     clip = (video.frames, frame_times(model, video))
     request: dict[str, Any] = {"multi_modal_data": {"video": clip}}
@@ -224,21 +219,20 @@ def video_request(model: Model, video: Video) -> dict[str, Any]:
     return request
 
 
-def cache_gb(model: Model, *, windows: int) -> float:
+def cache_gb(grid: Grid, *, windows: int) -> float:
     """How much vLLM may keep of processed frames, in GiB: what can be in flight.
 
     A second pass comes while its window is in flight; what is older only takes memory (vLLM's own
     default is 4 GiB).
     """
-    assert model.grid is not None
-    return windows * model.grid.max_total_pixels * 3 / 2**30
+    return windows * grid.max_total_pixels * 3 / 2**30
 
 
 def _check_machine(model: Model, *, fp8: bool) -> bool:
     """Whether there is a GPU. Raises `ModelUnavailable` where the model cannot run here."""
     import torch
 
-    instead = f"; take {model.instead}" if model.instead else ""
+    instead = f"; use {model.instead}" if model.instead else ""
     if not torch.cuda.is_available():
         if fp8:
             raise ModelUnavailable("fp8 needs a GPU, and this machine shows none; leave it out")
