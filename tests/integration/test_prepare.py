@@ -20,9 +20,9 @@ from clipfleet.store import ObjectInfo, Store
 from clipfleet_workers import context as contexts
 from clipfleet_workers.context import Context
 from clipfleet_workers.media.packs import Pack
+from clipfleet_workers.steps.idempotent import drop
 from clipfleet_workers.steps.prepare import cut_clip, pack_encoding, prepare
 from clipfleet_workers.steps.preview import preview
-from clipfleet_workers.steps.scratch import drop
 from tests.support import clips
 from tests.support.records import put_places
 

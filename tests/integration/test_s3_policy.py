@@ -29,9 +29,9 @@ from clipfleet_producer.sources.uris import with_address
 from clipfleet_workers.context import Context
 from clipfleet_workers.steps.assemble import assemble
 from clipfleet_workers.steps.caption import caption
+from clipfleet_workers.steps.idempotent import do_once
 from clipfleet_workers.steps.prepare import prepare
 from clipfleet_workers.steps.preview import preview
-from clipfleet_workers.steps.scratch import do_once
 from tests.faults.scripted_worker import load_models
 from tests.support import clips
 from tests.support.broker import BrokerServer

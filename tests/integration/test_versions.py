@@ -20,7 +20,7 @@ from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.runs import control, manifest
 from clipfleet_producer.runs.model import Run
 from clipfleet_workers.context import Context
-from clipfleet_workers.steps import assemble, scratch
+from clipfleet_workers.steps import assemble, idempotent, scratch
 from tests.support.feeding import lines, record_of
 from tests.support.records import (
     CLIP,
@@ -201,7 +201,7 @@ def test_a_window_that_the_plan_does_not_have_is_refused(
         raise AssertionError("it was worked on")
 
     with pytest.raises(MessageInvalid, match="no window of frames 0 to 255"):
-        scratch.do_once(context, CAPTION, WINDOW, work)
+        idempotent.do_once(context, CAPTION, WINDOW, work)
 
 
 # Options and runs.

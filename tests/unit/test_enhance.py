@@ -11,7 +11,7 @@ from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.records import Failure, Part, Status
 from clipfleet.settings import read_settings
 from clipfleet_workers.context import Context
-from clipfleet_workers.steps import scratch
+from clipfleet_workers.steps import idempotent, scratch
 from clipfleet_workers.steps.enhance import enhance
 from tests.support.records import completed
 
@@ -39,7 +39,7 @@ def context(tmp_path: Path) -> Context:
 
 
 def test_where_scratch_is_gone_nothing_is_said_of_the_caption(context: Context) -> None:
-    assert scratch.do_once(context, ENHANCE, JOB, enhance) == scratch.DONE
+    assert idempotent.do_once(context, ENHANCE, JOB, enhance) == idempotent.DONE
 
     assert scratch.find_part(context, JOB, 0, 9, ENHANCE) is None
 

@@ -34,7 +34,7 @@ from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
 from clipfleet_producer.runs import model
 from clipfleet_workers.context import Context
-from clipfleet_workers.steps import assemble, prepare, scratch
+from clipfleet_workers.steps import assemble, idempotent, prepare
 from tests.support.records import run_head
 from tests.unit.protocol import Broker, Ending, Message, SteppedStore, Worker
 from tests.unit.protocol_job import LINES, OPTIONS, WORK, cut_clip, faults_of, lost_its_parts
@@ -134,7 +134,7 @@ class Protocol(RuleBasedStateMachine):
             assemble.assemble(self._context, self._app, AssembleJob.read(message.payload))
         else:
             job = WindowJob.read(message.payload)
-            return scratch.do_once(self._context, message.queue, job, WORK[message.queue])
+            return idempotent.do_once(self._context, message.queue, job, WORK[message.queue])
         return None
 
     # What workers do.
@@ -364,8 +364,8 @@ def test_a_whole_record_stays_though_a_second_assemble_finds_its_parts_cleared_a
 
 def test_results_that_differ_from_run_to_run_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault planted in the protocol: a task that is done twice counts twice for its chord."""
-    real, numbers = scratch.do_once, itertools.count()
-    monkeypatch.setattr(scratch, "do_once", lambda *a: f"{real(*a)} {next(numbers)}")
+    real, numbers = idempotent.do_once, itertools.count()
+    monkeypatch.setattr(idempotent, "do_once", lambda *a: f"{real(*a)} {next(numbers)}")
 
     protocol = Protocol()
     protocol.a_queue_is_worked_off(PREPARE)

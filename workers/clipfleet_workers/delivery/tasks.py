@@ -38,7 +38,8 @@ from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import transport
 from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, Leases, deaths
 from clipfleet_workers.delivery.verdicts import Died, GiveBack, PutOff, give_back
-from clipfleet_workers.steps.scratch import DONE, Work, do_once, drop, stored_plan
+from clipfleet_workers.steps.idempotent import DONE, Work, do_once, drop
+from clipfleet_workers.steps.scratch import stored_plan
 
 log = logging.getLogger("clipfleet")
 

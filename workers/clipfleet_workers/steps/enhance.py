@@ -7,12 +7,12 @@ from clipfleet.queues import CAPTION, ENHANCE
 from clipfleet.records import Failure, Part, Status
 from clipfleet_workers.context import Context
 from clipfleet_workers.inference.engine import Prompt
-from clipfleet_workers.steps.caption import completion, holding, request_id
+from clipfleet_workers.steps.generation import completion, loaded_model, request_id
 from clipfleet_workers.steps.scratch import find_part
 
 
 def enhance(context: Context, job: WindowJob) -> Part:
-    """Rewrite the window's caption; skipped where it failed or is empty.
+    """Enhance the window's caption; skipped where it failed or is empty.
 
     Raises a `ClipError`, or `ObjectMissing` where the caption's part is gone: then all of scratch
     is, and the window is captioned again.
@@ -25,7 +25,7 @@ def enhance(context: Context, job: WindowJob) -> Part:
         reason = "the caption failed" if caption.error else "the caption is empty"
         return Part(status=Status.SKIPPED, error=_skipped(job, reason))
     variant, fp8, _ = options.enhancer
-    model = holding(context, ENHANCE, variant, fp8=fp8)
+    model = loaded_model(context, ENHANCE, variant, fp8=fp8)
     prompt = prompts.enhance_prompt(options.enhance)
     answer = model.generate(
         ENHANCE,
