@@ -113,7 +113,7 @@ def write_windows(store: Store, count: int) -> Iterator[WindowJob]:
         indices = [0, 21, 42, 63]
         times_s = [index / 30 for index in indices]
         pack = Pack(frames=frames, indices=indices, times_s=times_s, source_fps=30.0)
-        store.put(keys.frames(job.clip_uuid, job.options_hash, 0, 63), pack.to_bytes())
+        store.put(job.scratch.frames(0, 63), pack.to_bytes())
         put_plan(store, job)
         yield job
 

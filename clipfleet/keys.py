@@ -2,10 +2,13 @@
 
 import hashlib
 import uuid
+from dataclasses import dataclass
 from urllib.parse import quote
 
 RECORDS = "metas/v0/"
 PREVIEWS = "previews/"
+REVIEWS = "reviews/v0/"
+SETS = "sets/"
 SCRATCH = "scratch/"
 ACTIVE = "active/"
 RUNS = "runs/"
@@ -24,24 +27,34 @@ def clip_uuid(source: str, span: tuple[float, float] | None = None) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def record(clip: str) -> str:
+def in_set(set_name: str) -> str:
+    """Where the objects of a set lie: "" at the root, others in a folder of their own."""
+    return f"{SETS}{set_name}/" if set_name else ""
+
+
+def record(clip: str, set_name: str = "") -> str:
     """The clip's record. Where it exists, the clip is done."""
-    return f"{RECORDS}{clip}.json"
+    return f"{in_set(set_name)}{RECORDS}{clip}.json"
 
 
-def preview(clip: str, start: int, end: int) -> str:
+def preview(clip: str, start: int, end: int, set_name: str = "") -> str:
     """A window's animated preview."""
-    return f"{PREVIEWS}{clip}/{start}_{end}.webp"
+    return f"{in_set(set_name)}{PREVIEWS}{clip}/{start}_{end}.webp"
 
 
-def poster(clip: str, start: int, end: int) -> str:
+def poster(clip: str, start: int, end: int, set_name: str = "") -> str:
     """The first frame of a window's preview, as a still for pages that list thousands."""
-    return f"{PREVIEWS}{clip}/{start}_{end}.jpg"
+    return f"{in_set(set_name)}{PREVIEWS}{clip}/{start}_{end}.jpg"
 
 
-def clip(clip: str) -> str:
+def clip(clip: str, set_name: str = "") -> str:
     """The clip itself, where it was asked for."""
-    return f"clips/{clip}.mp4"
+    return f"{in_set(set_name)}clips/{clip}.mp4"
+
+
+def review(clip: str, set_name: str = "") -> str:
+    """What people said of the clip's captions."""
+    return f"{in_set(set_name)}{REVIEWS}{clip}.json"
 
 
 def run(run_id: str) -> str:
@@ -104,41 +117,51 @@ def active(run_id: str, manifest_version: str) -> str:
     return f"{ACTIVE}{quote(run_id, safe='')}@{manifest_version}.json"
 
 
-def scratch(clip: str, options_hash: str) -> str:
-    """A clip's parts in flight, gone once it is done."""
-    return f"{SCRATCH}{clip}/{options_hash}/"
+@dataclass(frozen=True)
+class Scratch:
+    """What is in flight of a clip of a set, done with these options; gone once it is done.
 
+    All of it lies under `scratch/`, of every set, so that one lifecycle rule expires what is left.
+    """
 
-def source(clip: str, options_hash: str) -> str:
-    """The clip's bytes, where workers cannot read the producer's paths."""
-    return scratch(clip, options_hash) + "source"
+    clip: str
+    options_hash: str
+    set_name: str = ""
 
+    @property
+    def prefix(self) -> str:
+        """All of it."""
+        folder = f"{self.set_name}/" if self.set_name else ""
+        return f"{SCRATCH}{folder}{self.clip}/{self.options_hash}/"
 
-def address(clip: str, options_hash: str) -> str:
-    """The clip's address with its signature, where it has one that is no part of its name."""
-    return scratch(clip, options_hash) + "address"
+    @property
+    def source(self) -> str:
+        """The clip's bytes, where workers cannot read the producer's paths."""
+        return self.prefix + "source"
 
+    @property
+    def address(self) -> str:
+        """The clip's address with its signature, where it has one that is no part of its name."""
+        return self.prefix + "address"
 
-def metadata(clip: str, options_hash: str) -> str:
-    """What the run's manifest says of the clip, to be put into its record as it is."""
-    return scratch(clip, options_hash) + "metadata.json"
+    @property
+    def metadata(self) -> str:
+        """What the run's manifest says of the clip, to be put into its record as it is."""
+        return self.prefix + "metadata.json"
 
+    @property
+    def plan(self) -> str:
+        """What `prepare` found, written after every pack."""
+        return self.prefix + "plan.json"
 
-def plan(clip: str, options_hash: str) -> str:
-    """What `prepare` found, written after every pack."""
-    return scratch(clip, options_hash) + "plan.json"
+    def frames(self, start: int, end: int) -> str:
+        """The frames of a window that the model sees."""
+        return f"{self.prefix}{start}_{end}.frames"
 
+    def preview_frames(self, start: int, end: int) -> str:
+        """The frames of a window that its preview shows."""
+        return f"{self.prefix}{start}_{end}.preview-frames"
 
-def frames(clip: str, options_hash: str, start: int, end: int) -> str:
-    """The frames of a window that the model sees."""
-    return scratch(clip, options_hash) + f"{start}_{end}.frames"
-
-
-def preview_frames(clip: str, options_hash: str, start: int, end: int) -> str:
-    """The frames of a window that its preview shows."""
-    return scratch(clip, options_hash) + f"{start}_{end}.preview-frames"
-
-
-def part(clip: str, options_hash: str, start: int, end: int, queue: str) -> str:
-    """What one queue found for one window."""
-    return scratch(clip, options_hash) + f"{start}_{end}.{queue}.json"
+    def part(self, start: int, end: int, queue: str) -> str:
+        """What one queue found for one window."""
+        return f"{self.prefix}{start}_{end}.{queue}.json"

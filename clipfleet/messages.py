@@ -18,10 +18,11 @@ from pydantic import (
     model_validator,
 )
 
+from clipfleet import keys
 from clipfleet.errors import MessageInvalid, NewerVersion
 
 # Goes up with every field that messages get or lose. A worker leaves newer ones to newer workers.
-MESSAGE_VERSION = 2
+MESSAGE_VERSION = 3
 MAX_MESSAGE_BYTES = 4096
 # As JSON, where a letter beyond ASCII takes 6 to 12 bytes; base64 then adds a third on the wire.
 MAX_SOURCE_BYTES = 1900
@@ -29,7 +30,21 @@ MAX_SOURCE_BYTES = 1900
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ClipUuid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 OptionsHash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+# Names that something else in scratch has (`keys.Scratch`).
+_NO_SETS = ("runs", "probe")
 RecordDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+def _check_set(name: str) -> str:
+    if name in _NO_SETS:
+        raise ValueError(f"no set is called {name}")
+    return name
+
+
+# Of the objects that are made with one choice of options; "" is the first, at the store's root.
+SetName = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"), AfterValidator(_check_set)
+]
 
 
 def source_bytes(source: str) -> int:
@@ -65,7 +80,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
-    """A claim on the clip `clip_uuid` within a run, in the form of a `version` of messages."""
+    """A claim on the clip `clip_uuid` of a set within a run, in the form of a `version`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -73,6 +88,12 @@ class Message(BaseModel):
     run_id: RunId
     clip_uuid: ClipUuid
     options_hash: OptionsHash
+    set_name: SetName = ""
+
+    @property
+    def scratch(self) -> keys.Scratch:
+        """What is in flight of the clip."""
+        return keys.Scratch(self.clip_uuid, self.options_hash, self.set_name)
 
     @classmethod
     def read(cls, payload: Any) -> "Any":
@@ -101,9 +122,10 @@ def upgraded(payload: Any) -> Any:
     """The payload in the form of today's version, where it is of an older one.
 
     The first had no number, and said only that a record is to be replaced, not which: whoever feeds
-    the clip sees that the old one is still there, and says so again.
+    the clip sees that the old one is still there, and says so again. The second had no set.
     """
-    if isinstance(payload, dict) and "version" not in payload:
+    version = payload.get("version", 1) if isinstance(payload, dict) else None
+    if type(version) is int and 1 <= version < MESSAGE_VERSION:
         known = {name: value for name, value in payload.items() if name != "redo"}
         return {**known, "version": MESSAGE_VERSION}
     return payload

@@ -133,6 +133,7 @@ def send_windows(
         "run_id": job.run_id,
         "clip_uuid": job.clip_uuid,
         "options_hash": job.options_hash,
+        "set_name": job.set_name,
     }
 
     def step(queue: str, message: Message) -> Any:

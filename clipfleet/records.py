@@ -365,9 +365,11 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def find_record(store: Store, clip_uuid: str, *, to_replace: bool = False) -> Kept | None:
+def find_record(
+    store: Store, clip_uuid: str, set_name: str = "", *, to_replace: bool = False
+) -> Kept | None:
     """The clip's record, whole, if there is one."""
-    key = keys.record(clip_uuid)
+    key = keys.record(clip_uuid, set_name)
     try:
         data, version = store.get_version(key) if to_replace else (store.get(key), "")
         return Kept(record=read_record(data), digest=digest(data), version=version)
@@ -412,8 +414,13 @@ def _is_text(value: object) -> bool:
 
 
 def done_record(
-    store: Store, clip_uuid: str, options_hash: str, *, replaces: str | None = None
+    store: Store,
+    clip_uuid: str,
+    options_hash: str,
+    set_name: str = "",
+    *,
+    replaces: str | None = None,
 ) -> ClipRecord | None:
     """The clip's record, if the clip is done with these options (`Kept.is_done`)."""
-    kept = find_record(store, clip_uuid)
+    kept = find_record(store, clip_uuid, set_name)
     return kept.record if kept and kept.is_done(options_hash, replaces=replaces) else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from clipfleet.messages import OptionsHash, RunId
+from clipfleet.messages import OptionsHash, RunId, SetName
 from clipfleet.records import ClipRecord, Status, Versioned
 
 
@@ -16,15 +16,16 @@ class RunHead(Versioned):
 
     `clips` in `shards` shards. Everything known of the run lies under its `manifest_version`: when
     a run is submitted again under its name, what was known of the earlier list does not apply. It
-    begins with the second that it was written in, as 8 hex digits.
-    `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose record has errors are done
-    again. `staged_from` is the machine whose own files are copied to scratch for workers, which
-    only a feeder there can do. `presigned`: some of its clips are, and their addresses are in
-    scratch (`keys.shard_addresses`).
+    begins with the second that it was written in, as 8 hex digits. `set_name` is that of the set
+    that its records belong to. `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose
+    record has errors are done again. `staged_from` is the machine whose own files are copied to
+    scratch for workers, which only a feeder there can do. `presigned`: some of its clips are, and
+    their addresses are in scratch (`keys.shard_addresses`).
     """
 
     run_id: RunId
     options_hash: OptionsHash
+    set_name: SetName = ""
     manifest_version: Annotated[str, Field(pattern=r"^[0-9a-f]{8,16}$")]
     clips: int
     shards: int

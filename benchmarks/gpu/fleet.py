@@ -111,7 +111,7 @@ def _write(store: Store, load: Load, given: argparse.Namespace) -> list[WindowJo
         indices = [16 * i for i in range(FRAMES)]
         times_s = [index / 32 for index in indices]
         pack = Pack(frames=frames, indices=indices, times_s=times_s, source_fps=32.0 + number / 1e6)
-        key = keys.frames(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
+        key = job.scratch.frames(job.start_frame, job.end_frame)
         store.put(key, pack.to_parts("raw"))
         put_plan(store, job)
         jobs.append(job)

@@ -220,13 +220,7 @@ class FolderStore(Store):
         """Remove clips' scratch that nothing was written to for days, as S3's lifecycle does."""
         oldest = time.time() - SCRATCH_EXPIRES_S
         with suppress(*_NOT_THERE), tree.opened(self.uri, [SCRATCH.rstrip("/")]) as scratch:
-            for clip in tree.entries(scratch):
-                with tree.below(scratch, clip.name) as folders:
-                    for folder in tree.entries(folders) if folders is not None else ():
-                        with suppress(FileNotFoundError):
-                            if folder.stat(follow_symlinks=False).st_mtime < oldest:
-                                assert folders is not None
-                                tree.remove(folders, folder.name)
+            _expire(scratch, oldest)
 
     def _place(self, temps: int, temp: str, key: str, *, if_absent: bool) -> bool:
         """Give the finished file its name, again if `delete_prefix` takes the folder away."""
@@ -254,6 +248,18 @@ class FolderStore(Store):
             with suppress(*_NOT_THERE), tree.opened(self.uri, [*folders[:depth]]) as at:
                 if not tree.remove_if_empty(at, folders[depth]):
                     return
+
+
+def _expire(at: int, oldest: float) -> None:
+    """Remove the folders below that have no folders in them and did not change since `oldest`."""
+    for entry in [*tree.entries(at)]:
+        with suppress(FileNotFoundError), tree.below(at, entry.name) as folder:
+            if folder is None:
+                continue
+            if any(inner.is_dir(follow_symlinks=False) for inner in tree.entries(folder)):
+                _expire(folder, oldest)
+            elif entry.stat(follow_symlinks=False).st_mtime < oldest:
+                tree.remove(at, entry.name)
 
 
 def _lock(file: BinaryIO) -> bool:

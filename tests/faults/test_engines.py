@@ -64,7 +64,7 @@ class CaptionFleet:
         spans = [(way, 1000 + number) for number, way in enumerate(ways)]
         self._windows += [window_plan(*span) for span in spans]
         plan = PLAN.model_copy(update={"windows": self._windows})
-        self._store.put(keys.plan(CLIP, OPTIONS.hash), plan.to_bytes())
+        self._store.put(keys.Scratch(CLIP, OPTIONS.hash).plan, plan.to_bytes())
         for number, way in enumerate(ways):
             job = WindowJob(
                 run_id="r",
@@ -77,7 +77,7 @@ class CaptionFleet:
             pack = Pack(
                 frames=frames, indices=[way, 10, 20, 30], times_s=[0, 1, 2, 3], source_fps=30
             )
-            key = keys.frames(CLIP, OPTIONS.hash, job.start_frame, job.end_frame)
+            key = keys.Scratch(CLIP, OPTIONS.hash).frames(job.start_frame, job.end_frame)
             self._store.put(key, pack.to_bytes())
             self._app.send_task(CAPTION, args=[job.model_dump()], queue=CAPTION, ignore_result=True)
 

@@ -298,7 +298,7 @@ def test_a_failed_clip_is_done_again_only_when_asked_and_keeps_its_record_till_t
     (line,) = lines(1)
     failed = record_of(line, valid=False, run_id="r0")
     scene.store.put(keys.record(line.clip_uuid), failed.to_bytes())
-    part = keys.part(line.clip_uuid, OPTIONS.hash, 0, 255, "caption")
+    part = keys.Scratch(line.clip_uuid, OPTIONS.hash).part(0, 255, "caption")
     scene.store.put(part, b"an error of before")
     scene.write([line], retry_failed=retry_failed)
     feeder, watcher = scene.feeder()

@@ -13,7 +13,9 @@ import pytest
 
 from clipfleet.errors import StoreDenied, StoreError, StoreFull
 from clipfleet.store import Store, open_store
+from clipfleet.store.folder import SCRATCH_EXPIRES_S
 from tests.integration.test_stores import MIB, keys, put_many
+from tests.support.records import CLIP
 
 
 def test_a_folder_is_listed_while_it_is_read(
@@ -148,3 +150,19 @@ def test_a_folder_that_who_emptied_it_did_not_come_to_goes_with_the_next_look(
     folder_store.delete_prefix("scratch/clip/hash/")
 
     assert not folder.parent.exists()
+
+
+def test_scratch_of_every_set_expires_and_what_was_written_to_since_stays(
+    folder_store: Store,
+) -> None:
+    old = [f"scratch/{at}{CLIP}/{'0' * 16}/plan.json" for at in ("", "v2/")]
+    fresh = [f"scratch/{at}{CLIP}/{'1' * 16}/plan.json" for at in ("", "v2/")]
+    put_many(folder_store, [*old, *fresh])
+    for key in old:
+        long_ago = time.time() - SCRATCH_EXPIRES_S - 60
+        os.utime(Path(folder_store.uri, key).parent, (long_ago, long_ago))
+    os.utime(Path(folder_store.uri, "scratch", "v2", CLIP), (0, 0))  # no hash was begun since
+
+    folder_store.prepare()
+
+    assert sorted(item.key for item in folder_store.list("scratch/")) == sorted(fresh)

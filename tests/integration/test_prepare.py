@@ -65,11 +65,11 @@ def test_each_window_has_its_packs(store: Store, clip: Path) -> None:
 
     assert [(w.start_frame, w.end_frame) for w in plan.windows] == [(0, 255), (256, 399)]
     for window in plan.windows:
-        where = (CLIP, asked.hash, window.start_frame, window.end_frame)
-        for key in (keys.frames(*where), keys.preview_frames(*where)):
+        scratch, span = keys.Scratch(CLIP, asked.hash), (window.start_frame, window.end_frame)
+        for key in (scratch.frames(*span), scratch.preview_frames(*span)):
             pack = Pack.from_bytes(store.get(key), key=key)
             assert clips.numbers_in(pack.frames) == pack.indices
-        assert Pack.from_bytes(store.get(keys.frames(*where)), key="").indices == (
+        assert Pack.from_bytes(store.get(scratch.frames(*span)), key="").indices == (
             window.frame_indices
         )
 
@@ -83,7 +83,7 @@ def test_packs_are_stored_as_asked_and_the_plan_says_so(
 
     assert plan.frame_encoding == encoding
     assert f'\\"encoding\\": \\"{encoding}\\"'.encode() in folder_store.get(
-        keys.frames(CLIP, asked.hash, 0, 255), length=2000
+        keys.Scratch(CLIP, asked.hash).frames(0, 255), length=2000
     )
 
 
@@ -139,7 +139,7 @@ def test_a_staged_clip_is_fetched_in_pieces(
 ) -> None:
     monkeypatch.setattr(contexts, "_FETCH_BYTES", piece)
     asked = options()
-    store.put(keys.source(CLIP, asked.hash), clip.read_bytes())
+    store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
 
     with context_on(store).open_clip(job_for("file:///elsewhere.mp4", asked, staged=True)) as file:
         assert file.read() == clip.read_bytes()
@@ -149,7 +149,7 @@ def test_a_staged_clip_that_changes_while_it_is_fetched_is_tried_again_later(
     folder_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = options()
-    key = keys.source(CLIP, asked.hash)
+    key = keys.Scratch(CLIP, asked.hash).source
     folder_store.put(key, b"short")
     monkeypatch.setattr(folder_store, "stat", lambda key: ObjectInfo(key=key, size_bytes=99))
 
@@ -166,7 +166,7 @@ def test_a_clip_over_the_limit_is_refused_before_it_is_read(
     folder_store: Store, clip: Path, staged: bool
 ) -> None:
     asked = options()
-    folder_store.put(keys.source(CLIP, asked.hash), clip.read_bytes())
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
     context = context_on(folder_store, max_clip_bytes=1000)
 
     with (
@@ -200,7 +200,7 @@ def test_fetching_leaves_no_file_behind(
     temp.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
     asked = options()
-    folder_store.put(keys.source(CLIP, asked.hash), clip.read_bytes())
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
 
     with context_on(folder_store).open_clip(job_for("file:///x.mp4", asked, staged=True)) as file:
         assert os.listdir(temp) == []  # noqa: PTH208 - unlinked even while it is open
@@ -211,7 +211,7 @@ def test_a_disk_without_room_for_a_temporary_file_is_no_fault_of_the_clip(
     folder_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = options()
-    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, b"a clip")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))  # it fails as a full one does
 
     with pytest.raises(StoreFull, match=r"the clip does not fit in .*gone"):
@@ -222,7 +222,7 @@ def test_a_disk_that_fills_as_the_clip_is_fetched_is_no_fault_of_the_clip(
     folder_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = options()
-    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, b"a clip")
     full = Path("/dev/full")  # takes a file's name, and no byte
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full.open("r+b"))
 
@@ -234,7 +234,7 @@ def test_a_clip_whose_bytes_another_run_cleared_away_is_left_for_its_feeder(
     folder_store: Store,
 ) -> None:
     asked = options()
-    folder_store.put(keys.source(CLIP, asked.hash), b"a clip")
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, b"a clip")
     job = job_for("file:///a.mp4", asked, staged=True)
     context = context_on(folder_store)
     folder_store.put(keys.run_options(job.run_id), asked.model_dump_json().encode())

@@ -93,7 +93,7 @@ class Worker:
     def job(self, path: str) -> ClipJob:
         address = self.url + path
         if bare(address) != address:
-            self.store.put(keys.address(CLIP, MINI.hash), address.encode())
+            self.store.put(keys.Scratch(CLIP, MINI.hash).address, address.encode())
         return ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=MINI.hash, source=bare(address))
 
     def context(self) -> Context:
@@ -134,7 +134,7 @@ def test_without_its_signature_in_scratch_the_address_itself_is_asked_for(
     worker: Worker, server: tuple[str, Path, list[str]]
 ) -> None:
     job = worker.job(f"/clip.mp4?v=1&{SIGNED}")
-    worker.store.delete(keys.address(CLIP, MINI.hash))
+    worker.store.delete(keys.Scratch(CLIP, MINI.hash).address)
 
     with worker.context().open_clip(job) as file:
         assert file.read() == b"a clip"
@@ -145,7 +145,9 @@ def test_an_address_of_another_clip_in_scratch_is_not_asked_for(
     worker: Worker, server: tuple[str, Path, list[str]]
 ) -> None:
     job = worker.job("/clip.mp4")
-    worker.store.put(keys.address(CLIP, MINI.hash), f"{worker.url}/other.mp4?{SIGNED}".encode())
+    worker.store.put(
+        keys.Scratch(CLIP, MINI.hash).address, f"{worker.url}/other.mp4?{SIGNED}".encode()
+    )
 
     with worker.context().open_clip(job) as file:
         assert file.read() == b"a clip"

@@ -47,7 +47,7 @@ def holding(store: Store, secret: str = SECRET) -> set[str]:
 def addresses(scene: Scene) -> dict[str, bytes]:
     """What workers find of each clip that is fed."""
     found = {key: scene.store.get(key) for key in holding(scene.store) if "/runs/" not in key}
-    assert {keys.address(key.split("/")[1], OPTIONS.hash) for key in found} == set(found)
+    assert {keys.Scratch(key.split("/")[1], OPTIONS.hash).address for key in found} == set(found)
     return found
 
 
@@ -81,7 +81,7 @@ def test_an_address_is_in_scratch_alone_until_its_clip_is_done(
 
     while not feeder.step(wait_s=0.05):
         for clip in scene.work_off():
-            scene.store.delete_prefix(keys.scratch(clip, OPTIONS.hash))  # as `assemble` does
+            scene.store.delete_prefix(keys.Scratch(clip, OPTIONS.hash).prefix)  # as `assemble` does
     assert holding(scene.store) == set()
     assert not any(form in of_broker(scene, tmp_path) for form in forms(SECRET))
 

@@ -92,8 +92,8 @@ def bucket(s3_server: S3Server, broker: BrokerServer) -> Bucket:
         keys.clip(CLIP),
         keys.run_options("other"),
         LIST,
-        keys.frames(CLIP, OPTIONS.hash, 0, 9),
-        keys.address(CLIP, OPTIONS.hash),
+        keys.Scratch(CLIP, OPTIONS.hash).frames(0, 9),
+        keys.Scratch(CLIP, OPTIONS.hash).address,
         ADDRESSES,
         "elsewhere/a",
     ):
@@ -198,15 +198,30 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
             assert window.preview_key
             assert reader.get(window.preview_key)
         assert reader.get(keys.clip(record.span_uuid))
-        assert list(reader.list(keys.scratch(record.span_uuid, OPTIONS.hash))) == []
+        assert list(reader.list(keys.Scratch(record.span_uuid, OPTIONS.hash).prefix)) == []
     assert manifest.read_summary(reader, seen.head)
     assert manifest.read_state(reader, seen.head) is None, "it has come to its end"
     assert planned(bucket, clip).head.clips == 2, "it can be written anew"
 
 
+def test_the_sides_do_the_same_in_every_set(bucket: Bucket) -> None:
+    worker, producer, reader = map(bucket.store, SIDES)
+    for key in (keys.record(CLIP, "v2"), keys.preview(CLIP, 0, 9, "v2"), keys.clip(CLIP, "v2")):
+        worker.put(key, b"x")
+        assert reader.get(key) == b"x"
+    assert producer.get(keys.record(CLIP, "v2")) == b"x"
+    worker.put(keys.Scratch(CLIP, OPTIONS.hash, "v2").plan, b"x")
+    producer.delete_prefix(keys.Scratch(CLIP, OPTIONS.hash, "v2").prefix)
+
+
 FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
     "a worker deletes a record": ("worker", lambda s: s.delete(keys.record(CLIP))),
     "a worker deletes all records": ("worker", lambda s: s.delete_prefix(keys.RECORDS)),
+    "a worker deletes a record of a set": ("worker", lambda s: s.delete(keys.record(CLIP, "v2"))),
+    "a producer writes a record of a set": (
+        "producer",
+        lambda s: s.put(keys.record(CLIP, "v2"), b"x"),
+    ),
     "a worker deletes a preview": ("worker", lambda s: s.delete(keys.preview(CLIP, 0, 9))),
     "a worker deletes a clip": ("worker", lambda s: s.delete(keys.clip(CLIP))),
     "a worker changes a run": ("worker", lambda s: s.put(keys.run_options("other"), b"x")),
@@ -222,26 +237,29 @@ FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
     "a producer deletes options": ("producer", lambda s: s.delete(keys.run_options("other"))),
     "a producer forges frames": (
         "producer",
-        lambda s: s.put(keys.frames(CLIP, OPTIONS.hash, 0, 9), b"x"),
+        lambda s: s.put(keys.Scratch(CLIP, OPTIONS.hash).frames(0, 9), b"x"),
     ),
     "a producer reads frames": (
         "producer",
-        lambda s: s.get(keys.frames(CLIP, OPTIONS.hash, 0, 9)),
+        lambda s: s.get(keys.Scratch(CLIP, OPTIONS.hash).frames(0, 9)),
     ),
     "a producer reads a clip's address": (
         "producer",
-        lambda s: s.get(keys.address(CLIP, OPTIONS.hash)),
+        lambda s: s.get(keys.Scratch(CLIP, OPTIONS.hash).address),
     ),
     "a reader reads a clip's address": (
         "reader",
-        lambda s: s.get(keys.address(CLIP, OPTIONS.hash)),
+        lambda s: s.get(keys.Scratch(CLIP, OPTIONS.hash).address),
     ),
     "a reader reads a run's addresses": ("reader", lambda s: s.get(ADDRESSES)),
     "a producer reads elsewhere": ("producer", lambda s: s.get("elsewhere/a")),
     "a reader writes a record": ("reader", lambda s: s.put(keys.record(CLIP), b"x")),
     "a reader deletes a record": ("reader", lambda s: s.delete(keys.record(CLIP))),
     "a reader writes scratch": ("reader", lambda s: s.put("scratch/a", b"x")),
-    "a reader reads frames": ("reader", lambda s: s.get(keys.frames(CLIP, OPTIONS.hash, 0, 9))),
+    "a reader reads frames": (
+        "reader",
+        lambda s: s.get(keys.Scratch(CLIP, OPTIONS.hash).frames(0, 9)),
+    ),
     "a reader deletes everything": ("reader", lambda s: s.delete_prefix("")),
 }
 
@@ -270,7 +288,7 @@ def test_presigned_addresses_pass_from_whoever_submits_to_feeders_to_workers(
     _, in_flight, _ = fill(run, bucket.sides["producer"], Console(quiet=True), in_flight=None)
 
     assert in_flight == len(taken(broker, PREPARE)) == 1
-    found = bucket.store("worker").get(keys.address(line.clip_uuid, OPTIONS.hash))
+    found = bucket.store("worker").get(keys.Scratch(line.clip_uuid, OPTIONS.hash).address)
     assert found.decode() == address
     manifest.forget(store, "signed", head.manifest_version)
     run.clear_scratch(line)

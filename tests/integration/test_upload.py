@@ -113,7 +113,7 @@ def test_of_a_run_that_says_nothing_of_places_nothing_is_copied(
 def test_a_staged_clip_is_copied_where_its_source_was_named(
     cut: Cut, folder_store: Store, tmp_path: Path, video: bytes, folder: str, copied: bool
 ) -> None:
-    folder_store.put(keys.source(CLIP, ASKED.hash), video)
+    folder_store.put(keys.Scratch(CLIP, ASKED.hash).source, video)
 
     plan = cut((tmp_path / folder / "a.mp4").as_uri(), staged=True)
 

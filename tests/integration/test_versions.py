@@ -72,6 +72,15 @@ def test_a_message_of_this_version_with_a_field_that_it_does_not_have_is_refused
         type(job).read({**job.model_dump(), "tenant": "t"})
 
 
+@pytest.mark.parametrize("job", [JOB, WINDOW, END], ids=lambda job: type(job).__name__)
+def test_a_message_of_the_second_version_is_of_the_set_without_a_name(job: Any) -> None:
+    second = {n: v for n, v in job.model_dump().items() if n != "set_name"} | {"version": 2}
+
+    read = type(job).read(second)
+
+    assert (read, read.set_name) == (job, "")
+
+
 def test_a_message_of_the_first_version_is_read() -> None:
     payload = JOB.model_dump()
     first = {n: v for n, v in payload.items() if n not in ("version", "replaces")} | {"redo": True}
@@ -92,7 +101,9 @@ def test_a_record_of_a_later_schema_is_done_and_never_written_over(
 ) -> None:
     precious = later(clip_record().to_bytes(), version="schema_version")
     folder_store.put(keys.record(CLIP), precious)
-    folder_store.put(keys.plan(CLIP, HASH), PLAN.model_copy(update={"windows": []}).to_bytes())
+    folder_store.put(
+        keys.Scratch(CLIP, HASH).plan, PLAN.model_copy(update={"windows": []}).to_bytes()
+    )
     told = list[str]()
     vars(context)["emit"] = lambda job, **fields: told.append(fields["status"])
 
@@ -155,9 +166,9 @@ def test_a_clip_is_done_again_for_the_record_that_was_meant_and_no_other(
 @pytest.mark.parametrize(
     ("key", "data", "read"),
     [
-        (keys.plan(CLIP, HASH), PLAN.to_bytes(), lambda c: scratch.stored_plan(c, JOB)),
+        (keys.Scratch(CLIP, HASH).plan, PLAN.to_bytes(), lambda c: scratch.stored_plan(c, JOB)),
         (
-            keys.part(CLIP, HASH, 0, 255, CAPTION),
+            keys.Scratch(CLIP, HASH).part(0, 255, CAPTION),
             completed("words").to_bytes(),
             lambda c: scratch.find_part(c, JOB, 0, 255, CAPTION),
         ),
@@ -186,7 +197,7 @@ def test_a_plan_from_before_messages_had_versions_is_read(
     plan["job"] = {
         name: value for name, value in plan["job"].items() if name not in ("version", "replaces")
     } | {"redo": False}
-    folder_store.put(keys.plan(CLIP, HASH), json.dumps(plan).encode())
+    folder_store.put(keys.Scratch(CLIP, HASH).plan, json.dumps(plan).encode())
 
     assert scratch.stored_plan(context, JOB) == PLAN
 
@@ -195,7 +206,7 @@ def test_a_window_that_the_plan_does_not_have_is_refused(
     folder_store: Store, context: Context
 ) -> None:
     plan = PLAN.model_copy(update={"windows": [window_plan(0, 99)]})
-    folder_store.put(keys.plan(CLIP, HASH), plan.to_bytes())
+    folder_store.put(keys.Scratch(CLIP, HASH).plan, plan.to_bytes())
 
     def work(*_: object) -> Part:
         raise AssertionError("it was worked on")

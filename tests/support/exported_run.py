@@ -14,7 +14,6 @@ from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, ManifestLine, ModelRecord, Status, WindowRecord
 from clipfleet.store import Store
 from clipfleet_producer.cli import results
-from clipfleet_producer.export.lookup import REVIEWS
 from clipfleet_producer.runs import manifest
 from tests.support.records import SOURCE, clip_record
 
@@ -123,9 +122,7 @@ class StoredRun:
     def review(self, number: int, verdict: str) -> None:
         """Say of a clip what a reviewer would."""
         review = {"verdict": verdict, "by": "someone"}
-        self.store.put(
-            f"{REVIEWS}{keys.clip_uuid(source(number))}.json", json.dumps(review).encode()
-        )
+        self.store.put(keys.review(keys.clip_uuid(source(number))), json.dumps(review).encode())
 
     def export(self, dest: Path, *arguments: str) -> Result:
         """`clipfleet export`, in this process."""

@@ -175,4 +175,4 @@ def put_plan(store: Store, job: WindowJob) -> None:
     """Have the clip of a window's message planned, with that window alone."""
     windows = [window_plan(job.start_frame, job.end_frame)]
     plan = PLAN.model_copy(update={"windows": windows})
-    store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
+    store.put(job.scratch.plan, plan.to_bytes())

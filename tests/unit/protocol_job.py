@@ -25,7 +25,7 @@ WINDOWS = {line.clip_uuid: CLIPS[line.source] for line in LINES}
 
 def caption(context: Context, job: WindowJob) -> Part:
     """Reads its frames, and says the same each time."""
-    context.store.get(keys.frames(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame))
+    context.store.get(job.scratch.frames(job.start_frame, job.end_frame))
     if job.start_frame == FAILING:
         raise ValueError("this one cannot be captioned")
     return completed(f"{job.options_hash} {job.start_frame}")
@@ -41,8 +41,7 @@ def enhance(context: Context, job: WindowJob) -> Part:
 
 
 def preview(context: Context, job: WindowJob) -> Part:
-    where = (job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
-    context.store.get(keys.preview_frames(*where))
+    context.store.get(job.scratch.preview_frames(job.start_frame, job.end_frame))
     return previewed(job.start_frame, job.end_frame)
 
 
@@ -55,10 +54,9 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
         failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
         return Plan(job=job, source=None, windows=[], errors=[failure])
     for window in WINDOWS[job.clip_uuid]:
-        where = (job.clip_uuid, job.options_hash, *window)
-        context.store.put(keys.frames(*where), b"frames")
+        context.store.put(job.scratch.frames(*window), b"frames")
         if options.prepare.generate_previews:
-            context.store.put(keys.preview_frames(*where), b"frames")
+            context.store.put(job.scratch.preview_frames(*window), b"frames")
     windows = [window_plan(*window) for window in WINDOWS[job.clip_uuid]]
     return Plan(job=job, source=SOURCE, windows=windows)
 

@@ -53,14 +53,14 @@ def test_a_runs_objects_lie_in_one_folder_of_their_own(run_id: str) -> None:
 
 
 def test_everything_in_flight_lies_under_the_clips_scratch() -> None:
-    scratch = keys.scratch("clip", "hash")
+    scratch = keys.Scratch("clip", "hash").prefix
     in_flight = [
-        keys.source("clip", "hash"),
-        keys.address("clip", "hash"),
-        keys.plan("clip", "hash"),
-        keys.frames("clip", "hash", 0, 9),
-        keys.preview_frames("clip", "hash", 0, 9),
-        keys.part("clip", "hash", 0, 9, "caption"),
+        keys.Scratch("clip", "hash").source,
+        keys.Scratch("clip", "hash").address,
+        keys.Scratch("clip", "hash").plan,
+        keys.Scratch("clip", "hash").frames(0, 9),
+        keys.Scratch("clip", "hash").preview_frames(0, 9),
+        keys.Scratch("clip", "hash").part(0, 9, "caption"),
     ]
 
     assert all(key.startswith(scratch) for key in in_flight)
@@ -68,4 +68,4 @@ def test_everything_in_flight_lies_under_the_clips_scratch() -> None:
 
 
 def test_parts_made_with_other_options_never_mix_in() -> None:
-    assert not keys.scratch("clip", "other").startswith(keys.scratch("clip", "hash"))
+    assert not keys.Scratch("clip", "other").prefix.startswith(keys.Scratch("clip", "hash").prefix)

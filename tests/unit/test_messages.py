@@ -53,6 +53,7 @@ WRONG: dict[str, list[object]] = {
         *("6ba7b8109dad51d180b400c04fd430c8", "6ba7b810-9dad-51d1-80b4-00c04fd430c8\n"),
         *("g" * 8 + "-9dad-51d1-80b4-00c04fd430c8", HUGE, None, 7),
     ],
+    "set_name": ["a/b", "..", "-a", "é", "runs", "probe", "s" * 65, "a\n", None, 7],
     "options_hash": ["", "0123", "0123456789ABCDEF", "0123456789abcdef0", "../0123456789abc", None],
     "source": ["", "s" * 2049, HUGE, None, 7],
     "staged": ["true", 1, None],

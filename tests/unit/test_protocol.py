@@ -97,7 +97,7 @@ class Protocol(RuleBasedStateMachine):
             replaces = kept.digest if kept else None
             self._following.append((name, line.model_copy(update={"replaces": replaces})))
             if redo:  # as a feeder does at first
-                self._inner.delete_prefix(keys.scratch(line.clip_uuid, OPTIONS[name].hash))
+                self._inner.delete_prefix(keys.Scratch(line.clip_uuid, OPTIONS[name].hash).prefix)
             self._feed(*self._following[-1])
 
     def _feed(self, name: str, line: ManifestLine) -> None:

@@ -191,14 +191,14 @@ class Context:
         if not self.settings.store:  # and so no scratch
             return job.source
         try:
-            found = self.store.get(keys.address(job.clip_uuid, job.options_hash))
+            found = self.store.get(job.scratch.address)
         except ObjectMissing:
             return job.source
         address = found.decode(errors="replace")
         return address if bare(address) == job.source else job.source
 
     def _fetch_staged(self, job: ClipJob, file: BinaryIO) -> None:
-        key, limit = keys.source(job.clip_uuid, job.options_hash), self.settings.max_clip_bytes
+        key, limit = job.scratch.source, self.settings.max_clip_bytes
         try:
             with _disk_errors():
                 download(

@@ -144,7 +144,7 @@ def _failed(run: Run, only: Sequence[str], problems: Problems) -> Iterator[Manif
                 "the clip again with a fresh one, and --retry-failed"
             )
             continue
-        kept = find_record(run.store, line.clip_uuid)
+        kept = find_record(run.store, line.clip_uuid, run.head.set_name)
         if kept is not None and not kept.record.valid and not kept.newer:
             yield line.model_copy(update={"redo": False, "replaces": kept.digest})
 

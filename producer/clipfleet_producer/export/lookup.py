@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from clipfleet import keys
 from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
@@ -17,13 +18,12 @@ from clipfleet_producer.prefetch import AHEAD, ordered_prefetch
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 
-# Where the review page keeps what people said of a clip. It comes with that page; until then
-# nothing lies there, and nothing is approved.
-REVIEWS = "reviews/v0/"
-
 
 class Review(BaseModel):
-    """What people said of a clip; the review page may write more beside it."""
+    """What people said of a clip; the review page may write more beside it.
+
+    It comes with that page: until then there is none, and nothing is approved.
+    """
 
     verdict: Literal["approved", "flagged"]
 
@@ -57,7 +57,11 @@ class Lookup:
     def _find(self, line: ManifestLine) -> Reviewed:
         record = self._run.record(line)
         wanted = self._reviews and record is not None
-        review = _read_review(self._store, line.clip_uuid) if wanted else None
+        review = (
+            _read_review(self._store, keys.review(line.clip_uuid, self._head.set_name))
+            if wanted
+            else None
+        )
         return Reviewed(line=line, record=record, review=review)
 
     def _lines(self, start: int, stop: int | None) -> Iterator[ManifestLine]:
@@ -81,8 +85,8 @@ class Lookup:
         return self._shard[1]
 
 
-def _read_review(store: Store, clip_uuid: str) -> Review | None:
+def _read_review(store: Store, key: str) -> Review | None:
     try:
-        return Review.model_validate_json(store.get(f"{REVIEWS}{clip_uuid}.json"))
+        return Review.model_validate_json(store.get(key))
     except (ObjectMissing, ValidationError):  # no verdict of a kind that approves anything
         return None

@@ -63,6 +63,10 @@ class Run:
         """The hash of the options that the clip is done with."""
         return line.options_hash or self.head.options_hash
 
+    def scratch(self, line: ManifestLine) -> keys.Scratch:
+        """What is in flight of the clip."""
+        return keys.Scratch(line.clip_uuid, self.options_hash(line), self.head.set_name)
+
     def look(self, line: ManifestLine) -> Found:
         """The clip, and its record if the run is done with it.
 
@@ -70,7 +74,7 @@ class Run:
         that need not be done again for those. A presigned clip comes with another address than the
         one that was refused.
         """
-        kept = find_record(self.store, line.clip_uuid)
+        kept = find_record(self.store, line.clip_uuid, self.head.set_name)
         if kept is None or not kept.is_done(self.options_hash(line)):
             return Found(line=line, record=None)
         record = kept.record
@@ -83,7 +87,8 @@ class Run:
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, whichever run wrote it."""
-        return done_record(self.store, line.clip_uuid, self.options_hash(line))
+        options_hash = self.options_hash(line)
+        return done_record(self.store, line.clip_uuid, options_hash, self.head.set_name)
 
     def records(
         self, lines: Iterable[ManifestLine]
@@ -105,22 +110,23 @@ class Run:
 
         Raises `BrokerError`, `StoreError`, or `SourceUnreadable`.
         """
-        line, options_hash = found.line, self.options_hash(found.line)
+        line, scratch = found.line, self.scratch(found.line)
         path = local_path(line) if self.stage else None
         if path is not None:
-            self.store.put(keys.source(line.clip_uuid, options_hash), _read(path, self.allowed))
+            self.store.put(scratch.source, _read(path, self.allowed))
         if line.address is not None:
             data = line.address.get_secret_value().encode()
-            self.store.put(keys.address(line.clip_uuid, options_hash), data)
+            self.store.put(scratch.address, data)
         if line.metadata:
             data = line.model_dump_json(include={"metadata"}).encode()
-            self.store.put(keys.metadata(line.clip_uuid, options_hash), data)
+            self.store.put(scratch.metadata, data)
         send_clip(
             app,
             ClipJob(
                 run_id=self.run_id,
                 clip_uuid=line.clip_uuid,
-                options_hash=options_hash,
+                options_hash=scratch.options_hash,
+                set_name=scratch.set_name,
                 source=line.source,
                 span_s=list(line.span) if line.span else None,
                 metadata=bool(line.metadata),
@@ -131,7 +137,7 @@ class Run:
 
     def clear_scratch(self, line: ManifestLine) -> None:
         """Remove parts of before, which must not be taken for parts of now."""
-        self.store.delete_prefix(keys.scratch(line.clip_uuid, self.options_hash(line)))
+        self.store.delete_prefix(self.scratch(line).prefix)
 
 
 def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:

@@ -101,7 +101,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
                 start_frame=span[0],
                 end_frame=span[1],
             )
-            key = keys.frames(job.clip_uuid, job.options_hash, *span)
+            key = job.scratch.frames(*span)
             context.store.put(key, window.frames.to_bytes())
             jobs.append(job)
             truth += [scene["facts"] for scene in scenes if scene["start_frame"] == span[0]]

@@ -146,8 +146,8 @@ def _of_runs(room: Room) -> dict[str, Reader]:
 
 def _of_jobs(room: Room) -> dict[str, Reader]:
     context, store = room.context, room.store
-    record, plan = keys.record(CLIP), keys.plan(CLIP, HASH)
-    part = keys.part(CLIP, HASH, 0, 9, "caption")
+    record, plan = keys.record(CLIP), keys.Scratch(CLIP, HASH).plan
+    part = keys.Scratch(CLIP, HASH).part(0, 9, "caption")
     read_part = room.stored(part, lambda: find_part(context, JOB, 0, 9, "caption"))
     read_record = room.stored(record, lambda: done_record(store, CLIP, HASH))
     read_plan = room.stored(plan, lambda: stored_plan(context, JOB))

@@ -82,7 +82,7 @@ class Worker:
         end = plan.errors[0].error if plan.errors else "cut"
         if plan.errors and end not in REFUSALS:
             return end, heard.traceback or plan.errors[0].message
-        context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
+        context.store.put(job.scratch.plan, plan.to_bytes())
         if stored_plan(context, job) != plan:
             return end, f"its plan does not read back: {plan.to_bytes()!r}"
         parts = []
@@ -90,7 +90,7 @@ class Worker:
             claim = job.model_dump(include={"run_id", "clip_uuid", "options_hash"})
             place = WindowJob(**claim, start_frame=window.start_frame, end_frame=window.end_frame)
             found = {CAPTION: Part(status=Status.OK)}
-            read_pack(context, place, keys.frames)
+            read_pack(context, place.scratch.frames(window.start_frame, window.end_frame))
             if asked.prepare.generate_previews:
                 found[PREVIEW] = preview(context, place)
             parts.append(found)

@@ -13,18 +13,10 @@ from tests.support.outages.fleet import ROOT, OutageFleet
 # that this version does not know.
 CHANGES = {
     "clipfleet/messages.py": [
-        ("MESSAGE_VERSION = 2\n", "MESSAGE_VERSION = 3\n"),
+        ("MESSAGE_VERSION = 3\n", "MESSAGE_VERSION = 4\n"),
         (
             "    options_hash: OptionsHash\n",
             '    options_hash: OptionsHash\n    tenant: str = "t"\n',
-        ),
-        ('if isinstance(payload, dict) and "version" not in payload:', "if _is_old(payload):"),
-        ('if name != "redo"}', 'if name not in ("redo", "version")}'),
-        (
-            "def upgraded(",
-            "def _is_old(payload: Any) -> bool:\n"
-            "    return isinstance(payload, dict) and payload.get('version', 1) < MESSAGE_VERSION\n"
-            "\n\ndef upgraded(",
         ),
     ],
     "clipfleet/records.py": [

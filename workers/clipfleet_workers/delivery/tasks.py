@@ -20,7 +20,6 @@ from celery.worker import state
 from kombu.exceptions import OperationalError
 from redis import RedisError
 
-from clipfleet import keys
 from clipfleet.errors import (
     BrokerError,
     ClipError,
@@ -153,7 +152,7 @@ def _prepare_step(context: Context, app: Celery) -> Step:
             name = type(given_up).__name__
             failure = Failure(step="prepare", error=name, message=str(given_up))
             plan = Plan(job=job, source=None, windows=[], errors=[failure])
-            context.store.put(keys.plan(job.clip_uuid, job.options_hash), plan.to_bytes())
+            context.store.put(job.scratch.plan, plan.to_bytes())
         prepare(context, app, job)
 
     return step

@@ -46,7 +46,7 @@ def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
     Raises `NewerVersion` where newer workers were at it.
     """
     plan = stored_plan(context, job)
-    kept = find_record(context.store, job.clip_uuid, to_replace=True)
+    kept = find_record(context.store, job.clip_uuid, job.set_name, to_replace=True)
     record = kept.record if kept and _is_done(kept, job, plan) else None
     if record is None:
         if plan is None:
@@ -80,7 +80,7 @@ def _write_record(
     parts = _collect(context, job, plan, options)
     if parts is None:
         # Another delivery may have written the record meanwhile, and cleared the parts away.
-        now = find_record(context.store, job.clip_uuid)
+        now = find_record(context.store, job.clip_uuid, job.set_name)
         if now is not None and _is_done(now, job, plan):
             return now.record
         if plan.job.attempt < MAX_ATTEMPTS:
@@ -89,27 +89,28 @@ def _write_record(
         plan, parts = _given_up(plan), []
     metadata = _metadata(context, plan.job)
     if metadata is None:
-        now = find_record(context.store, job.clip_uuid)
+        now = find_record(context.store, job.clip_uuid, job.set_name)
         return now.record if now and _is_done(now, job, plan) else None
     record = build_record(plan, parts, options=options, metadata=metadata)
     for _ in range(_WRITE_TRIES):
-        if _put(context.store, record, kept):
+        if _put(context.store, record, kept, job.set_name):
             return record
         # Another's came between.
-        kept = find_record(context.store, job.clip_uuid, to_replace=True)
+        kept = find_record(context.store, job.clip_uuid, job.set_name, to_replace=True)
         if kept is not None and _is_done(kept, job, plan):
             return kept.record
     raise StoreUnavailable(f"the record of clip {job.clip_uuid} keeps changing as it is written")
 
 
-def _put(store: Store, record: ClipRecord, kept: Kept | None) -> bool:
+def _put(store: Store, record: ClipRecord, kept: Kept | None, set_name: str) -> bool:
     """Write a record where `kept` is what lies there; whether it still was."""
-    key, data, kind = keys.record(record.span_uuid), record.to_bytes(), "application/json"
+    key, data = keys.record(record.span_uuid, set_name), record.to_bytes()
+    kind = "application/json"
     if kept is not None:
         return store.put_if_match(key, data, kept.version, content_type=kind)
     if store.put(key, data, content_type=kind, if_absent=True):
         return True
-    if find_record(store, record.span_uuid) is not None:
+    if find_record(store, record.span_uuid, set_name) is not None:
         return False
     store.put(key, data, content_type=kind)  # what lies there is no record
     return True
@@ -123,11 +124,11 @@ def _metadata(context: Context, job: ClipJob) -> dict[str, JsonValue] | None:
     if not job.metadata:
         return {}
     try:
-        data = context.store.get(keys.metadata(job.clip_uuid, job.options_hash))
+        data = context.store.get(job.scratch.metadata)
         return _Metadata.model_validate_json(data).metadata
     except (ObjectMissing, ValidationError):
         log.warning("clip %s has no metadata", job.clip_uuid, extra={"action": "metadata_missing"})
-        context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+        context.store.delete(job.scratch.plan)
         return None
 
 
@@ -141,7 +142,7 @@ def _prepare_again(context: Context, app: Celery, job: ClipJob) -> None:
         job.clip_uuid,
         extra={"action": "prepare_again", "attempt": job.attempt},
     )
-    context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
+    context.store.delete(job.scratch.plan)
     send_clip(app, job.model_copy(update={"attempt": job.attempt + 1}))
 
 
@@ -194,7 +195,7 @@ def build_record(
         width_source=source.width if source else None,
         height_source=source.height if source else None,
         framerate_source=source.framerate if source else None,
-        clip_location=keys.clip(job.clip_uuid) if plan.uploaded else address,
+        clip_location=keys.clip(job.clip_uuid, job.set_name) if plan.uploaded else address,
         width=source.width if source else None,
         height=source.height if source else None,
         framerate=source.framerate if source else None,

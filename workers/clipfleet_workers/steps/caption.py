@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clipfleet import keys, prompts
+from clipfleet import prompts
 from clipfleet.errors import WindowTooLong
 from clipfleet.messages import WindowJob
 from clipfleet.options import CaptionOptions, PrepareOptions
@@ -20,7 +20,7 @@ def caption(context: Context, job: WindowJob) -> Part:
     """Caption the window, twice where a second pass was asked for. Raises a `ClipError`."""
     options = context.options(job)
     model = loaded_model(context, CAPTION, options.caption.model_variant, fp8=options.caption.fp8)
-    pack = read_pack(context, job, keys.frames)
+    pack = read_pack(context, job.scratch.frames(job.start_frame, job.end_frame))
     video = window_video(pack, job.start_frame, job.end_frame, options.prepare)
     prompt = prompts.caption_prompt(options.caption)
     answer = _ask(model, job, prompt, video, options.caption)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 
-from clipfleet import keys
 from clipfleet.errors import (
     EngineDead,
     Interrupted,
@@ -94,11 +93,10 @@ def drop(context: Context, queue: str, job: Message) -> str:
 
 def _delete_stale_part(context: Context, job: WindowJob, queue: str) -> None:
     """Remove a part of a clip that another delivery finished meanwhile; nobody else would."""
-    if context.store.exists(keys.plan(job.clip_uuid, job.options_hash)):
+    if context.store.exists(job.scratch.plan):
         return
-    if done_record(context.store, job.clip_uuid, job.options_hash) is not None:
-        where = (job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
-        context.store.delete(keys.part(*where, queue))
+    if done_record(context.store, job.clip_uuid, job.options_hash, job.set_name) is not None:
+        context.store.delete(job.scratch.part(job.start_frame, job.end_frame, queue))
 
 
 def _emit(context: Context, job: WindowJob, queue: str, part: Part) -> None:

@@ -30,7 +30,9 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
 
     A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
     """
-    done = done_record(context.store, job.clip_uuid, job.options_hash, replaces=job.replaces)
+    done = done_record(
+        context.store, job.clip_uuid, job.options_hash, job.set_name, replaces=job.replaces
+    )
     if done is not None:
         clear_scratch(context, job)
         context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
@@ -43,7 +45,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
         except ScratchGone as error:  # as where another run of the clip was cancelled
             log.warning("%s", error, extra={"action": "scratch_gone"})
             return
-        key = keys.plan(job.clip_uuid, job.options_hash)
+        key = job.scratch.plan
         context.store.put(key, plan.to_bytes(), content_type="application/json")
     context.emit(
         job,
@@ -111,7 +113,7 @@ def _upload(context: Context, job: ClipJob, file: BinaryIO) -> bool:
         )
         return False
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
-        context.store.put(keys.clip(job.clip_uuid), data, content_type="video/mp4")
+        context.store.put(keys.clip(job.clip_uuid, job.set_name), data, content_type="video/mp4")
     return True
 
 
@@ -138,11 +140,10 @@ def _write_packs(
 
     def write(window: onepass.Window) -> None:
         span = (window.plan.start_frame, window.plan.end_frame)
-        where = (job.clip_uuid, job.options_hash, *span)
-        context.store.put(keys.frames(*where), window.frames.to_parts(encoding))
+        context.store.put(job.scratch.frames(*span), window.frames.to_parts(encoding))
         if window.preview is not None:
             shown = window.preview.to_parts("zstd" if encoding == "jpeg444" else encoding)
-            context.store.put(keys.preview_frames(*where), shown)
+            context.store.put(job.scratch.preview_frames(*span), shown)
 
     guard = limits.Guard(clip_limits(context.settings))
     with limits.held(guard):

@@ -14,7 +14,7 @@ def preview(context: Context, job: WindowJob) -> Part:
     Raises a `ClipError`.
     """
     options = context.options(job).preview
-    pack = read_pack(context, job, keys.preview_frames)
+    pack = read_pack(context, job.scratch.preview_frames(job.start_frame, job.end_frame))
     durations_ms = pack.durations_ms or []
     data = webp.encode(
         pack.frames,
@@ -23,7 +23,7 @@ def preview(context: Context, job: WindowJob) -> Part:
         quality=options.quality,
         threads=max(1, round(options.num_cpus_per_worker)),
     )
-    where = (job.clip_uuid, job.start_frame, job.end_frame)
+    where = (job.clip_uuid, job.start_frame, job.end_frame, job.set_name)
     key, poster_key = keys.preview(*where), keys.poster(*where)
     context.store.put(poster_key, poster.encode(pack.frames[0]), content_type="image/jpeg")
     context.store.put(key, data, content_type="image/webp")

@@ -1,10 +1,7 @@
 """A clip's scratch: its plan, its packs, and what each queue found for each window."""
 
-from collections.abc import Callable
-
 from pydantic import ValidationError
 
-from clipfleet import keys
 from clipfleet.errors import MessageInvalid, ObjectMissing
 from clipfleet.messages import Message, WindowJob
 from clipfleet.records import Part, Plan
@@ -17,7 +14,7 @@ def find_part(context: Context, job: Message, start: int, end: int, queue: str) 
 
     Raises `NewerVersion`.
     """
-    key = keys.part(job.clip_uuid, job.options_hash, start, end, queue)
+    key = job.scratch.part(start, end, queue)
     try:
         return Part.read(context.store.get(key))
     except (ObjectMissing, ValidationError):
@@ -27,7 +24,7 @@ def find_part(context: Context, job: Message, start: int, end: int, queue: str) 
 def stored_plan(context: Context, job: Message) -> Plan | None:
     """The clip's plan, if it is there and whole. Raises `NewerVersion`."""
     try:
-        return Plan.read(context.store.get(keys.plan(job.clip_uuid, job.options_hash)))
+        return Plan.read(context.store.get(job.scratch.plan))
     except (ObjectMissing, ValidationError):
         return None
 
@@ -43,19 +40,16 @@ def check_window(plan: Plan, job: WindowJob) -> None:
 
 def write_part(context: Context, job: WindowJob, queue: str, part: Part) -> None:
     """Store what `queue` found for the window."""
-    key = keys.part(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame, queue)
+    key = job.scratch.part(job.start_frame, job.end_frame, queue)
     context.store.put(key, part.to_bytes(), content_type="application/json")
 
 
 def clear_scratch(context: Context, job: Message) -> None:
     """Remove a finished clip's parts: the plan first, so that late writers see that it is over."""
-    context.store.delete(keys.plan(job.clip_uuid, job.options_hash))
-    context.store.delete_prefix(keys.scratch(job.clip_uuid, job.options_hash))
+    context.store.delete(job.scratch.plan)
+    context.store.delete_prefix(job.scratch.prefix)
 
 
-def read_pack(
-    context: Context, job: WindowJob, key_of: Callable[[str, str, int, int], str]
-) -> Pack:
-    """One of the window's packs. Raises `ObjectMissing` or `PackInvalid`."""
-    key = key_of(job.clip_uuid, job.options_hash, job.start_frame, job.end_frame)
+def read_pack(context: Context, key: str) -> Pack:
+    """One of a window's packs. Raises `ObjectMissing` or `PackInvalid`."""
     return Pack.from_bytes(context.store.get(key), key=key)
