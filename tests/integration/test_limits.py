@@ -159,6 +159,36 @@ def test_a_clip_that_takes_too_much_memory_is_refused_and_the_process_goes_on(
     ], done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="held on Linux alone")
+def test_a_decoder_that_calls_data_invalid_for_lack_of_room_for_a_frame_meets_no_damage(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(clips.encode(12, size=(3840, 2160), options=FAST))  # 12 MB a frame
+    done = in_a_process(f"""
+        from clipfleet.errors import ClipTooLarge
+        from clipfleet_workers.media.decoder import Decoder
+        from clipfleet_workers.media.demux import contents
+        from clipfleet_workers.media.limits import Guard, Limits, held
+
+        guard = Guard(Limits(memory_bytes=100 << 20))
+        with open({str(path)!r}, "rb") as file:
+            found = contents(file, guard)
+            kept = []
+            try:
+                with held(guard):
+                    decoder = Decoder(file, found, [True] * 12, guard, strict=False)
+                    for place, frame in decoder.frames():
+                        kept.append(frame)  # its room is not had again
+                print("damaged:", sorted(decoder.failures))
+            except ClipTooLarge as error:
+                print(error)
+    """)
+    assert done.stdout.splitlines() == [
+        "cutting it takes more than 100 MiB of memory (setting max_decode_bytes)"
+    ], done.stderr
+
+
 def test_a_decoder_that_hangs_ends_its_process_after_twice_the_time() -> None:
     done = in_a_process("""
         import time

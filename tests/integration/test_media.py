@@ -16,6 +16,7 @@ from clipfleet.errors import ClipfleetError, ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
 from clipfleet_workers.media import onepass, opening
+from clipfleet_workers.media.limits import Guard
 from tests.support import clips
 
 X264 = {"preset": "veryfast", "bf": "3", "g": "48"}  # with B-frames: shown in another order
@@ -291,7 +292,7 @@ def test_streams_that_come_up_after_the_file_was_opened_end_nothing() -> None:
     container: Any = Container()
     stream: Any = None
 
-    assert [packet.size for packet in opening.packets_of(container, stream)] == [3]
+    assert [packet.size for packet in opening.packets_of(container, stream, Guard())] == [3]
 
 
 def test_every_window_asks_for_the_same_room_so_that_memory_does_not_grow() -> None:

@@ -46,7 +46,7 @@ class Decoder:
             if self._strict:
                 stream.codec_context.options |= {"err_detect": "explode"}
             place, began = -1, False
-            packets = packets_of(container, stream)
+            packets = packets_of(container, stream, self._guard)
             while True:
                 self._guard.frames(place)
                 try:
@@ -65,10 +65,11 @@ class Decoder:
                 try:
                     with translate_errors():
                         frames = stream.decode(packet)
-                except av.EOFError:
-                    return
+                    self._guard.memory()
                 except av.FFmpegError as error:
                     self._guard.memory(error)
+                    if isinstance(error, av.EOFError):
+                        return
                     # Some decoders call it an error where a packet holds no frame.
                     if packet is None or not held.packets[place].kind.empty:
                         self.failures.add(place)

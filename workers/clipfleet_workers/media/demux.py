@@ -104,7 +104,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         packets: list[Packet] = []
         warnings: list[str] = []
         try:
-            for packet in packets_of(container, stream):
+            for packet in packets_of(container, stream, guard):
                 packets.append(_read(packet, reader))
                 guard.frames(len(packets))
         except av.FFmpegError as error:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipTooLarge, ClipUnreadable
 from clipfleet.settings import Settings
+from clipfleet_workers.media import allocation
 
 
 def _as_set(setting: str) -> Any:
@@ -34,7 +35,9 @@ class Limits:
     decodable_share: float = _as_set("min_decodable_share")
 
 
-_ROOM_BYTES = 16 << 20  # for a few frames: with less left, what is asked for need not be nonsense
+# With less left than a few frames take, what is asked for need not be nonsense.
+_ROOM_BYTES = 16 << 20
+_PIXEL_BYTES = 8  # four planes of 16 bits
 
 
 class Guard:
@@ -49,17 +52,21 @@ class Guard:
         self._deadline = self._clock.monotonic() + self.limits.decode_s
         self._stopped: float | None = None
         self.memory_before: int | None = None
+        self._room_bytes = _ROOM_BYTES
 
-    def memory(self, error: Exception) -> None:
-        """Raises `error` if it is that memory ran out.
+    def memory(self, error: Exception | None = None) -> None:
+        """Raises `MemoryError` if memory ran out in FFmpeg since this was last asked.
 
-        FFmpeg says the same of damaged files, whose sizes are nonsense: then little is taken.
+        `error` is what it says, which may be "invalid data" (H.264's decoder, with no room for a
+        frame), or nothing. Damaged files, whose sizes are nonsense, make memory run out as well:
+        then little is taken.
         """
-        if not isinstance(error, MemoryError) or self.memory_before is None:
+        ran_out = allocation.failed() or isinstance(error, MemoryError)
+        if not ran_out or self.memory_before is None:
             return
         taken, most = (_data_bytes() or 0) - self.memory_before, self.limits.memory_bytes
-        if taken > most / 2 or most - taken < _ROOM_BYTES:
-            raise error
+        if taken > most / 2 or most - taken < self._room_bytes:
+            raise MemoryError from error
 
     @property
     def over_s(self) -> float:
@@ -103,6 +110,7 @@ class Guard:
                 f"its frames are {width}×{height}, more than {self.limits.frame_pixels:,} pixels "
                 "(setting max_frame_pixels)"
             )
+        self._room_bytes = max(self._room_bytes, width * height * _PIXEL_BYTES)
 
     def decodable(self, right: int, of: int) -> None:
         """Raises `ClipUnreadable` where too few frames come out right, or none at all."""
@@ -150,6 +158,7 @@ def held(guard: Guard) -> Iterator[None]:
     threading.Thread(target=_watch, args=(guard, done), daemon=True).start()
     most = guard.limits.memory_bytes
     guard.memory_before = _data_bytes()
+    allocation.failed()  # before
     try:
         with _bounded_memory(guard.memory_before, most):
             yield

@@ -61,7 +61,7 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
     try:
         with translate_errors():
             container = av.open(
-                _Places(file),
+                _Places(file, guard),
                 "r",
                 format=format_,
                 options=options,
@@ -74,6 +74,7 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
         reason = f"it is {found}" if found else why(error)
         raise ClipUnreadable(f"it is not a video file that can be read ({reason})") from None
     with container:
+        guard.memory()
         guard.streams(len(container.streams))
         yield container
 
@@ -120,12 +121,18 @@ class _Places:
     packet: seen in nut, whose index lies wherever its last bytes say.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.read, self.tell, self._file = file.read, file.tell, file
+    def __init__(self, file: BinaryIO, guard: Guard) -> None:
+        self.tell, self._file, self._guard = file.tell, file, guard
         self.name = getattr(file, "name", "<none>")
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes. Raises `MemoryError` where FFmpeg ran out of memory before."""
+        self._guard.memory()
+        return self._file.read(size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """The new place, or FFmpeg's number for an invalid argument."""
+        self._guard.memory()
         try:
             return self._file.seek(offset, whence)
         except OSError as error:
@@ -135,12 +142,13 @@ class _Places:
 
 
 def packets_of(
-    container: InputContainer, stream: VideoStream
+    container: InputContainer, stream: VideoStream, guard: Guard
 ) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`."""
+    """The stream's packets, those that hold anything. Raises `av.FFmpegError`, `MemoryError`."""
     with translate_errors():
         try:
             for packet in container.demux(stream):
+                guard.memory()  # demuxers may skip what they have no room for
                 if packet.size:
                     yield packet
         except IndexError:

@@ -10,6 +10,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from clipfleet.errors import ClipUnreadable
+from clipfleet_workers.media import allocation
 from clipfleet_workers.media.colours import YCGCO, Image, Matrix, matrix_of, rgb_of_ycgco
 from clipfleet_workers.media.cropping import Cropper, Margins, fitting
 from clipfleet_workers.media.dolby_vision import DolbyVision
@@ -193,8 +194,8 @@ class Scaler:
                     frame = self._cropper.of(frame, height=whole_height)
                 planes = self._scaled(frame, turn.size(*self._size), "yuv444p" if ycgco else "gbrp")
         except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
+            if isinstance(error, MemoryError) or allocation.failed():
+                raise MemoryError from None
             raise ClipUnreadable(
                 f"its frames ({frame.format.name}) cannot be turned into RGB ({why(error)})"
             ) from None
