@@ -122,7 +122,7 @@ class FolderStore(Store):
         path = self._root / TEMP_FOLDER / _LOCKS / name
         with (
             translate_errors(path),
-            tree.opened(self.uri, [TEMP_FOLDER, _LOCKS], make=True) as at,
+            self._temp_folder(_LOCKS) as at,
             open(name, "ab", opener=_within(at)) as file,
         ):
             until = time.monotonic() + _LOCKED_S
@@ -198,11 +198,11 @@ class FolderStore(Store):
         return True
 
     @contextmanager
-    def _temp_folder(self) -> Iterator[int]:
+    def _temp_folder(self, *below: str) -> Iterator[int]:
         with ExitStack() as stack:
             # The root itself is not made: where it is missing, a disk may not be mounted.
             try:
-                temps = stack.enter_context(tree.opened(self.uri, [TEMP_FOLDER], make=True))
+                temps = stack.enter_context(tree.opened(self.uri, [TEMP_FOLDER, *below], make=True))
             except FileNotFoundError as error:
                 raise ObjectMissing(_root_missing(self._root)) from error
             yield temps
