@@ -63,7 +63,7 @@ class PrepareOptions(Group):
     frame_encoding: FrameEncoding = option(
         "auto",
         "How frames lie in scratch between workers: raw, zstd, or jpeg444 (small, but with loss). "
-        "auto is zstd in S3 and raw in a folder.",
+        "auto is zstd in a remote store and raw in a folder.",
         flag="--captioning-frame-encoding",
     )
     generate_previews: bool = option(

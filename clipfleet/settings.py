@@ -22,7 +22,8 @@ from clipfleet import xdg
 from clipfleet.engines import ENGINES, check_engine
 from clipfleet.errors import UsageError
 from clipfleet.sources import AllowedSources
-from clipfleet.store import Store, open_bucket, open_store
+from clipfleet.store import STORE_FORMS, Store, open_bucket, open_store
+from clipfleet.store.base import Access
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
         SecretStr("redis://127.0.0.1:6379/0"),
         description="Broker, as redis://[:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS.",
     )
-    store: str = Field("", description="Output root: a folder, or s3://BUCKET[/PREFIX].")
+    store: str = Field("", description=f"Output root: {STORE_FORMS}.")
     s3_endpoint: str | None = Field(None, description="URL of the S3 or MinIO server.")
     s3_access_key: str | None = Field(None, description="S3 access key.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
@@ -144,11 +145,6 @@ class Settings(BaseSettings):
         """The places that clips may come from; None: any."""
         return None if self.allowed_sources is None else AllowedSources(self.allowed_sources)
 
-    @property
-    def stores_in_s3(self) -> bool:
-        """Whether results go to a bucket."""
-        return self.store.lower().startswith("s3://")
-
     def open_broker(self) -> "Broker":
         """The broker, beside Celery; nothing is asked of it yet. Raises `UsageError`."""
         from clipfleet.broker.client import Broker
@@ -167,13 +163,13 @@ class Settings(BaseSettings):
 
         Neither disk nor network is touched yet.
         """
-        return open_store(self.store if uri is None else uri, **self._s3_access())
+        return open_store(self.store if uri is None else uri, **self._access())
 
     def open_bucket(self, name: str) -> "Bucket":
         """A bucket with clips, by the same access. Raises `UsageError`."""
-        return open_bucket(name, **self._s3_access())
+        return open_bucket(name, **self._access())
 
-    def _s3_access(self) -> dict[str, str | None]:
+    def _access(self) -> Access:
         secret = self.s3_secret_key
         return {
             "s3_endpoint": self.s3_endpoint,

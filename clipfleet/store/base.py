@@ -3,12 +3,16 @@
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar, Literal, TypedDict, Unpack
 
 from clipfleet.errors import ObjectMissing
 
 # What `prepare` writes and deletes, to see that it can. One name for all: where a process dies in
 # between, the next to start removes it.
 PROBE = "scratch/probe"
+
+# Scratch that was not written to for so long is nobody's.
+SCRATCH_DAYS = 7
 
 # An object's bytes, whole or in parts that are written one after the other.
 Data = bytes | memoryview | tuple[bytes | memoryview, ...]
@@ -28,6 +32,18 @@ class ObjectInfo:
     modified: str | None = None
 
 
+class Access(TypedDict, total=False):
+    """How to get at a store, as settings say it; each kind of store takes what is its own.
+
+    `s3_endpoint` is a URL, Amazon's when None; of `s3_region` None, the server is asked.
+    """
+
+    s3_endpoint: str | None
+    s3_access_key: str | None
+    s3_secret_key: str | None
+    s3_region: str | None
+
+
 class Store(abc.ABC):
     """Whole objects under keys such as `metas/v0/x.json`, relative to one root.
 
@@ -39,6 +55,16 @@ class Store(abc.ABC):
     """
 
     uri: str
+    """Its address; a folder's path where the store is not remote."""
+    is_remote: ClassVar[bool]
+    """Whether it lies elsewhere than among the files that this machine has."""
+    frame_encoding: ClassVar[Literal["raw", "zstd"]]
+    """How frames lie in scratch if nothing else is asked for: a disk is quicker than any encoder, a
+    network is not."""
+
+    def __init__(self, uri: str, **access: Unpack[Access]) -> None:
+        """Touches neither disk nor network; `prepare` does. Raises `UsageError`."""
+        self.uri = uri
 
     @abc.abstractmethod
     def prepare(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from clipfleet.store.base import ObjectInfo
 from clipfleet.store.object_key import check_foreign_key
 from clipfleet.store.s3 import S3Store
+from clipfleet.store.s3_errors import translate_errors
 
 
 class Bucket(S3Store):
@@ -14,13 +15,13 @@ class Bucket(S3Store):
     """
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        with self._named_errors("list", prefix):
+        with translate_errors(self._where, "list", prefix):
             for name, size_bytes in self._names(prefix):
                 yield ObjectInfo(key=name, size_bytes=size_bytes)
 
     def beginning_with(self, start: str) -> Iterator[str]:
         """The objects, and the folders with their slash, whose names begin like this."""
-        with self._named_errors("list", start):
+        with translate_errors(self._where, "list", start):
             for found in self._client.list_objects(self._bucket, prefix=start):
                 yield found.object_name
 

@@ -1,6 +1,5 @@
 """A folder as the store: each object is a file under the root."""
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -10,30 +9,19 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Unpack
+from urllib.parse import unquote
 
-from clipfleet.errors import (
-    ObjectChanged,
-    ObjectMissing,
-    StoreDenied,
-    StoreError,
-    StoreFull,
-    StoreUnavailable,
-)
+from clipfleet.errors import ObjectChanged, ObjectMissing, StoreUnavailable, UsageError
 from clipfleet.keys import SCRATCH
 from clipfleet.store import tree
-from clipfleet.store.base import PROBE, Data, ObjectInfo, Store
-from clipfleet.store.object_key import TEMP_FOLDER, KeyRefused, check_key, check_prefix
+from clipfleet.store.base import PROBE, SCRATCH_DAYS, Access, Data, ObjectInfo, Store
+from clipfleet.store.folder_errors import NOT_THERE, missing_object, translate_errors
+from clipfleet.store.object_key import TEMP_FOLDER, check_key, check_prefix
 
 _STALE_TEMP_AGE_S = 3600
-SCRATCH_EXPIRES_S = 7 * 24 * 3600
 _PLACE_TRIES = 100
 _LOCKED_S, _LOCKS = 30.0, "locks"
-
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_NAME_TAKEN = {errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
-_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class FolderStore(Store):
@@ -44,12 +32,15 @@ class FolderStore(Store):
     root are followed nowhere: they are no objects, and no folders of any (`tree`).
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.absolute()
+    is_remote = False
+    frame_encoding = "raw"
+
+    def __init__(self, uri: str, **access: Unpack[Access]) -> None:
+        self._root = _path(uri).absolute()
         self.uri = str(self._root)
 
     def prepare(self) -> None:
-        with _named_errors(self._root):
+        with translate_errors(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             with tree.opened(self.uri, [TEMP_FOLDER], make=True) as temps:
                 _clear_stale_temps(temps)
@@ -67,7 +58,7 @@ class FolderStore(Store):
     ) -> bool:
         path = self._path(key)
         temp = f"{os.getpid()}-{uuid.uuid4().hex}"
-        with _named_errors(path):
+        with translate_errors(path):
             if if_absent and self._is_there(key):
                 return False
             with self._temp_folder() as temps:
@@ -94,8 +85,8 @@ class FolderStore(Store):
         path = self._path(key)
         folders, name = _split(key)
         with (
-            _named_errors(path),
-            _missing(path),
+            translate_errors(path),
+            missing_object(path),
             tree.opened(self.uri, folders) as at,
             open(tree.open_file(at, name), "rb") as file,  # noqa: PTH123
         ):
@@ -130,8 +121,8 @@ class FolderStore(Store):
         name = hashlib.sha256(key.encode()).hexdigest()[:2]  # few files, that are never removed
         path = self._root / TEMP_FOLDER / _LOCKS / name
         with (
-            _named_errors(path),
-            tree.opened(self.uri, [TEMP_FOLDER, _LOCKS], make=True) as at,
+            translate_errors(path),
+            self._temp_folder(_LOCKS) as at,
             open(name, "ab", opener=_within(at)) as file,
         ):
             until = time.monotonic() + _LOCKED_S
@@ -144,24 +135,24 @@ class FolderStore(Store):
     def stat(self, key: str) -> ObjectInfo:
         path = self._path(key)
         folders, name = _split(key)
-        with _named_errors(path), _missing(path), tree.opened(self.uri, folders) as at:
+        with translate_errors(path), missing_object(path), tree.opened(self.uri, folders) as at:
             return _info(key, tree.stat_file(at, name))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
         folders, name_start = _split(prefix)
-        with _named_errors(self._root.joinpath(*folders)):
+        with translate_errors(self._root.joinpath(*folders)):
             if not self._root.is_dir():
                 raise ObjectMissing(_root_missing(self._root))
-            with suppress(*_NOT_THERE), tree.opened(self.uri, folders) as at:
+            with suppress(*NOT_THERE), tree.opened(self.uri, folders) as at:
                 yield from _walk(at, folders, name_start)
 
     def folders(self, prefix: str) -> set[str]:
         check_prefix(prefix)
         folders, _ = _split(prefix)
         with (
-            _named_errors(self._root / prefix),
-            suppress(*_NOT_THERE),
+            translate_errors(self._root / prefix),
+            suppress(*NOT_THERE),
             tree.opened(self.uri, folders) as at,
         ):
             return {e.name for e in tree.entries(at) if e.is_dir(follow_symlinks=False)}
@@ -170,8 +161,8 @@ class FolderStore(Store):
     def delete(self, key: str) -> None:
         folders, name = _split(key)
         with (
-            _named_errors(self._path(key)),
-            suppress(*_NOT_THERE),
+            translate_errors(self._path(key)),
+            suppress(*NOT_THERE),
             tree.opened(self.uri, folders) as at,
         ):
             os.unlink(name, dir_fd=at)
@@ -181,8 +172,8 @@ class FolderStore(Store):
         check_prefix(prefix)
         folders, name_start = _split(prefix)
         removed = 0
-        with _named_errors(self._root.joinpath(*folders)):
-            with suppress(*_NOT_THERE), tree.opened(self.uri, folders) as at:
+        with translate_errors(self._root.joinpath(*folders)):
+            with suppress(*NOT_THERE), tree.opened(self.uri, folders) as at:
                 # Some file systems skip entries when a folder changes while it is read.
                 while found := tree.remove(at, name_start, but="" if folders else TEMP_FOLDER):
                     removed += found
@@ -202,24 +193,24 @@ class FolderStore(Store):
         try:
             with tree.opened(self.uri, folders) as at:
                 tree.stat_file(at, name)
-        except _NOT_THERE:
+        except NOT_THERE:
             return False
         return True
 
     @contextmanager
-    def _temp_folder(self) -> Iterator[int]:
+    def _temp_folder(self, *below: str) -> Iterator[int]:
         with ExitStack() as stack:
             # The root itself is not made: where it is missing, a disk may not be mounted.
             try:
-                temps = stack.enter_context(tree.opened(self.uri, [TEMP_FOLDER], make=True))
+                temps = stack.enter_context(tree.opened(self.uri, [TEMP_FOLDER, *below], make=True))
             except FileNotFoundError as error:
                 raise ObjectMissing(_root_missing(self._root)) from error
             yield temps
 
     def _expire_scratch(self) -> None:
         """Remove clips' scratch that nothing was written to for days, as S3's lifecycle does."""
-        oldest = time.time() - SCRATCH_EXPIRES_S
-        with suppress(*_NOT_THERE), tree.opened(self.uri, [SCRATCH.rstrip("/")]) as scratch:
+        oldest = time.time() - SCRATCH_DAYS * 24 * 3600
+        with suppress(*NOT_THERE), tree.opened(self.uri, [SCRATCH.rstrip("/")]) as scratch:
             _expire(scratch, oldest)
 
     def _place(self, temps: int, temp: str, key: str, *, if_absent: bool) -> bool:
@@ -245,7 +236,7 @@ class FolderStore(Store):
 
     def _remove_empty_upwards(self, folders: Sequence[str]) -> None:
         for depth in reversed(range(len(folders))):
-            with suppress(*_NOT_THERE), tree.opened(self.uri, [*folders[:depth]]) as at:
+            with suppress(*NOT_THERE), tree.opened(self.uri, [*folders[:depth]]) as at:
                 if not tree.remove_if_empty(at, folders[depth]):
                     return
 
@@ -342,35 +333,19 @@ def _root_missing(root: Path) -> str:
     return f"{root}: this folder does not exist; prepare the store, or mount its disk"
 
 
-@contextmanager
-def _missing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _NOT_THERE as error:
-        raise ObjectMissing(f"{path}: there is no object under this key") from error
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Name what the file system says, with the path and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StoreFull(
-                f"{path}: no space left ({error.strerror}); free some, or raise the quota"
-            ) from error
-        if error.errno in _NOT_ALLOWED:
-            raise StoreDenied(
-                f"{path}: not allowed ({error.strerror}); make the folder writable for this user"
-            ) from error
-        if error.errno in _NAME_TAKEN:
-            raise StoreError(
-                f"{path}: a file is where a folder must be, or the other way round (links below "
-                "the root are not followed); move it away"
-            ) from error
-        if error.errno == errno.ENAMETOOLONG:
-            raise KeyRefused(f"{path}: longer than the file system takes; shorten it") from error
-        raise StoreUnavailable(
-            f"{path}: {error.strerror}; check the disk, then try again"
-        ) from error
+def _path(uri: str) -> Path:
+    """The folder that a path or a `file:` URL names. Raises `UsageError`."""
+    if not uri.lower().startswith("file:"):
+        return Path(uri).expanduser()
+    path = uri[len("file:") :]
+    if path.startswith("//"):
+        host, slash, rest = path[2:].partition("/")
+        if host not in ("", "localhost"):
+            raise UsageError(
+                f"{uri} names the host {host}; write file:///folder for a local folder"
+            )
+        path = slash + rest
+    path = unquote(path)
+    if not path.startswith("/") or "\0" in path:
+        raise UsageError(f"{uri} is not a folder's URL; write file:///folder")
+    return Path(path)

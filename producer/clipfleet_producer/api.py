@@ -11,6 +11,7 @@ from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunHead
 from clipfleet.settings import Settings, read_settings
+from clipfleet.store import STORE_FORMS
 from clipfleet_producer.export import Exported, Format, Per, export_run, make_spec
 from clipfleet_producer.feeding.following import fill, follow
 from clipfleet_producer.feeding.submission import RunRequest, create_run
@@ -33,7 +34,7 @@ class Fleet:
     def __init__(self, **settings: object) -> None:
         self.settings: Settings = read_settings(**settings)
         if not self.settings.store:
-            raise UsageError("no store: give store=…, a folder or s3://BUCKET[/PREFIX]")
+            raise UsageError(f"no store: give store=…, {STORE_FORMS}")
         self._store = self.settings.open_store()
 
     def submit(
@@ -61,7 +62,7 @@ class Fleet:
         by what they hold, such as {"start_s": "from"}; `clip_column` is that of the clip.
         Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
-        staged = self.settings.stores_in_s3 if stage is None else stage
+        staged = self._store.is_remote if stage is None else stage
         broker = self.settings.open_broker()
         asked = RunRequest(
             names=map(str, clips),

@@ -13,7 +13,7 @@ import pytest
 
 from clipfleet.errors import StoreDenied, StoreError, StoreFull
 from clipfleet.store import Store, open_store
-from clipfleet.store.folder import SCRATCH_EXPIRES_S
+from clipfleet.store.base import SCRATCH_DAYS
 from tests.integration.test_stores import MIB, keys, put_many
 from tests.support.records import CLIP
 
@@ -159,7 +159,7 @@ def test_scratch_of_every_set_expires_and_what_was_written_to_since_stays(
     fresh = [f"scratch/{at}{CLIP}/{'1' * 16}/plan.json" for at in ("", "v2/")]
     put_many(folder_store, [*old, *fresh])
     for key in old:
-        long_ago = time.time() - SCRATCH_EXPIRES_S - 60
+        long_ago = time.time() - SCRATCH_DAYS * 24 * 3600 - 60
         os.utime(Path(folder_store.uri, key).parent, (long_ago, long_ago))
     os.utime(Path(folder_store.uri, "scratch", "v2", CLIP), (0, 0))  # no hash was begun since
 

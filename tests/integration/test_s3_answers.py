@@ -115,6 +115,34 @@ def test_a_put_if_absent_whose_answer_is_lost_does_not_claim_what_is_anothers(
     assert wired_store.get("claim") == b"theirs"
 
 
+def test_a_put_over_what_was_read_whose_answer_is_lost_still_counts_as_ours(
+    wire: Wire, wired_store: Store, s3_store: Store
+) -> None:
+    s3_store.put("head", b"first")
+    _, first = s3_store.get_version("head")
+    wire.cut_after_bytes = 0
+
+    assert wired_store.put_if_match("head", b"mine", first)
+
+    assert wire.cuts == 1
+    assert not wired_store.put_if_match("head", b"again", first)
+    assert s3_store.get("head") == b"mine"
+
+
+def test_a_put_over_what_changed_whose_answer_is_lost_does_not_claim_what_is_anothers(
+    wire: Wire, wired_store: Store, s3_store: Store
+) -> None:
+    s3_store.put("head", b"first")
+    _, first = s3_store.get_version("head")
+    s3_store.put("head", b"theirs")
+    wire.cut_after_bytes = 0
+
+    assert not wired_store.put_if_match("head", b"mine", first)
+
+    assert wire.cuts == 1
+    assert s3_store.get("head") == b"theirs"
+
+
 def test_a_read_that_breaks_off_half_way_is_read_again(
     wire: Wire, wired_store: Store, s3_store: Store
 ) -> None:

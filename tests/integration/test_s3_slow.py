@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from clipfleet.errors import StoreUnavailable
-from clipfleet.store import Store, open_store, s3
+from clipfleet.store import Store, open_store, s3_client
 from tests.support.drip import DrippingServer
 
 REQUEST_S = 0.4
@@ -17,8 +17,8 @@ REQUEST_S = 0.4
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request may take `REQUEST_S`, and its body next to nothing beyond."""
-    monkeypatch.setattr(s3, "_REQUEST_S", REQUEST_S)
-    monkeypatch.setattr(s3, "_SLOWEST_BYTES_PER_S", 1e9)
+    monkeypatch.setattr(s3_client, "_REQUEST_S", REQUEST_S)
+    monkeypatch.setattr(s3_client, "_SLOWEST_BYTES_PER_S", 1e9)
 
 
 def store(port: int) -> Store:
@@ -71,7 +71,7 @@ def test_a_server_that_does_not_read_what_it_is_sent_is_left() -> None:
 
 
 def test_a_large_object_is_given_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_SLOWEST_BYTES_PER_S", 2**20)
+    monkeypatch.setattr(s3_client, "_SLOWEST_BYTES_PER_S", 2**20)
     began = time.monotonic()
     with DrippingServer("a body") as drip, pytest.raises(StoreUnavailable):
         store(drip.port).get("a")  # a megabyte, by its headers
@@ -79,7 +79,7 @@ def test_a_large_object_is_given_more_time(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_free_connection_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_POOL_CONNECTIONS", 1)
+    monkeypatch.setattr(s3_client, "_POOL_CONNECTIONS", 1)
     failed: list[StoreUnavailable] = []
 
     def get(asked: Store) -> None:

@@ -204,15 +204,76 @@ def test_put_if_absent_keeps_what_is_there(store: Store) -> None:
     assert store.get("claims/a") == b"first"
 
 
-def test_what_is_put_over_what_was_read_is_refused_once_it_has_changed(store: Store) -> None:
+def test_what_was_read_can_be_put_over_and_has_another_version_then(store: Store) -> None:
+    assert store.put("head", b"first", if_absent=True)
+    data, first = store.get_version("head")
+
+    assert store.put_if_match("head", data + b", second", first)
+
+    data, second = store.get_version("head")
+    assert data == b"first, second"
+    assert second != first
+    assert store.put_if_match("head", b"", second)
+    assert store.get_version("head")[0] == b""
+
+
+def overwrite(store: Store) -> None:
+    store.put("head", b"theirs")
+
+
+def overwrite_by_version(store: Store) -> None:
+    assert store.put_if_match("head", b"theirs", store.get_version("head")[1])
+
+
+def delete(store: Store) -> None:
+    store.delete("head")
+
+
+def make_anew(store: Store) -> None:
+    store.delete("head")
+    assert store.put("head", b"theirs", if_absent=True)
+
+
+@pytest.mark.parametrize("meanwhile", [overwrite, overwrite_by_version, make_anew, delete])
+def test_what_was_read_is_not_put_over_once_it_has_changed_or_is_gone(
+    store: Store, meanwhile: Callable[[Store], None]
+) -> None:
     store.put("head", b"first")
     _, first = store.get_version("head")
+    meanwhile(store)
 
-    assert store.put_if_match("head", b"second", first)
-    assert not store.put_if_match("head", b"third", first)
-    assert store.get_version("head")[0] == b"second"
-    assert not store.put_if_match("none there", b"x", first)
+    assert not store.put_if_match("head", b"ours", first)
+
+    if meanwhile is delete:
+        assert not store.exists("head")
+    else:
+        assert store.get("head") == b"theirs"
+
+
+def test_nothing_is_put_over_what_never_was(store: Store) -> None:
+    store.put("head", b"first")
+    _, version = store.get_version("head")
+
+    assert not store.put_if_match("none there", b"x", version)
     assert not store.exists("none there")
+    with pytest.raises(ObjectMissing):
+        store.get_version("none there")
+
+
+def test_of_many_who_add_to_what_they_read_and_try_again_none_is_lost(store: Store) -> None:
+    store.put("head", b"")
+
+    def add(number: int) -> None:
+        for _ in range(200):
+            data, version = store.get_version("head")
+            if store.put_if_match("head", data + f" {number}".encode(), version):
+                return
+        raise AssertionError("no try came through")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(24)))
+
+    assert sorted(map(int, store.get("head").split())) == list(range(24))
 
 
 def test_of_eight_threads_putting_over_one_state_exactly_one_wins(store: Store) -> None:
@@ -367,6 +428,8 @@ def test_a_store_can_be_prepared_by_several_workers_at_once(
     [
         pytest.param(lambda store: store.put("a", b"x"), id="put"),
         pytest.param(lambda store: store.get("a"), id="get"),
+        pytest.param(lambda store: store.get_version("a"), id="get_version"),
+        pytest.param(lambda store: store.put_if_match("a", b"x", "v"), id="put_if_match"),
         pytest.param(lambda store: list(store.list("")), id="list"),
     ],
 )

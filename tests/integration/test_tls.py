@@ -9,7 +9,7 @@ from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError, StoreUnavailable
 from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
-from clipfleet.store import open_store, s3
+from clipfleet.store import open_store, s3_client
 from tests.support.broker import BrokerServer
 from tests.support.tls import Certificate, behind_tls, make_certificate
 
@@ -79,7 +79,7 @@ def test_a_broker_with_the_certificate_of_another_host_is_refused(
 def test_a_store_is_believed_with_a_known_certificate_alone(
     port: int, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3, "_RETRIES", 0)
+    monkeypatch.setattr(s3_client, "_RETRIES", 0)
     endpoint = f"https://localhost:{port}"  # no S3 server, but that is for later
     keys = {"s3_access_key": "key", "s3_secret_key": "secret", "s3_region": "us-east-1"}
 

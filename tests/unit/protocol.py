@@ -224,6 +224,9 @@ def point(failure: Exception | None = None) -> None:
 class SteppedStore(Store):
     """A store at whose every operation a worker stops. `wrote` is told of each object."""
 
+    is_remote = False
+    frame_encoding = "raw"
+
     def __init__(self, inner: Store, wrote: Callable[[str, bytes], None]) -> None:
         self._inner, self._wrote, self.uri = inner, wrote, inner.uri
 

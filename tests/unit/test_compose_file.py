@@ -11,7 +11,7 @@ import pytest
 from clipfleet.flags import each_option
 from clipfleet.queues import GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings
-from clipfleet.store.s3 import _expiry_rule, _means
+from clipfleet.store.s3_lifecycle import expiry_rule, meaning
 from tests.support import closed, compose, setup_minio
 
 CONTENT = compose.read_file()
@@ -269,9 +269,9 @@ def test_setting_up_has_scratch_expire_by_the_rule_that_programs_look_for(
 ) -> None:
     (shipped,) = json.loads(setup.lifecycles["clipfleet"])["Rules"]
 
-    rule = _expiry_rule("")
+    rule = expiry_rule("")
     said = (shipped["Filter"]["Prefix"], shipped["Status"], str(shipped["Expiration"]["Days"]))
-    assert said == _means(rule)
+    assert said == meaning(rule)
     assert shipped["ID"] == rule.findtext("ID")
 
 

@@ -85,9 +85,16 @@ def test_without_an_endpoint_s3_is_amazons() -> None:
     assert link.startswith("https://bucket.s3.eu-west-1.amazonaws.com/out/a?")
 
 
+def test_a_store_says_whether_it_is_remote_and_how_frames_lie_in_it() -> None:
+    folder, bucket = open_store("out"), open_s3("s3://bucket/out")
+
+    assert (folder.is_remote, folder.frame_encoding) == (False, "raw")
+    assert (bucket.is_remote, bucket.frame_encoding) == (True, "zstd")
+
+
 @pytest.mark.parametrize("uri", ["gs://bucket/out", "https://host/out", "redis://host", "", "  "])
 def test_anything_else_is_refused_naming_what_is_accepted(uri: str) -> None:
-    with pytest.raises(UsageError, match=r"s3://bucket/prefix, a folder's path, or file:///folder"):
+    with pytest.raises(UsageError, match=r"give a folder, or s3://BUCKET\[/PREFIX\]"):
         open_store(uri)
 
 

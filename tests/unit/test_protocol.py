@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import celery
@@ -63,7 +62,7 @@ class Protocol(RuleBasedStateMachine):
         self._patch.setattr(prepare, "cut_clip", cut_clip)
         self._patch.setattr(os, "fsync", lambda _: None)  # nobody pulls the plug here
         self._folder = tempfile.TemporaryDirectory()
-        self._inner = FolderStore(Path(self._folder.name))
+        self._inner = FolderStore(self._folder.name)
         self._inner.prepare()
         self._store = SteppedStore(self._inner, self._wrote)
         self._context = Context(read_settings(store=self._folder.name))

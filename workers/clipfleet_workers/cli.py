@@ -22,6 +22,7 @@ from clipfleet.printable import printable
 from clipfleet.process import be_discreet
 from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings, read_settings, unread_config
+from clipfleet.store import STORE_FORMS
 from clipfleet_workers import supervisor
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ _FLAGS.append(("prepare", "verbose"))
     help="Broker, redis://[:PASSWORD@]HOST[:PORT][/DB]. Best left to the "
     "variable CLIPFLEET_BROKER: a command line can be read by others.",
 )
-@click.option("--store", help="Output root: a folder, or s3://BUCKET[/PREFIX]. [CLIPFLEET_STORE]")
+@click.option("--store", help=f"Output root: {STORE_FORMS}. [CLIPFLEET_STORE]")
 @click.option("--s3-endpoint", help="URL of the S3 or MinIO server. [CLIPFLEET_S3_ENDPOINT]")
 @click.option(
     "--log-format",
@@ -173,9 +174,7 @@ def work(
             "start one worker for each kind"
         )
     if not settings.store:
-        raise UsageError(
-            "no store: give --store (CLIPFLEET_STORE), a folder or s3://BUCKET[/PREFIX]"
-        )
+        raise UsageError(f"no store: give --store (CLIPFLEET_STORE), {STORE_FORMS}")
     if "@" in (settings.engine_url or ""):
         raise UsageError(  # the URL becomes part of records, logs and messages
             "CLIPFLEET_ENGINE_URL holds credentials; set CLIPFLEET_ENGINE_API_KEY instead"

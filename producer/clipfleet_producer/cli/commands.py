@@ -14,7 +14,7 @@ from clipfleet.flags import read_options
 from clipfleet.options import Options
 from clipfleet.private import make_private
 from clipfleet.settings import Settings, read_settings
-from clipfleet.store import Store
+from clipfleet.store import STORE_FORMS, Store
 from clipfleet_producer.cli.dry_run import dry_run
 from clipfleet_producer.cli.report import print_result
 from clipfleet_producer.cli.terminal import Console
@@ -161,8 +161,8 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
 
 
 def _stages(settings: Settings, asked: bool | None) -> bool:
-    """Whether clips of this machine are copied to scratch: unless asked, where the store is S3."""
-    return settings.stores_in_s3 if asked is None else asked
+    """Whether clips of this machine are copied to scratch; by default if the store is remote."""
+    return settings.open_store().is_remote if asked is None else asked
 
 
 def store_settings(flags: dict[str, Any]) -> Settings:
@@ -171,7 +171,7 @@ def store_settings(flags: dict[str, Any]) -> Settings:
         **{name: flags.get(name) for name in ("broker", "store", "s3_endpoint")}
     )
     if not settings.store:
-        raise UsageError("no store: give --out or --store, a folder or s3://BUCKET[/PREFIX]")
+        raise UsageError(f"no store: give --out or --store, {STORE_FORMS}")
     return settings
 
 
@@ -239,7 +239,7 @@ def _log_dir(store: Store, run_id: str) -> Path:
     Not in the folder for temporary files, where others could put links by the name that a log will
     have. Raises `UsageError`.
     """
-    if "://" not in store.uri:
+    if not store.is_remote:
         return Path(store.uri) / keys.run(run_id) / "logs"
     state = xdg.state_folder()
     folder = state / "logs" / run_id

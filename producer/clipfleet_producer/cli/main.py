@@ -16,6 +16,7 @@ from clipfleet.errors import ClipfleetError, ExitCode, UsageError
 from clipfleet.printable import printable, printable_lines
 from clipfleet.process import be_discreet
 from clipfleet.settings import unread_config
+from clipfleet.store import STORE_FORMS
 from clipfleet_producer.cli import params, results, runs
 
 _SETTINGS_NOTE = (
@@ -51,7 +52,7 @@ def cli() -> None:
 @click.option(
     "--out",
     "store",
-    help="Where results go: a folder, or s3://BUCKET[/PREFIX].",
+    help=f"Where results go: {STORE_FORMS}.",
 )
 @params.clip_flags
 @flags.option_flags(
@@ -78,7 +79,7 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
 @click.argument("clips", nargs=-1, metavar="CLIPS...")
 @params.broker
-@click.option("--store", help="Where results go: a folder all share, or s3://BUCKET[/PREFIX].")
+@click.option("--store", help=f"Where results go, for all to reach: {STORE_FORMS}.")
 @click.option("--wait", is_flag=True, help="Follow the run to its end, feeding as it goes.")
 @click.option(
     "--priority",
@@ -89,7 +90,7 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
     "--stage/--no-stage",
     default=None,
     help="Copy clips of this machine to scratch in the store, for workers that do not see its "
-    "files. [default: on with an S3 store]",
+    "files. [default: on with a remote store]",
 )
 @params.clip_flags
 @flags.option_flags()

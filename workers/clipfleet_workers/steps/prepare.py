@@ -125,10 +125,8 @@ def _not_uploaded(job: ClipJob) -> str:
 
 
 def pack_encoding(store: Store, asked: FrameEncoding) -> Encoding:
-    """How packs are stored: a disk is quicker than any encoder, a network is not."""
-    if asked != "auto":
-        return asked
-    return "zstd" if store.uri.startswith("s3://") else "raw"
+    """How packs are stored."""
+    return store.frame_encoding if asked == "auto" else asked
 
 
 def _write_packs(
