@@ -3,13 +3,17 @@
     prepare ──┬─ caption ─ enhance ─┐  (per window)
               └─ preview ───────────┴─ assemble
 
-Each task's name is its queue's name.
+A queue is its `QueueSpec` here and a function of its name in `clipfleet_workers.steps`, in a module
+of its name; so is its task's name. All else that names queues derives from `SPECS`.
 """
 
 import contextlib
 import ssl
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, WithJsonSchema
 
 from clipfleet.broker.url import check_broker_url
 from clipfleet.errors import BrokerError
@@ -19,15 +23,81 @@ from clipfleet.options import Options
 if TYPE_CHECKING:
     from celery import Celery
 
-PREPARE, PREVIEW, CAPTION, ENHANCE, ASSEMBLE = QUEUES = (
-    "prepare",
-    "preview",
-    "caption",
-    "enhance",
-    "assemble",
-)
-GPU_QUEUES = (CAPTION, ENHANCE)
+PREPARE, PREVIEW, CAPTION = "prepare", "preview", "caption"
+ENHANCE, ASSEMBLE = "enhance", "assemble"
 
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSpec:
+    """One queue.
+
+    `message` is the class of its messages: with `WindowJob` it works per window, else per clip.
+    `products` is what people call its results. `wanted` says whether a run with these options needs
+    it, `after` names the queue whose result it reads: of a window, not of a clip. `gpu` queues ask
+    a model, in threads; `batch_size` is how many windows of theirs its engine takes at once. The
+    others decode and encode, in processes; `clipfleet run` gives them `cpu_share` of the cores.
+    """
+
+    name: str
+    message: type[Message]
+    products: str = ""
+    wanted: Callable[[Options], bool] = lambda options: True
+    after: str = ""
+    gpu: bool = False
+    batch_size: Callable[[Options], int] = lambda options: 0
+    cpu_share: float = 0.25
+
+
+# A queue stands behind the one that it comes `after`.
+SPECS = {
+    spec.name: spec
+    for spec in (
+        QueueSpec(name=PREPARE, message=ClipJob, cpu_share=0.5),
+        QueueSpec(
+            name=PREVIEW,
+            message=WindowJob,
+            products="previews",
+            wanted=lambda options: options.prepare.generate_previews,
+        ),
+        QueueSpec(
+            name=CAPTION,
+            message=WindowJob,
+            products="captions",
+            gpu=True,
+            batch_size=lambda options: options.caption.caption_batch_size,
+        ),
+        QueueSpec(
+            name=ENHANCE,
+            message=WindowJob,
+            products="enhanced",
+            wanted=lambda options: options.enhance.enabled,
+            after=CAPTION,
+            gpu=True,
+            batch_size=lambda options: options.enhance.model_batch_size,
+        ),
+        QueueSpec(name=ASSEMBLE, message=AssembleJob, cpu_share=0.0),
+    )
+}
+QUEUES = tuple(SPECS)
+
+
+def _known(queue: str) -> str:
+    if queue not in SPECS:
+        raise ValueError("no queue has that name")
+    return queue
+
+
+QueueName = Annotated[
+    str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(QUEUES)})
+]
+GPU_QUEUES = tuple(name for name, spec in SPECS.items() if spec.gpu)
+# Those of windows; on GPUs first, as they take longest.
+WINDOW_QUEUES = tuple(
+    sorted(
+        (name for name, spec in SPECS.items() if spec.message is WindowJob),
+        key=lambda name: not SPECS[name].gpu,
+    )
+)
 
 # A broker that has not answered by then does not.
 ANSWER_S = 10.0
@@ -35,12 +105,33 @@ ANSWER_S = 10.0
 RESULT_EXPIRES_S = 24 * 3600
 
 
+def wanted_queues(options: Options) -> list[str]:
+    """The queues that a run with these options needs."""
+    return [name for name, spec in SPECS.items() if spec.wanted(options)]
+
+
 def window_queues(options: Options) -> list[str]:
     """The queues that each window of a run goes through."""
-    queues = [CAPTION]
-    queues += [PREVIEW] if options.prepare.generate_previews else []
-    queues += [ENHANCE] if options.enhance.enabled else []
-    return queues
+    return [name for name in WINDOW_QUEUES if SPECS[name].wanted(options)]
+
+
+def window_chains(options: Options) -> list[list[str]]:
+    """The same: those within a list one after the other, lists side by side."""
+    chains: dict[str, list[str]] = {}
+    for name in window_queues(options):
+        chains.setdefault(_first_of(name), []).append(name)
+    return list(chains.values())
+
+
+def _first_of(queue: str) -> str:
+    """The queue that a chain with `queue` in it begins with."""
+    return _first_of(after) if (after := SPECS[queue].after) else queue
+
+
+def listed(queues: Sequence[str], conjunction: str) -> str:
+    """The queues in a sentence, as in "prepare, preview and assemble"."""
+    *others, last = queues
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
 
 
 def make_app(
@@ -118,11 +209,9 @@ def send_windows(
     app: "Celery",
     job: ClipJob,
     windows: list[tuple[int, int]],
-    *,
-    previews: bool,
-    enhance: bool,
+    options: Options,
 ) -> None:
-    """Put a clip's windows on their queues, and `assemble` behind them all.
+    """Put a clip's windows on the queues that its options ask for, and `assemble` behind them all.
 
     `windows` are (start_frame, end_frame), both inclusive. With none, only `assemble` is sent.
     Raises `BrokerError`, perhaps with a part of them sent.
@@ -151,10 +240,9 @@ def send_windows(
     header = []
     for start, end in windows:
         window = WindowJob(**claim, start_frame=start, end_frame=end)
-        caption = step(CAPTION, window)
-        header.append(chain(caption, step(ENHANCE, window), app=app) if enhance else caption)
-        if previews:
-            header.append(step(PREVIEW, window))
+        for queues in window_chains(options):
+            steps = [step(queue, window) for queue in queues]
+            header.append(chain(*steps, app=app) if len(steps) > 1 else steps[0])
     with _broker_errors():
         if header:
             chord(header, app=app)(assemble)

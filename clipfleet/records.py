@@ -22,6 +22,7 @@ from pydantic import (
 from clipfleet import keys
 from clipfleet.errors import NewerVersion, ObjectMissing
 from clipfleet.messages import ClipJob, ClipUuid, OptionsHash, RecordDigest, upgraded
+from clipfleet.queues import QueueName
 from clipfleet.store import Store
 
 SCHEMA_VERSION = 1
@@ -81,9 +82,9 @@ def _peek(data: bytes) -> dict[str, Any]:
 
 
 class Failure(Stored):
-    """One thing that went wrong: in which step, the error's name, and what to read and do."""
+    """One thing that went wrong: on which queue, the error's name, and what to read and do."""
 
-    step: Literal["prepare", "preview", "caption", "enhance", "assemble"]
+    step: QueueName
     error: str
     message: str
     start_frame: int | None = None

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from clipfleet import keys
+from clipfleet.options import Options
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Status
 from clipfleet_workers import cli
@@ -27,7 +28,7 @@ def main() -> None:
 
         def prepare(job: Any, given_up: Any) -> None:
             context.emit(job, step=PREPARE, status=Status.OK, windows=len(WINDOWS))
-            send_windows(celery, job, WINDOWS, previews=True, enhance=False)
+            send_windows(celery, job, WINDOWS, Options())
 
         def window(job: Any, given_up: Any) -> str:
             context.emit(job, step=of, status=Status.OK, start_frame=job.start_frame)

@@ -14,6 +14,7 @@ from clipfleet import keys
 from clipfleet.broker.client import Broker
 from clipfleet.errors import MessageInvalid
 from clipfleet.messages import ClipJob
+from clipfleet.options import Options
 from clipfleet.queues import PREPARE, QUEUES, make_app, send_clip, send_windows
 from clipfleet_workers.delivery import envelope
 from tests.support.broker import BrokerServer
@@ -121,11 +122,14 @@ def test_nothing_forged_ends_a_worker_and_each_is_told_of(
 @pytest.mark.parametrize("previews", [True, False])
 @pytest.mark.parametrize("enhance", [True, False])
 def test_every_message_of_ours_is_taken(tmp_path: Path, previews: bool, enhance: bool) -> None:
+    options = Options.model_validate(
+        {"prepare": {"generate_previews": previews}, "enhance": {"enabled": enhance}}
+    )
     with BrokerServer(tmp_path) as server:
         app = make_app(server.url, lease_s=1)
         send_clip(app, JOB)
-        send_windows(app, JOB, [(0, 9), (10, 19)], previews=previews, enhance=enhance)
-        send_windows(app, JOB, [], previews=previews, enhance=enhance)
+        send_windows(app, JOB, [(0, 9), (10, 19)], options)
+        send_windows(app, JOB, [], options)
         client = redis.Redis.from_url(server.url)
         sent = {queue: client.lrange(queue, 0, -1) for queue in QUEUES}
     for queue, messages in sent.items():

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from clipfleet import keys, models, queues
 from clipfleet.flags import each_option
 from clipfleet.messages import MAX_MESSAGE_BYTES, MAX_SOURCE_BYTES, ClipJob, source_bytes
+from clipfleet.options import Options
 from clipfleet.records import ClipRecord, Failure, ModelRecord, SourceInfo, Status, WindowRecord
 from tests.support.option_table import OPTIONS
 
@@ -282,7 +283,13 @@ def _send_everything(source: str) -> None:
     )
     windows = [(i * 100_000 + 10**9, i * 100_000 + 10**9 + 99_999) for i in range(MOST_WINDOWS)]
     queues.send_clip(app, job)
-    queues.send_windows(app, job, windows, previews=True, enhance=True)
+    queues.send_windows(app, job, windows, EVERYTHING)
+
+
+EVERYTHING = Options.model_validate({"enhance": {"enabled": True}})
+NO_PREVIEWS = Options.model_validate(
+    {"prepare": {"generate_previews": False}, "enhance": {"enabled": True}}
+)
 
 
 def _source(length: int) -> str:
@@ -304,10 +311,10 @@ def test_a_message_is_no_longer_for_a_clip_of_many_windows(wire: list[tuple[str,
     job = ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, source="file:///a.mp4")
     windows = [(start, start + 255) for start in range(10_000, 10_000 + 256 * MOST_WINDOWS, 256)]
 
-    queues.send_windows(app, job, windows[:2], previews=False, enhance=True)
+    queues.send_windows(app, job, windows[:2], NO_PREVIEWS)
     few = max(size for _, size in wire)
     wire.clear()
-    queues.send_windows(app, job, windows, previews=False, enhance=True)
+    queues.send_windows(app, job, windows, NO_PREVIEWS)
     many = max(size for _, size in wire)
 
     assert many - few <= 8  # the digits of its index in the group

@@ -13,7 +13,7 @@ from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet_producer.embedded import stack as embedded
 from clipfleet_producer.embedded.children import Child
-from clipfleet_producer.embedded.stack import SHARED_GPU, Stack, worker_kinds
+from clipfleet_producer.embedded.stack import Stack, worker_kinds
 from tests.support.ports import free_port
 
 
@@ -66,8 +66,8 @@ def test_two_models_get_a_worker_each() -> None:
         (
             options("qwen", "qwen_lm"),
             1,
-            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)},
-            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)},
+            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": "0.45"},
+            {"CLIPFLEET_GPU_MEMORY_UTILIZATION": "0.45"},
         ),
         (
             options("qwen", "qwen_lm"),

@@ -20,7 +20,7 @@ from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_op
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.process import be_discreet
-from clipfleet.queues import CAPTION, ENHANCE, GPU_QUEUES, QUEUES
+from clipfleet.queues import GPU_QUEUES, QUEUES, SPECS, listed
 from clipfleet.settings import Settings, read_settings, unread_config
 from clipfleet.store import STORE_FORMS
 from clipfleet_workers import supervisor
@@ -37,7 +37,22 @@ _FLAGS = [(group, name) for group, names in MODEL_OPTIONS.items() for name in na
 _FLAGS.append(("prepare", "verbose"))
 
 
-@click.command(cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = f"""
+Work on QUEUE ({listed(QUEUES, "or")}) until told to stop.
+
+CPU queues run in processes, GPU queues in threads over one engine, so the two kinds cannot be
+mixed; `{" ".join(GPU_QUEUES)}` together share one engine and need the same model for both. A worker
+may be stopped or killed at any time: the messages that it has not acknowledged go to another.
+
+Settings come from flags, then CLIPFLEET_* variables, then ~/.config/clipfleet/clipfleet.toml or
+the file that CLIPFLEET_CONFIG names. S3 keys come from CLIPFLEET_S3_ACCESS_KEY and
+CLIPFLEET_S3_SECRET_KEY.
+"""
+
+
+@click.command(
+    cls=GroupedCommand, context_settings={"help_option_names": ["-h", "--help"]}, help=_HELP
+)
 @click.argument("queues", nargs=-1, required=True, type=click.Choice(QUEUES), metavar="QUEUE...")
 @click.option(
     "--concurrency",
@@ -90,16 +105,7 @@ def cli(
     check: bool,
     **flags: Any,
 ) -> None:
-    """Work on QUEUE (prepare, preview, caption, enhance or assemble) until told to stop.
-
-    CPU queues run in processes, GPU queues in threads over one engine, so the two kinds cannot be
-    mixed; `caption enhance` together share one engine and need the same model for both. A worker
-    may be stopped or killed at any time: what it held goes to another.
-
-    Settings come from flags, then CLIPFLEET_* variables, then ~/.config/clipfleet/clipfleet.toml or
-    the file that CLIPFLEET_CONFIG names. S3 keys come from CLIPFLEET_S3_ACCESS_KEY and
-    CLIPFLEET_S3_SECRET_KEY.
-    """
+    """Serve queues as the command line asks."""
     if line := unread_config():
         click.echo(f"clipfleet-worker: {line}", err=True)
     settings = read_settings(
@@ -120,7 +126,9 @@ def _supervise(settings: Settings, queues: tuple[str, ...], asked: str, *, per_e
     The broker, which has a password in it, goes on by way of the environment.
     """
     if not set(queues) <= set(GPU_QUEUES):
-        raise UsageError("--gpus is for caption and enhance; the others take --concurrency")
+        raise UsageError(
+            f"--gpus is for {listed(GPU_QUEUES, 'and')}; the others take --concurrency"
+        )
     sets = supervisor.choose_gpus(asked, per_engine=per_engine)
     arguments = _without(_without(sys.argv[1:], "--gpus"), "--broker")
     environment = {name: value for name, value in os.environ.items() if name != "CLIPFLEET_GPUS"}
@@ -170,8 +178,8 @@ def work(
     on_gpu_queues = [queue for queue in queues if queue in GPU_QUEUES]
     if on_gpu_queues and len(on_gpu_queues) < len(queues):
         raise UsageError(
-            f"{' '.join(queues)}: caption and enhance run in threads, the others in processes; "
-            "start one worker for each kind"
+            f"{' '.join(queues)}: {listed(GPU_QUEUES, 'and')} run in threads, the others in "
+            "processes; start one worker for each kind"
         )
     if not settings.store:
         raise UsageError(f"no store: give --store (CLIPFLEET_STORE), {STORE_FORMS}")
@@ -200,8 +208,7 @@ def work(
         from clipfleet_workers.inference.loader import load_models
 
         context.models = load_models(settings, queues, options, gpus=gpus)
-    batch = options.caption.caption_batch_size * (CAPTION in queues)
-    batch += options.enhance.model_batch_size * (ENHANCE in queues)
+    batch = sum(SPECS[queue].batch_size(options) for queue in queues)
     # Beside those that the engine is given, some whose frames are being fetched and decoded.
     batch = in_flight(batch) + max(4, batch // 4)
     name = f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}"

@@ -30,7 +30,7 @@ from clipfleet.errors import (
 )
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, GPU_QUEUES, PREPARE, PREVIEW
+from clipfleet.queues import SPECS, wanted_queues
 from clipfleet.settings import CLIP_LIMITS, Settings
 from clipfleet_producer.embedded.children import (
     KILLED_S,
@@ -48,8 +48,8 @@ LONGEST_SOCKET = 103  # bytes of its path, on macOS; 107 on Linux
 MAX_DEATHS = 3
 STOP_S = 10.0
 WARDEN_S = 10.0  # it tries for 5 to remove what others may still be writing to
-# Where two engines share a GPU, each takes this part of its memory.
-SHARED_GPU = 0.45
+# Engines that share a GPU take this part of its memory together.
+SHARED_GPU = 0.9
 
 
 class Stack:
@@ -201,13 +201,13 @@ class Stack:
         return Child(name, command, env, self._log_dir / f"{name}.log")
 
     def _gpu_environment(self, queues: tuple[str, ...]) -> dict[str, str]:
-        """Two engines get a GPU each, or half of the only one."""
-        two = self._options.enhance.enabled and not self._options.one_engine
-        if not self._gpus or not two or not set(queues) & set(GPU_QUEUES):
+        """Engines get a GPU each, or share the first where there are fewer."""
+        engines = engine_kinds(self._options)
+        if not self._gpus or len(engines) < 2 or queues not in engines:
             return {}
-        if self._gpus > 1:
-            return {"CUDA_VISIBLE_DEVICES": "0" if CAPTION in queues else "1"}
-        return {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU)}
+        if self._gpus >= len(engines):
+            return {"CUDA_VISIBLE_DEVICES": str(engines.index(queues))}
+        return {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU / len(engines))}
 
     def check(self, progress: int) -> list[str]:
         """Start dead children again; returns a line for each. `progress` grows as work is done.
@@ -280,19 +280,17 @@ def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int
 
     None leaves the concurrency to the worker: one that holds a model knows best.
     """
+    specs = [SPECS[name] for name in wanted_queues(options)]
     kinds: list[tuple[tuple[str, ...], int | None]] = [
-        ((PREPARE,), max(1, cpus // 2)),
-        ((ASSEMBLE,), 1),
+        ((spec.name,), max(1, int(cpus * spec.cpu_share))) for spec in specs if not spec.gpu
     ]
-    if options.prepare.generate_previews:
-        kinds.append(((PREVIEW,), max(1, cpus // 4)))
-    if not options.enhance.enabled:
-        kinds.append(((CAPTION,), None))
-    elif options.one_engine:
-        kinds.append(((CAPTION, ENHANCE), None))
-    else:
-        kinds += [((CAPTION,), None), ((ENHANCE,), None)]
-    return kinds
+    return kinds + [(queues, None) for queues in engine_kinds(options)]
+
+
+def engine_kinds(options: Options) -> list[tuple[str, ...]]:
+    """The GPU queues that the run needs, by engine: one for all where they ask the same model."""
+    queues = tuple(name for name in wanted_queues(options) if SPECS[name].gpu)
+    return [queues] if options.one_engine else [(name,) for name in queues]
 
 
 def _model_flags(options: Options, queues: tuple[str, ...]) -> list[str]:

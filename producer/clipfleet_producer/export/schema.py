@@ -6,6 +6,7 @@ Names are the record's, but for those of captions, which there bear the first mo
 import enum
 from collections.abc import Callable, Iterator
 
+from clipfleet.queues import QUEUES, listed
 from clipfleet.records import ClipRecord
 from clipfleet_producer.export.columns import Column, Kind, Row, as_json, row_maker
 
@@ -18,7 +19,7 @@ class Per(enum.StrEnum):
 
 
 _FAILURE = (
-    Column("step", Kind.TEXT, "prepare, preview, caption, enhance or assemble.", "step"),
+    Column("step", Kind.TEXT, f"{listed(QUEUES, 'or')}.", "step"),
     Column("error", Kind.TEXT, "The error's name.", "error"),
     Column("message", Kind.TEXT, "What went wrong, and what to do.", "message"),
     Column("start_frame", Kind.INTEGER, "First frame of its window, if it has one.", "start_frame"),

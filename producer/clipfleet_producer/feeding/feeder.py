@@ -346,7 +346,7 @@ class Feeder:
         if event.step == ASSEMBLE and event.status == Status.CANCELLED:
             # Dropped for a cancellation that was taken back since: this feeder knows of none.
             self._feed_again(clip, counted=False)
-        elif event.step == "assemble":
+        elif event.step == ASSEMBLE:
             self._finish(clip, self._run.look(clip.found.line))
 
     def _finish_those_done(self, clips: list[_InFlight]) -> None:

@@ -9,7 +9,7 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.options import Options
 from clipfleet.printable import printable
-from clipfleet.queues import ASSEMBLE, GPU_QUEUES, PREPARE, window_queues
+from clipfleet.queues import GPU_QUEUES, wanted_queues, window_queues
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import LOST, RunCounts, count_record
 from clipfleet.settings import Settings
@@ -84,8 +84,7 @@ def follow(
     broker = settings.open_broker()
     tally = Tally(clips=run.head.clips)
     watch = _WorkerWatch(broker, options)
-    previews = options.prepare.generate_previews
-    with View(console, tally, enhance=options.enhance.enabled, previews=previews) as view:
+    with View(console, tally, steps=window_queues(options)) as view:
         screen = ProgressObserver(tally, view.say)
         most = in_flight or DEFAULT_MOST
         feeder = _feeder(run, settings, broker, screen, most=most, fatal=fatal)
@@ -172,7 +171,7 @@ class _WorkerWatch:
 
     def __init__(self, broker: Broker, options: Options, clock: Clock = SYSTEM) -> None:
         self._broker, self._clock = broker, clock
-        self._needed = [PREPARE, ASSEMBLE, *window_queues(options)]
+        self._needed = wanted_queues(options)
         self._line, self._looked_at = "starting", 0.0
 
     def line(self) -> str:

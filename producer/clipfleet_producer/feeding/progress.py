@@ -1,5 +1,6 @@
 """How far a run is, counted from what workers say; and the same for people to watch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
@@ -17,6 +18,7 @@ from rich.text import Text
 from clipfleet.broker.client import Event
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.printable import printable
+from clipfleet.queues import PREPARE, SPECS, WINDOW_QUEUES
 
 
 @dataclass
@@ -28,9 +30,7 @@ class Tally:
     finished: int = 0
     failed: int = 0
     windows: int = 0
-    steps: dict[str, int] = field(
-        default_factory=lambda: {"caption": 0, "enhance": 0, "preview": 0}
-    )
+    steps: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WINDOW_QUEUES, 0))
     clock: Clock = SYSTEM
     _seen: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class Tally:
         if mark in seen or event.status == "waiting":
             return
         seen.add(mark)
-        if event.step == "prepare":
+        if event.step == PREPARE:
             self.windows += event.windows
         elif event.step in self.steps:
             self.steps[event.step] += 1
@@ -79,11 +79,10 @@ class View:
     """Shows a tally: live on a terminal, as a line every few seconds elsewhere."""
 
     def __init__(
-        self, console: Console, tally: Tally, *, enhance: bool, previews: bool, quiet_s: float = 5.0
+        self, console: Console, tally: Tally, *, steps: Sequence[str], quiet_s: float = 5.0
     ) -> None:
+        """`steps` are the queues that the run's windows go through."""
         self._console, self._tally, self._quiet_s = console, tally, quiet_s
-        steps = ["caption"] + ["enhance"] * enhance + ["preview"] * previews
-        self._names = {"caption": "captions", "enhance": "enhanced", "preview": "previews"}
         self._bars = Progress(
             TextColumn("  {task.description:<9}"),
             BarColumn(bar_width=32),
@@ -94,7 +93,7 @@ class View:
         )
         self._clips = self._bars.add_task("clips", total=tally.todo, note="")
         self._steps = {
-            step: self._bars.add_task(self._names[step], total=None, note="") for step in steps
+            step: self._bars.add_task(SPECS[step].products, total=None, note="") for step in steps
         }
         self._elapsed = Progress(
             TextColumn("  {task.description}"), TimeElapsedColumn(), console=console
@@ -135,7 +134,7 @@ class View:
 
     def _print_line(self, status: str, note: str) -> None:
         tally = self._tally
-        counts = ", ".join(f"{tally.steps[s]} {self._names[s]}" for s in self._steps)
+        counts = ", ".join(f"{tally.steps[s]} {SPECS[s].products}" for s in self._steps)
         text = f"{tally.finished}/{tally.todo} clips, {tally.windows} windows, {counts}"
         now = tally.clock.monotonic()
         if now - self._last_line >= self._quiet_s and (text, status) != self._last_said:

@@ -189,8 +189,8 @@ def _of_messages(folder: Path) -> dict[str, Reader]:
     with BrokerServer(folder) as server:
         app = make_app(server.url, lease_s=1)
         send_clip(app, JOB)
-        send_windows(app, JOB, [(0, 9)], previews=True, enhance=True)
-        send_windows(app, JOB, [], previews=False, enhance=False)
+        send_windows(app, JOB, [(0, 9)], Options.model_validate({"enhance": {"enabled": True}}))
+        send_windows(app, JOB, [], Options())
         with Redis.from_url(server.url) as client:
             sent: dict[str, Any] = {queue: client.lrange(queue, 0, 0) for queue in QUEUES}
     found = {}

@@ -13,22 +13,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clipfleet.errors import MessageInvalid
-from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob, check_version, faults
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW
+from clipfleet.messages import check_version, faults
+from clipfleet.queues import SPECS, WINDOW_QUEUES, QueueName
 
 # Of the body as it travels. A job takes under 4 KiB; a window's carries its chord's as well.
 MAX_BODY_BYTES = 32 * 1024
 
-_JOBS: dict[str, type[Message]] = {
-    PREPARE: ClipJob,
-    PREVIEW: WindowJob,
-    CAPTION: WindowJob,
-    ENHANCE: WindowJob,
-    ASSEMBLE: AssembleJob,
-}
-
 Short = Annotated[str, Field(max_length=255)]
-Queue = Literal["prepare", "preview", "caption", "enhance", "assemble"]
 Nothing = Annotated[dict[str, Any], Field(max_length=0)]
 Number = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -38,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class _SignatureOptions(_Strict):
-    queue: Queue
+    queue: QueueName
     ignore_result: bool = True
     task_id: Short | None = None
     reply_to: Short | None = None
@@ -50,7 +41,7 @@ class _SignatureOptions(_Strict):
 class _Signature(_Strict):
     """A task to be sent after this one: only ours, with its own job."""
 
-    task: Queue
+    task: QueueName
     args: Annotated[list[Any], Field(min_length=1, max_length=1)]
     kwargs: Nothing
     options: _SignatureOptions
@@ -59,7 +50,7 @@ class _Signature(_Strict):
 
     @model_validator(mode="after")
     def _ours(self) -> "_Signature":
-        _JOBS[self.task].read(self.args[0])
+        SPECS[self.task].message.read(self.args[0])
         if self.options.queue != self.task:
             raise ValueError(f"{self.task} on the queue {self.options.queue}")
         return self
@@ -68,7 +59,7 @@ class _Signature(_Strict):
 class _Embed(_Strict):
     callbacks: Annotated[list[_Signature], Field(max_length=1)] | None = None
     errbacks: Annotated[list[Any], Field(max_length=0)] | None = None
-    chain: Annotated[list[_Signature], Field(max_length=2)] | None = None
+    chain: Annotated[list[_Signature], Field(max_length=len(WINDOW_QUEUES) - 1)] | None = None
     chord: _Signature | None = None
 
 
@@ -77,7 +68,7 @@ class _Headers(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    task: Queue
+    task: QueueName
     id: Short
     root_id: Short | None = None
     parent_id: Short | None = None
@@ -101,7 +92,7 @@ class _Headers(BaseModel):
 
 class _DeliveryInfo(BaseModel):
     exchange: Literal[""]
-    routing_key: Queue
+    routing_key: QueueName
 
 
 class _Properties(BaseModel):
@@ -152,7 +143,7 @@ def check(message: Any, queue: str) -> None:
         raise MessageInvalid(f"its body is not ours: {error}"[:400]) from None
     if envelope.headers.task != queue or envelope.properties.delivery_info.routing_key != queue:
         raise MessageInvalid(f"{envelope.headers.task} does not belong on the queue {queue}")
-    _JOBS[queue].read(args[0])
+    SPECS[queue].message.read(args[0])
 
 
 def _check_version(message: Any) -> None:

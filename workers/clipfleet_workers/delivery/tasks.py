@@ -7,6 +7,7 @@ with it are not taken for it. Who dies is counted by `leases`, in the message it
 """
 
 import contextlib
+import importlib
 import logging
 import random
 import threading
@@ -30,15 +31,14 @@ from clipfleet.errors import (
     NewerVersion,
     StoreError,
 )
-from clipfleet.messages import AssembleJob, ClipJob, Message, WindowJob
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE
-from clipfleet.records import Failure, Plan
+from clipfleet.messages import Message, WindowJob
+from clipfleet.queues import SPECS
 from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import transport
 from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, Leases, deaths
 from clipfleet_workers.delivery.verdicts import Died, GiveBack, PutOff, give_back
+from clipfleet_workers.steps.given_up import MaxDeliveriesExceeded, StoreRetriesExhausted
 from clipfleet_workers.steps.idempotent import DONE, Work, do_once, drop
-from clipfleet_workers.steps.scratch import stored_plan
 
 log = logging.getLogger("clipfleet")
 
@@ -46,25 +46,9 @@ _alone = threading.Lock()
 _RECONNECT_S, _TURN_S = 0.5, 0.5
 
 
-class MaxDeliveriesExceeded(ClipError):
-    """The clip ended its worker too often and is not tried again."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__(
-            f"it ended its worker {times} times and is not tried again (setting max_deliveries)"
-        )
-
-
 def longest_wait_s(retries: int) -> float:
     """How long a task whose store failed waits at most: twice as long after each try."""
     return min(LONGEST_WAIT_S, 2.0 ** min(retries, 6))
-
-
-class StoreRetriesExhausted(ClipError):
-    """The store failed the clip time after time, and it is not tried again."""
-
-    def __init__(self, tries: int, error: StoreError) -> None:
-        super().__init__(f"{error}; tried {tries} times and not again (setting max_retries)")
 
 
 class WorkerApp(Celery):  # type: ignore[misc]
@@ -119,18 +103,15 @@ Step = Callable[[Any, ClipError | None], str | None]
 
 
 def _step(context: Context, app: Celery, queue: str) -> tuple[type[Message], Step]:
-    """What a queue's messages are and what is done on them: a GPU worker imports no decoder."""
-    if queue == PREPARE:
-        return ClipJob, _prepare_step(context, app)
-    if queue == ASSEMBLE:
-        return AssembleJob, _assemble_step(context, app)
-    if queue == CAPTION:
-        from clipfleet_workers.steps.caption import caption as work
-    elif queue == ENHANCE:
-        from clipfleet_workers.steps.enhance import enhance as work
-    else:
-        from clipfleet_workers.steps.preview import preview as work
-    return WindowJob, _window_step(context, queue, work)
+    """What a queue's messages are and what is done on them.
+
+    Its module is imported here: a GPU worker imports no decoder.
+    """
+    spec = SPECS[queue]
+    work = getattr(importlib.import_module(f"clipfleet_workers.steps.{queue}"), queue)
+    if spec.message is WindowJob:
+        return spec.message, _window_step(context, queue, work)
+    return spec.message, lambda job, given_up: work(context, app, job, given_up)
 
 
 def _window_step(context: Context, queue: str, work: Work) -> Step:
@@ -140,37 +121,6 @@ def _window_step(context: Context, queue: str, work: Work) -> Step:
             raise given_up
 
         return do_once(context, queue, job, refuse if given_up else work)
-
-    return step
-
-
-def _prepare_step(context: Context, app: Celery) -> Step:
-    from clipfleet_workers.steps.prepare import prepare
-
-    def step(job: ClipJob, given_up: ClipError | None) -> None:
-        if given_up and stored_plan(context, job) is None:
-            name = type(given_up).__name__
-            failure = Failure(step="prepare", error=name, message=str(given_up))
-            plan = Plan(job=job, source=None, windows=[], errors=[failure])
-            context.store.put(job.scratch.plan, plan.to_bytes())
-        prepare(context, app, job)
-
-    return step
-
-
-def _assemble_step(context: Context, app: Celery) -> Step:
-    from clipfleet_workers.steps.assemble import assemble
-
-    def step(job: AssembleJob, given_up: ClipError | None) -> None:
-        if isinstance(given_up, MaxDeliveriesExceeded):
-            log.error(
-                "assembling clip %s: %s",
-                job.clip_uuid,
-                given_up,
-                extra={"action": "assemble_given_up"},
-            )
-            return
-        assemble(context, app, job)  # the store it needs is where it would be given up
 
     return step
 

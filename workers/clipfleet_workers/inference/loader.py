@@ -13,7 +13,7 @@ from clipfleet import logs, models
 from clipfleet.engines import ENGINES
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.options import Options
-from clipfleet.queues import CAPTION, ENHANCE
+from clipfleet.queues import CAPTION, SPECS
 from clipfleet.settings import Settings
 from clipfleet_workers.inference.engine import Engine, EngineConfig
 from clipfleet_workers.inference.loaded_model import LoadedModel, Slots, in_flight
@@ -47,8 +47,7 @@ def load_models(
     own = (caption.model_variant, caption.fp8, caption.model_dir)
     variant, fp8, model_dir = own if CAPTION in queues else enhancer
     model, kind = models.find(variant), engine_class(settings.engine)
-    batch_sizes = {CAPTION: caption.caption_batch_size, ENHANCE: options.enhance.model_batch_size}
-    sizes = {queue: size for queue, size in batch_sizes.items() if queue in queues}
+    sizes = {queue: SPECS[queue].batch_size(options) for queue in queues}
     slots = {queue: in_flight(size) if kind.queues_ahead else size for queue, size in sizes.items()}
     engine = _load(
         kind,

@@ -7,11 +7,19 @@ from celery import Celery
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from clipfleet import __version__, keys
-from clipfleet.errors import ObjectMissing, StoreUnavailable
+from clipfleet.errors import ClipError, ObjectMissing, StoreUnavailable
 from clipfleet.messages import AssembleJob, ClipJob
 from clipfleet.options import Options
 from clipfleet.presigned import bare
-from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREVIEW, send_clip, window_queues
+from clipfleet.queues import (
+    ASSEMBLE,
+    CAPTION,
+    ENHANCE,
+    PREVIEW,
+    WINDOW_QUEUES,
+    send_clip,
+    window_queues,
+)
 from clipfleet.records import (
     ClipRecord,
     Completion,
@@ -27,6 +35,7 @@ from clipfleet.records import (
 )
 from clipfleet.store import Store
 from clipfleet_workers.context import Context
+from clipfleet_workers.steps.given_up import MaxDeliveriesExceeded
 from clipfleet_workers.steps.scratch import clear_scratch, find_part, stored_plan
 
 log = logging.getLogger("clipfleet")
@@ -37,14 +46,26 @@ _WRITE_TRIES = 10
 Parts = dict[str, Part]
 
 
-def assemble(context: Context, app: Celery, job: AssembleJob) -> None:
+def assemble(
+    context: Context, app: Celery, job: AssembleJob, given_up: ClipError | None = None
+) -> None:
     """Write the clip's record, then clear its scratch.
 
     Where parts are missing (scratch that expired or was deleted), the clip is prepared again, at
     most `MAX_ATTEMPTS` times in all; then it is recorded with that as its error. Where even the
     plan is gone, whoever follows the run finds the clip without a record and feeds it again.
-    Raises `NewerVersion` where newer workers were at it.
+    A message that ended its workers too often is given up and changes nothing; one whose store
+    failed is not, as the same store would have to take the reason. Raises `NewerVersion` where
+    newer workers were at it.
     """
+    if isinstance(given_up, MaxDeliveriesExceeded):
+        log.error(
+            "assembling clip %s: %s",
+            job.clip_uuid,
+            given_up,
+            extra={"action": "assemble_given_up"},
+        )
+        return
     plan = stored_plan(context, job)
     kept = find_record(context.store, job.clip_uuid, job.set_name, to_replace=True)
     record = kept.record if kept and _is_done(kept, job, plan) else None
@@ -230,8 +251,7 @@ def _span(plan: Plan) -> tuple[float, float]:
 def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> WindowRecord:
     """One window of the record. An error or a cancellation in any of its steps is the window's."""
     statuses = {
-        queue: parts[queue].status if queue in parts else Status.SKIPPED
-        for queue in (CAPTION, ENHANCE, PREVIEW)
+        queue: parts[queue].status if queue in parts else Status.SKIPPED for queue in WINDOW_QUEUES
     }
     worst = (s for s in (Status.ERROR, Status.CANCELLED) if s in statuses.values())
     caption = parts[CAPTION].completion

@@ -68,14 +68,12 @@ def do_once(context: Context, queue: str, job: WindowJob, work: Work) -> str:
 
 def failed(queue: str, job: WindowJob, error: Exception) -> Part:
     """The part that says why there is no other."""
-    failure = Failure.model_validate(
-        {
-            "step": queue,
-            "error": type(error).__name__,
-            "message": str(error) or type(error).__name__,
-            "start_frame": job.start_frame,
-            "end_frame": job.end_frame,
-        }
+    failure = Failure(
+        step=queue,
+        error=type(error).__name__,
+        message=str(error) or type(error).__name__,
+        start_frame=job.start_frame,
+        end_frame=job.end_frame,
     )
     return Part(status=Status.ERROR, error=failure)
 

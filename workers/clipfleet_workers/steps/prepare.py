@@ -25,11 +25,14 @@ from clipfleet_workers.steps.scratch import clear_scratch, stored_plan
 log = logging.getLogger("clipfleet")
 
 
-def prepare(context: Context, app: Celery, job: ClipJob) -> None:
+def prepare(context: Context, app: Celery, job: ClipJob, given_up: ClipError | None = None) -> None:
     """Cut the clip, write its packs and then its plan, and send its windows on.
 
-    A clip that cannot be cut has a plan with the reason and no windows; `assemble` records it.
+    A clip that cannot be cut, or is `given_up`, has a plan with the reason and no windows;
+    `assemble` records it.
     """
+    if given_up and stored_plan(context, job) is None:
+        _put_plan(context, Plan(job=job, source=None, windows=[], errors=[_failure(given_up)]))
     done = done_record(
         context.store, job.clip_uuid, job.options_hash, job.set_name, replaces=job.replaces
     )
@@ -45,8 +48,7 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
         except ScratchGone as error:  # as where another run of the clip was cancelled
             log.warning("%s", error, extra={"action": "scratch_gone"})
             return
-        key = job.scratch.plan
-        context.store.put(key, plan.to_bytes(), content_type="application/json")
+        _put_plan(context, plan)
     context.emit(
         job,
         step=PREPARE,
@@ -57,9 +59,16 @@ def prepare(context: Context, app: Celery, job: ClipJob) -> None:
         app,
         job,
         [(window.start_frame, window.end_frame) for window in plan.windows],
-        previews=options.prepare.generate_previews,
-        enhance=options.enhance.enabled,
+        options,
     )
+
+
+def _put_plan(context: Context, plan: Plan) -> None:
+    context.store.put(plan.job.scratch.plan, plan.to_bytes(), content_type="application/json")
+
+
+def _failure(error: Exception) -> Failure:
+    return Failure(step=PREPARE, error=type(error).__name__, message=str(error))
 
 
 def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
@@ -86,8 +95,8 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
             extra={"action": "clip_refused"},
             exc_info=log.isEnabledFor(logging.DEBUG),
         )
-        failed = Failure(step="prepare", error=type(refused).__name__, message=str(refused))
-        return Plan(job=job, num_bytes=num_bytes, source=None, windows=[], errors=[failed])
+        errors = [_failure(refused)]
+        return Plan(job=job, num_bytes=num_bytes, source=None, windows=[], errors=errors)
     return Plan(
         job=job,
         num_bytes=num_bytes,
@@ -174,8 +183,9 @@ def _too_short(clip: onepass.CutClip) -> Failure:
     if clip.span is not None:
         frames = clip.span.num_frames
         where = f" in its span (the file has {clip.source.duration_s:g} s)"
-    error = ClipTooShort(f"it has {frames} frames{where}, and a window needs at least {MIN_FRAMES}")
-    return Failure(step="prepare", error=type(error).__name__, message=str(error))
+    return _failure(
+        ClipTooShort(f"it has {frames} frames{where}, and a window needs at least {MIN_FRAMES}")
+    )
 
 
 def _preview_warnings(source: SourceInfo, options: Options) -> list[str]:
