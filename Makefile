@@ -3,7 +3,8 @@
 # make test-quick  no engine, no S3 server, no whole stack
 # make env         passwords for docker compose, into .env
 # make hashes      what packages are held to, into hashes.txt, after a change of constraints.txt
-# make lint        formatter, linter, types, audit        make clean   remove what these made
+# make lint        formatter, linter, types, imports, audit
+# make clean       remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -41,6 +42,7 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import_linter
 	@$(BIN)/python audit.py
 
 format: setup

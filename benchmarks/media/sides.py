@@ -8,7 +8,6 @@ without.
 """
 
 import argparse
-import importlib
 import tempfile
 from pathlib import Path
 
@@ -32,8 +31,9 @@ def main() -> None:
     if arguments.side == "floor":
         report(lambda: floor(arguments.clip))
         return
-    for queue in ("prepare", "preview"):  # a worker holds Celery and the rest, so the peak does
-        importlib.import_module(f"workers.{queue}")
+    # A worker holds Celery and the rest, so the peak does.
+    from clipfleet_workers.steps import prepare, preview  # noqa: F401
+
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as folder:
         store = open_store(folder)
         store.prepare()

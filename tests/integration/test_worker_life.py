@@ -14,12 +14,12 @@ from clipfleet.errors import BrokerError
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
+from clipfleet.testing import free_port
 from clipfleet_producer.runs import manifest
 from clipfleet_workers import cli
 from clipfleet_workers.context import Context
 from tests.support.broker import BrokerServer
 from tests.support.feeding import lines
-from tests.support.ports import free_port
 from tests.support.records import JOB
 
 

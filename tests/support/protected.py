@@ -2,13 +2,10 @@
 
 import struct
 import uuid
-from collections.abc import Callable
 
 from tests.support import clips, ebml, mp4_boxes
 from tests.support.mp4_boxes import box
 from tests.support.program_maps import TS_BYTES, pid_of
-
-Change = Callable[[bytes], bytes]
 
 
 def mp4_with_entry(

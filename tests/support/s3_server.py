@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from clipfleet.store import Store, open_store
-from tests.support.ports import free_port
+from clipfleet.testing import free_port
 
 BINARIES = (
     "ceph",

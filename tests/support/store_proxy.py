@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 _REFUSED = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
-_HEADERS_BYTES = 64 * 1024
 _CHUNK_BYTES = 256 * 1024
 
 

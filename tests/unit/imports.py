@@ -1,4 +1,4 @@
-"""Reads a source's imports and what it does when imported, without importing it."""
+"""Reads what a source does when it is imported, without importing it."""
 
 import ast
 import gc
@@ -39,30 +39,6 @@ def parsed(source: str) -> ast.Module:
             gc.enable()
 
 
-def imported(source: str, *, path: str, at_import_only: bool = False) -> set[str]:
-    """The full names of modules that a source imports, relative ones resolved.
-
-    `at_import_only` leaves out what is imported within functions, and for type checkers only.
-    """
-    tree = parsed(source)
-    names: set[str] = set()
-    for node in _at_import(tree) if at_import_only else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            module = _resolved(node, path)
-            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
-            values = (a.value for a in node.args if isinstance(a, ast.Constant))
-            names |= {value for value in values if isinstance(value, str)}
-    return names
-
-
-def packages(names: set[str]) -> set[str]:
-    """The top-level packages of module names."""
-    return {name.partition(".")[0] for name in names}
-
-
 def environment_reads(source: str) -> list[int]:
     """The lines on which a source touches the environment when it is imported."""
     return sorted(
@@ -94,13 +70,6 @@ def _at_import(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _is_type_checking(test: ast.expr) -> bool:
     return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-
-
-def _resolved(node: ast.ImportFrom, path: str) -> str:
-    if not node.level:
-        return node.module or ""
-    parents = Path(path).parts[: -node.level]
-    return ".".join((*parents, *([node.module] if node.module else [])))
 
 
 def _called(node: ast.Call) -> str:

@@ -37,7 +37,6 @@ class Chord:
     size: int
     body: Signature
     results: set[tuple[int, str]] = field(default_factory=set)
-    fired: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,6 @@ class Broker:
         chord.results.add((message.index, result))
         if len(chord.results) == chord.size:
             chord.results.clear()
-            chord.fired = True
             self.waiting.append(Message(chord.body.queue, chord.body.payload))
 
     # What the steps use of a Celery app, and of Celery.

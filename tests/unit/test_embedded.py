@@ -11,10 +11,10 @@ import pytest
 from clipfleet.errors import BrokerError, ExitCode, UsageError, WorkersFailing
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
+from clipfleet.testing import free_port
 from clipfleet_producer.embedded import stack as embedded
 from clipfleet_producer.embedded.children import Child
 from clipfleet_producer.embedded.stack import Stack, worker_kinds
-from tests.support.ports import free_port
 
 
 def options(caption: str, enhance: str | None = None, *, previews: bool = True) -> Options:

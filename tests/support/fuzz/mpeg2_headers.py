@@ -7,7 +7,7 @@ What decodes by them is not what was drawn, but any decoder must give the same (
 import random
 from dataclasses import replace
 
-from tests.support.fuzz.parts import Chunk, Part
+from tests.support.fuzz.parts import Part
 
 _SEQUENCE, _EXTENSION, _SLICE = b"\0\0\1\xb3", b"\0\0\1\xb5", b"\0\0\1\1"
 _MATRIX = 64
@@ -56,13 +56,3 @@ def _in_picture(data: bytes, chance: random.Random) -> bytes:
     bits, length = bits << 2, length + 2
     padding = -length % 8
     return data[:at] + _EXTENSION + (bits << padding).to_bytes((length + padding) // 8) + data[at:]
-
-
-def without_headers(chunk: Chunk) -> Chunk:
-    """The packet without its sequence header and what extends it; pictures' own stay."""
-    at = chunk.data.find(_SEQUENCE)
-    after = min(
-        (place for code in (b"\0\0\1\xb8", b"\0\0\1\0") if (place := chunk.data.find(code)) >= 0),
-        default=at,
-    )
-    return replace(chunk, data=chunk.data[after:]) if 0 <= at < after else chunk

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,6 @@ from tests.support.outages.visitors import VISITORS
 # Everything must be done so long after a broker is well again, by nobody's hand.
 BAR_S = 3 * LEASE_S + 30
 CLIPS = 40
-
-# Does what it is at a moment of the run; returns what is wrong with that.
-Strike = Callable[[], list[str]]
 
 
 @dataclass(frozen=True)
