@@ -21,7 +21,7 @@ Strike = Callable[[], list[str]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one trial. `seconds` after the trouble's end; None: never."""
+    """The outcome of one trial: `seconds` from the end of the trouble; None: never."""
 
     trouble: str
     seed: int
