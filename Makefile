@@ -3,7 +3,7 @@
 # make test-quick  no engine, no S3 server, no whole stack
 # make env         passwords for docker compose, into .env
 # make hashes      what packages are held to, into hashes.txt, after a change of constraints.txt
-# make lint        formatter, linter, types, imports, audit
+# make lint        formatter, linter, types, imports, words, audit
 # make clean       remove what these made
 PYTHON ?= python3
 BIN := .venv/bin
@@ -43,6 +43,7 @@ lint: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --cache-dir .cache/import_linter
+	@$(BIN)/python -m tests.words
 	@$(BIN)/python audit.py
 
 format: setup

@@ -21,7 +21,7 @@ TIMEOUT_S = 5
 # What the service must know to be believed: a mirror may answer, and know nothing.
 KNOWN_BAD = ("jinja2", "2.10")
 
-# What comes of a service that is away, or answers with something else.
+# What a service that is away, or that answers with something else, raises here.
 BROKEN = (OSError, ValueError, LookupError, TypeError, AttributeError, http.client.HTTPException)
 
 # Vulnerabilities that do not reach us: until when that holds, to be looked at again, and why.

@@ -99,7 +99,7 @@ def measure(folder: Path, clips: int) -> list[Row]:
 
 
 def make_run(folder: Path, clips: int) -> list[str]:
-    """Write a run down with a record for each clip; gives their captions, sorted.
+    """Create a run with a record for each clip; gives their captions, sorted.
 
     Records are written past the store, which syncs each to disk.
     """

@@ -108,7 +108,7 @@ def run_done(run_id: str, manifest_version: str, shard: int) -> str:
 
 
 def run_summary(run_id: str) -> str:
-    """What came of the run."""
+    """The run's summary: its counts once it has finished."""
     return run(run_id) + "summary.json"
 
 

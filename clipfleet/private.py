@@ -31,7 +31,7 @@ def make_private(folder: Path, *, below: Path) -> None:
 
 
 def append_to(log: Path) -> BinaryIO:
-    """A log, opened to be written to at its end; a new one is for this user alone to read.
+    """A log, opened for appending; a new one is readable by this user alone.
 
     Raises `UsageError` where a link, symbolic or hard, or anything but a file has its name.
     """

@@ -105,7 +105,7 @@ def plan(given: argparse.Namespace) -> Iterator[Run]:
 
 
 def carry_out(run: Run, folder: Path, given: argparse.Namespace) -> dict[str, Any] | None:
-    """What the run found; None, with its last words shown, where it failed."""
+    """What the run found; None where it failed, with its last lines printed."""
     visible = given.gpus if run.name.startswith("two") else given.gpus.split(",")[0]
     module = f"benchmarks.gpu.{run.module}"
     command = [sys.executable, "-m", module, str(folder), *run.arguments]

@@ -71,7 +71,7 @@ def look(model: Any) -> dict[str, Any]:
 
 
 def matrix_rates() -> dict[str, float]:
-    """TFLOP/s of one large product, in bfloat16 and in 8 bits."""
+    """TFLOP/s of one large product, in bfloat16 and in fp8."""
     import torch
 
     side = 8192

@@ -58,7 +58,7 @@ def measure_truth(folder: Path, count: int, sampling_fps: str) -> list[Row]:
         ClipRecord.model_validate_json(path.read_bytes()) for path in out.glob("metas/v0/*.json")
     ]
     assert len(records) == count
-    found, rewritten = score(records, truth=folder / "clips"), kept(records)
+    found, enhanced = score(records, truth=folder / "clips"), kept(records)
     for line in found.mistakes:
         print(line, file=sys.stderr)
     rows = [
@@ -66,10 +66,10 @@ def measure_truth(folder: Path, count: int, sampling_fps: str) -> list[Row]:
         Row("windows", found.captions, ""),
         Row("facts_right", found.facts_right, "of single facts"),
         Row("captions_right", found.wholly_right, "of captions, nothing wrong in them"),
-        Row("enhanced_facts_kept", rewritten.facts_right, "of the caption's facts"),
-        Row("enhanced_wholly_kept", rewritten.wholly_right, "of enhanced captions"),
-        Row("enhanced_longer", rewritten.longer / rewritten.captions, "of enhanced captions"),
-        Row("enhanced_words_ratio", rewritten.words_ratio, "times the caption's words"),
+        Row("enhanced_facts_kept", enhanced.facts_right, "of the caption's facts"),
+        Row("enhanced_wholly_kept", enhanced.wholly_right, "of enhanced captions"),
+        Row("enhanced_longer", enhanced.longer / enhanced.captions, "of enhanced captions"),
+        Row("enhanced_words_ratio", enhanced.words_ratio, "times the caption's words"),
     ]
     return rows + [
         Row(f"facts_right/{kind}", share, f"of {found.seen[kind]}")

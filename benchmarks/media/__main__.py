@@ -110,7 +110,7 @@ class SideFailed(Exception):
 
 
 class Bench:
-    """The measuring, and what came of it so far."""
+    """The measurement, and its results so far."""
 
     def __init__(self, clips: list[Clip], peer: Peer | None, json_file: Path | None) -> None:
         self.clips = clips

@@ -127,7 +127,7 @@ def size_rows(sizes: "tuple[int, ...] | list[int]", cpu_workers: int) -> list[Ro
 
 
 def wait_until_full(sampler: Sampler, producer: "subprocess.Popen[bytes]") -> None:
-    """Until scratch has not grown for five seconds, or nobody feeds."""
+    """Waits until scratch has not grown for five seconds, or the feeder is gone."""
     seen = 0
     while producer.poll() is None and (not seen or sampler.peak.scratch_objects > seen):
         seen = sampler.peak.scratch_objects

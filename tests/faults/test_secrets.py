@@ -25,7 +25,7 @@ from tests.support.s3_server import S3Server
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the fleet's broker writes down everything that it is told."""
+    """Where the fleet's broker journals every command that it receives."""
     return tmp_path_factory.mktemp("broker")
 
 

@@ -286,7 +286,7 @@ def test_a_clip_of_another_size_than_its_record_says_is_done_again(scene: Scene)
     scene.write([same, other])
     feeder, watcher = scene.feeder()
     step_until(feeder, scene.waiting)
-    assert watcher.before == [same.clip_uuid]
+    assert watcher.previously_done == [same.clip_uuid]
     assert scene.work_off(num_bytes=5) == [other.clip_uuid]
     assert step_until(feeder, lambda: False)
 

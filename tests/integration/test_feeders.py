@@ -60,7 +60,7 @@ def test_two_feeders_share_a_run_and_feed_no_clip_twice(
     assert two.finished
     assert first.total.done == second.total.done == 60
     # A shard may be claimed before it is heard that the other ended it: it was done `before`.
-    assert one.others.done + len(one.finished) + len(one.before) == 60
+    assert one.others.done + len(one.finished) + len(one.previously_done) == 60
 
 
 def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
@@ -177,7 +177,7 @@ def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: S
     scene.write(lines(3, of="b"))
     scene.work_off()
     assert step_until(feeder, lambda: False)
-    manifest.conclude(scene.store, feeder._run.head, feeder.total)  # as who fed it does at its end
+    manifest.conclude(scene.store, feeder._run.head, feeder.total)  # as its feeder would
     assert manifest.active_runs(scene.store) == ["r1"]
     second, watcher = scene.feeder()
     step_until(second, lambda: scene.waiting() == 3)
@@ -187,9 +187,9 @@ def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: S
 
 
 def test_a_feeder_gets_its_own_claim_back(scene: Scene) -> None:
-    board = claims.ShardClaims(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
-    assert board.claim(0) == 0
-    assert board.claim(0) == 0
+    shard_claims = claims.ShardClaims(scene.broker, scene.write(lines(1)), lease_s=LEASE_S)
+    assert shard_claims.claim(0) == 0
+    assert shard_claims.claim(0) == 0
     other = claims.ShardClaims(scene.broker, scene.head, lease_s=LEASE_S)
     assert other.claim(0) is None
 
@@ -254,11 +254,11 @@ def test_a_shard_that_two_have_open_is_counted_once(scene: Scene) -> None:
 def test_status_counts_a_shard_once_that_two_feeders_say_they_have(scene: Scene) -> None:
     scene.write(lines(4))
     for done in (1, 3):
-        board = claims.ShardClaims(scene.broker, scene.head, lease_s=LEASE_S * 5)
-        board.beat(
+        shard_claims = claims.ShardClaims(scene.broker, scene.head, lease_s=LEASE_S * 5)
+        shard_claims.beat(
             claims.FeederBeat(
                 run_id="r1",
-                feeder=board.feeder,
+                feeder=shard_claims.feeder,
                 priority=0,
                 has_pending=False,
                 in_flight=1,

@@ -1,4 +1,4 @@
-"""What fuzzing found, each once: what is none of ours is refused by name, by whoever reads it."""
+"""What fuzzing found, each once: every reader refuses what it does not know by a named error."""
 
 import errno
 import io

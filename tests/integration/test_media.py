@@ -301,11 +301,11 @@ def test_every_window_asks_for_the_same_room_so_that_memory_does_not_grow() -> N
     packs = [pack for window in found for pack in (window.frames, window.preview) if pack]
 
     assert [len(window.plan.frame_indices) for window in found] == [18, 18, 26]
-    assert {_room(pack.frames) for pack in packs[::2]} == {found[-1].frames.frames.nbytes}
-    assert len({_room(pack.frames) for pack in packs[1::2]}) == 1
+    assert {_buffer_bytes(pack.frames) for pack in packs[::2]} == {found[-1].frames.frames.nbytes}
+    assert len({_buffer_bytes(pack.frames) for pack in packs[1::2]}) == 1
 
 
-def _room(images: Any) -> int:
+def _buffer_bytes(images: Any) -> int:
     while images.base is not None:
         images = images.base
     return int(images.nbytes)

@@ -69,7 +69,7 @@ def with_repeating_planes(container: str) -> bytes:
 
 
 def packed() -> bytes:
-    """As DivX packs B planes: behind the one that they lean on, and then a plane of nothing."""
+    """As DivX packs B planes: after the one that they reference, followed by an empty one."""
 
     def kind(data: bytes) -> int:
         return data[data.find(VOP) + 4] >> 6

@@ -1,7 +1,7 @@
 """Streams whose parameters change on the way: what is wanted finds the decoder as it should be.
 
 Two stretches of one size, from encoders of other settings, joined packet by packet. What a
-decoder holds from packets that no wanted frame leans on must hold as well.
+decoder keeps from packets that no wanted frame references must be kept as well.
 """
 
 import functools

@@ -137,7 +137,7 @@ def test_a_clip_that_is_done_is_done_whatever_its_signature_is_now(
     again, watcher = scene.feeder("r2")
 
     assert step_until(again, lambda: False)
-    assert len(watcher.before) == 3
+    assert len(watcher.previously_done) == 3
     assert holding(scene.store, "fresh" * 9) == set()
 
 

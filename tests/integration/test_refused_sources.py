@@ -68,11 +68,11 @@ def read(worker: Context, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("answer", EXPIRED, ids=[code for _, code in EXPIRED])
-@pytest.mark.parametrize("before", [False, True], ids=["at the start", "once some were read"])
+@pytest.mark.parametrize("read_before", [False, True], ids=["at the start", "once some were read"])
 def test_a_clip_waits_while_credentials_are_refused(
-    bucket: Bucket, worker: Context, answer: Answer, before: bool
+    bucket: Bucket, worker: Context, answer: Answer, read_before: bool
 ) -> None:
-    if before:
+    if read_before:
         read(worker, "b.mp4")
     bucket.refuse = lambda method, key: answer
 

@@ -200,7 +200,7 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
         assert reader.get(keys.clip(record.span_uuid))
         assert list(reader.list(keys.Scratch(record.span_uuid, OPTIONS.hash).prefix)) == []
     assert manifest.read_summary(reader, seen.head)
-    assert manifest.read_state(reader, seen.head) is None, "it has come to its end"
+    assert manifest.read_state(reader, seen.head) is None, "it has finished"
     assert planned(bucket, clip).head.clips == 2, "it can be written anew"
 
 

@@ -1,4 +1,4 @@
-"""Packets that no wanted frame leans on are not decoded, and those that are decoded suffice.
+"""Packets that no wanted frame references are not decoded, and those that are decoded suffice.
 
 That frames come out right is the corpus's to say; here, that skipping happens at all, and that
 it is given up where it would not be exact.

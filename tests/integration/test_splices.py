@@ -25,7 +25,7 @@ def splicer() -> Splicer:
 
 @functools.cache
 def verdicts(kind: str) -> dict[int, Verdict]:
-    """What comes of the clips of a kind, by their numbers."""
+    """How the clips of a kind were cut, by their numbers."""
     numbers = [number for number in range(SPLICES) if KINDS[number % len(KINDS)] == kind]
     return {number: splicer().make(number).check() for number in numbers}
 

@@ -1,4 +1,4 @@
-"""How a run stands, held against the store, at its start, with a dead worker, and at its end."""
+"""A run's status, compared with the store: at its start, with a dead worker, and finished."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def holds(fleet: SmallFleet, found: dict[str, Any]) -> None:
 
 
 def stands_still(fleet: SmallFleet) -> bool:
-    """Whether what was on its way has come to its end, and the feeder has said so."""
+    """Whether nothing is in flight any more, and the feeder has said so."""
     before = len(fleet.records())
     time.sleep(1.0)
     found = status(fleet)

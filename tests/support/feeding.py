@@ -46,7 +46,7 @@ class Watcher:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.finished: list[str] = []
-        self.before: list[str] = []
+        self.previously_done: list[str] = []
         self.others = RunCounts()
 
     def say(self, line: str) -> None:
@@ -62,7 +62,7 @@ class Watcher:
         *,
         previously_done: bool,
     ) -> None:
-        (self.before if previously_done else self.finished).append(line.clip_uuid)
+        (self.previously_done if previously_done else self.finished).append(line.clip_uuid)
 
     def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
         self.others += counts
@@ -139,6 +139,6 @@ def step_until(feeder: Feeder, what: Callable[[], object], *, within_s: float = 
 
 
 def steps(feeder: Feeder, *, for_s: float) -> None:
-    """Step for a while by the scene's clock, in which the run must not come to its end."""
+    """Step for a while by the scene's clock, in which the run must not finish."""
     for _ in range(math.ceil(for_s / WAIT_S)):
         assert not feeder.step(wait_s=WAIT_S)

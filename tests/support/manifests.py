@@ -37,7 +37,7 @@ class Taken:
 def take(
     folder: Path, name: str, data: bytes | str, *, columns: Mapping[str, str] | None = None
 ) -> Taken:
-    """What comes of a manifest of this name in the folder, where `CLIPS` lie as well."""
+    """What a manifest of this name gives, read in the folder that has `CLIPS` as well."""
     for clip in CLIPS:
         (folder / clip).write_bytes(b"clip")
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)

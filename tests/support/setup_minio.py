@@ -1,6 +1,6 @@
 """Runs deploy/setup-minio.sh where there is no MinIO: sees what it tells `mc`, and does it in Ceph.
 
-`mc` is here a program that writes down what it is told and answers what it told before.
+`mc` is a stand-in here, which logs what it is told and answers from that.
 """
 
 import json
@@ -30,7 +30,7 @@ if said[:3] == ["admin", "user", "info"]:
 
 @dataclass
 class Setup:
-    """What `mc` was told: its command lines, and what came of them."""
+    """What `mc` was told: its command lines, and their effects."""
 
     command_lines: list[list[str]] = field(default_factory=list)
     buckets: set[str] = field(default_factory=set)

@@ -228,7 +228,7 @@ def test_a_key_frame_that_another_shown_one_follows_does_not_start() -> None:
     assert said(PLAIN, PLAIN.frame(KEY), PLAIN.frame(INTER, 0)) == Kind(unsure=True)
 
 
-def test_a_switch_frame_is_leaned_on(stream: Stream) -> None:
+def test_a_switch_frame_is_referenced(stream: Stream) -> None:
     assert said(stream, stream.frame(SWITCH)) == NOTHING
 
 

@@ -1,6 +1,6 @@
 """The contract that DESIGN fixes, written out: keys, fields, options, queues, message sizes.
 
-Readers of the output and scripts around the commands lean on every line of these tables: a change
+Readers of the output and scripts around the commands depend on every line of these tables: a change
 here is a change for them.
 """
 

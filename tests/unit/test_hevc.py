@@ -93,7 +93,7 @@ def kinds(*packets: list[bytes], boxed: bool = False) -> list[Kind]:
         ([unit(MESSAGE, b"\x2f\x01t\x80"), piece(IDR)], Kind(starts=True, sets=True)),
         ([unit(MESSAGE, b"\x84\x01t\x80"), piece(IDR)], Kind(starts=True)),
         ([piece(TRAIL_R), piece(TRAIL_R, order=2)], Kind(unsure=True)),
-        ([piece(TRAIL_R, order=3)], Kind(unsure=True)),  # what it leans on never came
+        ([piece(TRAIL_R, order=3)], Kind(unsure=True)),  # what it references never came
         ([piece(TRAIL_R, first=0)], Kind(sets=True)),  # its first slice is lost
         ([pps(says_output=1), piece(TRAIL_R, shown=0)], Kind(sets=True, hidden=True)),
         ([pps(says_output=1), piece(TRAIL_R, shown=1)], Kind(sets=True)),

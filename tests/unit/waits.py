@@ -14,7 +14,7 @@ from tests.unit.imports import parsed
 
 @dataclass(frozen=True)
 class Wait:
-    """A call: where it stands, as `Class.method: what is called`, its line, and what it lacks."""
+    """A call: where it is, as `Class.method: what is called`, its line, and what it lacks."""
 
     place: str
     line: int

@@ -27,7 +27,7 @@ from tests.support.corpus.planes import Image
 # How far a sampled frame may be from the reference: the largest mean luma difference of any 16×16
 # block, in levels. Measured: swscale's own rounding is off by up to 0.2 at its best and 2.6 at its
 # quickest, another filter for stretching by 7.4; a neighbour's picture by 20 and more, frames that
-# lean on lost ones by 10 to 120, those decoded without the loop filter (at crf 38) by 3 to 38.
+# reference lost ones by 10 to 120, those decoded without the loop filter (at crf 38) by 3 to 38.
 SAME_SIZE, STRETCHED = 2.5, 10.0
 # And from what was drawn, before the codec's own losses.
 TRUE = 9.0

@@ -19,7 +19,7 @@ TOPICS: dict[str, list[Case]] = {
     "No timestamps": counts.UNTIMED,
     "Counts and lengths": counts.COUNTS,
     "Codecs": codecs.CODECS,
-    "How frames lean on each other": codecs.STRUCTURE,
+    "How frames reference each other": codecs.STRUCTURE,
     "Colours": colours.COLOURS,
     "Turned and mirrored": pictures.ORIENTATIONS,
     "Pixels that are not square": pictures.ASPECTS,

@@ -1,4 +1,4 @@
-"""Cases about codecs: their depths and samplings, and how frames lean on each other."""
+"""Cases about codecs: their depths and samplings, and how frames reference each other."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ STRUCTURE = [
         "libx264",
         {**X264, "bf": "7", "b-pyramid": "normal"},
     ),
-    # Here the filter between blocks, which frames lean on, changes many pixels.
+    # Here the deblocking filter, whose output later frames reference, changes many pixels.
     coded("strongly compressed H.264", "libx264", {**X264, "crf": "38"}, lossy=True),
     coded(
         "strongly compressed HEVC",

@@ -128,7 +128,7 @@ def mid_gop() -> bytes:
     return tables + data[packet_places(data)[10][0] // 188 * 188 :]
 
 
-# Packet 36 holds frame 34, which a clip of 120 frames is sampled at, and others lean on it.
+# Packet 36 holds frame 34, which a clip of 120 frames is sampled at, and others reference it.
 OVERWRITTEN = [
     damaged("one frame overwritten (mp4)", lambda: overwritten(whole("mp4"), range(36, 37))),
     damaged("three frames overwritten (mp4)", lambda: overwritten(whole("mp4"), range(36, 39))),

@@ -1,7 +1,7 @@
 """Pictures coded field by field, as camcorders and broadcasts write them, and no encoder here.
 
 H.264 is written bit by bit (ITU-T H.264): macroblocks are samples as they are (I_PCM), or skipped
-where the field that they lean on has the same. MPEG-2 is flat grey, by DC alone.
+where the field that they reference has the same. MPEG-2 is flat grey, by DC alone.
 """
 
 import functools

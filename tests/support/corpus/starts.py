@@ -34,7 +34,7 @@ def open_gop(encoder: str) -> bytes:
 
 
 def open_start(encoder: str, container: str) -> bytes:
-    """Its last two GOPs; the first frames of these lean on one that is gone, and are not shown."""
+    """Its last two GOPs; their first frames reference one that is gone, and are not shown."""
     return remux(open_gop(encoder), container, change=from_second_key)
 
 

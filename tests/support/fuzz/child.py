@@ -26,7 +26,7 @@ SEEDS_NAME, INPUT_NAME = "seeds.json", "input"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one input.
+    """The outcome of one input.
 
     `end` is how it ended: an error's name, `cut`, `read`. `fault` is what must not be, or empty.
     `counts` is what else was counted, by name. Memory is the process's: now, and at its most.

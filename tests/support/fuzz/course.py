@@ -143,7 +143,7 @@ class Child:
         self._process.stdout.close()
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What comes of each input, until the process ends, or is killed for its silence."""
+        """Each input's outcome, until the process ends, or is killed because it hangs."""
         assert self._process.stdout is not None
         pipe, unread = self._process.stdout.fileno(), b""
         heard = time.monotonic()

@@ -29,7 +29,7 @@ _PREVIEW = PreviewOptions()
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What came of one clip.
+    """The outcome of one clip.
 
     `end` is `exact`, `warned`, or an error's name. `fault` is how frames differ, or empty; its
     first word, one of `FAULTS`, is the sort. `frames` were compared; of `packets` so many were

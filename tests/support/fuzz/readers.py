@@ -130,7 +130,7 @@ def _of_runs(room: Room) -> dict[str, Reader]:
             ),
             (UsageError,),
         ),
-        "what came of a shard": Reader(
+        "a finished shard's counts": Reader(
             counts,
             room.stored(
                 keys.run_done(run, whole.manifest_version, 0),

@@ -40,9 +40,9 @@ class Splice:
     span: tuple[float, float]
 
     def check(self) -> Verdict:
-        """What comes of it. Of a stream with damage in it, the frames may be fewer than it says.
+        """How it was cut. A damaged stream may give fewer frames than it states.
 
-        Where nothing that is wanted leans on the damage, nobody sees it.
+        Damage that no wanted frame references is not seen.
         """
         found = check(self.data, self.share, self.span)
         if self.whole or not found.fault.startswith("count"):

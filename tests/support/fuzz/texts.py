@@ -81,7 +81,7 @@ def _garbled(text: bytes, chance: Chance) -> bytes:
 
 
 def take(reader: Reader, text: bytes) -> tuple[str, str]:
-    """What came of a text: `read` or an error's name; and what must not be, or nothing."""
+    """A text's outcome (`read` or an error's name), and what is wrong with that, if anything."""
     try:
         reader.read(text)
     except reader.declared as error:

@@ -194,11 +194,11 @@ class Running:
             self.failed = error
 
     def over(self, store: Store) -> bool:
-        """Whether it has come to its end."""
+        """Whether it has finished."""
         return manifest.read_summary(store, self.head) is not None
 
     def wait(self, store: Store, within_s: float) -> float | None:
-        """The seconds until it was at its end; None where it was not in time."""
+        """The seconds until it finished; None where it did not in time."""
         began = time.monotonic()
         while not self.over(store):
             if time.monotonic() - began > within_s:

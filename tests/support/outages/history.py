@@ -1,4 +1,4 @@
-"""What workers wrote down of their messages, held against what must hold of any run."""
+"""What workers logged of their messages, checked for what must be true of any run."""
 
 import json
 import time

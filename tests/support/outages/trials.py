@@ -18,7 +18,7 @@ CLIPS = 40
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one trial. `seconds` after the trouble's end; None: never."""
+    """The outcome of one trial: `seconds` from the end of the trouble; None: never."""
 
     trouble: str
     seed: int

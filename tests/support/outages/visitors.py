@@ -1,6 +1,6 @@
 """What others do to a fleet in mid-run: submit at once, write into its broker, deny it clips.
 
-Each returns what is wrong with what it did itself; the run that is on must come to its end besides.
+Each returns what went wrong with its own doings; the run in progress must finish as well.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""A worker that writes down what becomes of its messages; its engine, if it has one, only waits.
+"""A worker that logs what happens to its messages; its engine, if it has one, only waits.
 
 `python -m tests.support.outages.worker QUEUE [ARGUMENT…]`, with HISTORY, a folder, in the
 environment. WINDOW_S is how long a window takes, and WORDS what it is said to show.
@@ -25,7 +25,7 @@ WORKER = os.getpid()  # also in the processes of its pool
 
 
 def note(what: str, **more: Any) -> None:
-    """Write down what happened. One short line is written whole."""
+    """Log what happened. One short line is written whole."""
     line = json.dumps({"at": time.time(), "worker": WORKER, "what": what, **more})
     with (Path(os.environ["HISTORY"]) / f"{os.getpid()}.jsonl").open("a") as file:
         file.write(line + "\n")

@@ -30,7 +30,7 @@ OPTIONS = [
 
 @dataclass
 class Outcome:
-    """What came of one run. Lists name what is wrong."""
+    """The outcome of one run. Lists name what is wrong."""
 
     seconds: float
     after: Aftermath

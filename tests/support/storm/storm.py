@@ -1,4 +1,4 @@
-"""A storm: everything that a fleet leans on dies, stalls, forgets or lies, by a seeded timetable.
+"""A storm: everything that a fleet depends on dies, stalls, forgets or lies, by a seeded timetable.
 
 `Storm(…).blow()` runs a fleet's job through it and returns once every clip has its record.
 """

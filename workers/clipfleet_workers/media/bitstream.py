@@ -30,7 +30,7 @@ _READERS: dict[str, Callable[[], Reader]] = {
     "vp9": lambda: Alone(vpx.vp9),
     "mjpeg": Jpeg,
 }
-# Every packet is a picture that leans on nothing before it, shown by tests/integration/
+# Every packet is a picture that references nothing before it, shown by tests/integration/
 # test_alone.py: not so of all codecs that FFmpeg calls intra only.
 ALONE = frozenset(
     {

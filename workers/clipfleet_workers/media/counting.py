@@ -95,7 +95,7 @@ def _has_gaps(held: Contents) -> bool:
 
 
 def _leading(held: Contents) -> set[int]:
-    """The places of packets whose frames lean on others before the file's beginning."""
+    """The places of packets whose frames reference others before the file's beginning."""
     packets = held.packets
     first = next((i for i, packet in enumerate(packets) if packet.kind.starts), len(packets))
     if not held.knows_starts:
@@ -148,7 +148,7 @@ def _times_by_decoding(
 def settle(file: BinaryIO, index: ClipIndex) -> ClipIndex:
     """The index of what a whole decode gives, without what damage spoiled.
 
-    A frame that leans on a lost or broken one is broken too, up to the next key frame.
+    A frame that references a lost or broken one is broken too, up to the next key frame.
     Raises `ClipUnreadable` where too little can be decoded.
     """
     settled = _settled(file, index, strict=index.strict)
@@ -200,8 +200,8 @@ def _losses(held: Contents, places: list[int], given: int, broken: set[int]) -> 
     warnings = []
     if leading:
         what = "first frame" if len(leading) == 1 else f"first {len(leading)} frames"
-        lean = "it leans" if len(leading) == 1 else "they lean"
-        warnings.append(f"its {what} could not be shown: {lean} on others before its beginning")
+        refer = "it references" if len(leading) == 1 else "they reference"
+        warnings.append(f"its {what} could not be shown: {refer} frames before its beginning")
     amiss = broken or any(packet.kind.unsure for packet in held.packets)
     if lost > 0 and not amiss and any(packet.kind.anew for packet in held.packets):
         warnings.append(
@@ -210,7 +210,7 @@ def _losses(held: Contents, places: list[int], given: int, broken: set[int]) -> 
         )
     elif lost > 0:
         warnings.append(
-            f"{lost} of {promised} frames are lost: damaged, or leaning on frames that are "
+            f"{lost} of {promised} frames are lost: damaged, or referencing frames that are "
             "damaged or missing"
         )
     return warnings
@@ -269,10 +269,10 @@ def _begins_another(held: Contents, place: int) -> bool:
 
 
 def _spoiled(held: Contents, keys: set[int], broken: set[int]) -> set[int]:
-    """Packets whose frames are broken, or may lean on such.
+    """Packets whose frames are broken, or may reference one that is.
 
-    A broken one that none should lean on counts as any other: its neighbours may be broken too
-    without a word (seen in H.264).
+    A broken frame counts even if it is no reference: its neighbours may be broken too, and the
+    decoder says nothing of them (seen in H.264).
     """
     spoiled = set(broken)
     if held.intra_only:
@@ -280,7 +280,7 @@ def _spoiled(held: Contents, keys: set[int], broken: set[int]) -> set[int]:
     spoiling, key_pts = False, None
     for place, packet in enumerate(held.packets):
         if place in keys:
-            # Frames shown before this key, though decoded after it, may lean on older ones.
+            # Frames shown before this key, though decoded after it, may reference older ones.
             key_pts = packet.pts if spoiling else None
             spoiling = False
         spoiling |= place in broken

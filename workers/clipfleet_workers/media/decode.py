@@ -1,7 +1,7 @@
 """A clip's frames by number, decoding no more than they need.
 
 A clip is demuxed once to count and time its frames, then decoded once. Packets that no wanted
-frame leans on never reach the decoder. Where anything then differs from what the packets promised
+frame references never reach the decoder. Where anything then differs from what the packets promised
 (damage, mostly) the clip is decoded whole to find out which frames there are, and once more to
 take them.
 """

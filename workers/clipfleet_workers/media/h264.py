@@ -56,7 +56,7 @@ class H264:
         self._pps: dict[int, _Pps] = {}
         self._active: bytes | None = None
         self._order = Order()
-        self._last = 0  # frame_num of the last picture that others lean on
+        self._last = 0  # frame_num of the last reference picture
         self._field: _Slice | None = None  # the first of a pair, its second not yet seen
 
     def renew(self, extradata: bytes) -> None:
@@ -121,7 +121,7 @@ class H264:
         return before is not None and before != sps.shape
 
     def _misses_frames(self, picture: _Slice, *, starts: bool, referenced: bool) -> bool:
-        """Whether frames that others lean on are missing before this one: 7.4.3, frame_num."""
+        """Whether reference frames are missing before this one: 7.4.3, frame_num."""
         expected = 0 if starts else (self._last + 1) % (1 << picture.sps.frame_num_length)
         if referenced:
             self._last = picture.frame_num

@@ -86,7 +86,7 @@ class Hevc:
                 if of_layer:
                     continue  # another view: only the base is decoded
                 layer = (unit[1] & 7) - 1
-                # Even types below 16 are pictures that their sub-layer's others never lean on.
+                # Even types below 16 are pictures that no other of their sub-layer references.
                 referenced |= kind > 15 or kind % 2 == 1
                 if unit[2] & 0x80:
                     pictures += 1
@@ -148,7 +148,8 @@ class Hevc:
         """Whether the decoder may give up frames at this picture: C.5.2.2, 8.1.3.
 
         Frames not yet shown, where the sequence's parameters change or the picture says so; those
-        that lean across it, where it starts a sequence; and it, where it comes without one.
+        that reference pictures before it, where it starts a sequence; and the picture itself,
+        where it comes without one.
         """
         before, ended = self._active, self._ended
         if before is None or kind in _IRAP:
@@ -161,7 +162,7 @@ class Hevc:
         return anew or before != picture.sps.raw
 
     def _misses_any(self, kind: int, picture: _Slice, order: tuple[int, int]) -> bool:
-        """Whether anything that the picture leans on never came in its sequence."""
+        """Whether anything that the picture references never came in its sequence."""
         sequence, count = order
         missing = {(sequence, count + distance) for distance in picture.references} - self._came
         if kind in _IDR or kind in _BLA:
@@ -170,7 +171,7 @@ class Hevc:
         return bool(missing) and kind not in _IRAP
 
     def _parameters(self, kind: int, unit: bytes) -> bool:
-        """Whether they change what is held. FFmpeg forgets what leans on changed ones."""
+        """Whether they change what is held. FFmpeg drops what depends on changed ones."""
         if kind not in (_VPS, _SPS, _PPS):
             return False
         raw = unescaped(unit.rstrip(b"\0"))

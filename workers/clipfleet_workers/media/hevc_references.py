@@ -1,4 +1,4 @@
-"""Which pictures an HEVC picture leans on: short-term reference picture sets (H.265, 7.3.7)."""
+"""Which pictures an HEVC picture references: short-term reference picture sets (H.265, 7.3.7)."""
 
 from typing import NamedTuple
 

@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol
 class Kind(NamedTuple):
     """One packet.
 
-    `starts`: nothing shown after it leans on anything before it. `disposable`: no other packet of
-    its `layer` (temporal; lower ones never lean on higher ones) leans on it. `sets`: it changes
+    `starts`: nothing shown after it references anything before it. `disposable`: no other packet of
+    its `layer` (temporal; lower ones never reference higher ones) references it. `sets`: it changes
     parameters that later packets may need. `anew`: decoders begin anew here, and may give up
     frames not yet shown. `unsure`: something is amiss (a packet that never came, a field without
     its other), so that only the decoder knows what is shown. `hidden`: its frame is never shown
-    itself. `empty`: it holds no frame at all, and so leans on nothing. `joins`: it is the second
+    itself. `empty`: it holds no frame, and so references nothing. `joins`: it is the second
     field of the packet before. `order`: the frame's place among all that are shown, by the codec's
     own count; None where it keeps none that is read here.
     """

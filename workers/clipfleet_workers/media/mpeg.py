@@ -15,14 +15,14 @@ _MOST_BYTES = 512
 
 
 class _Anchors:
-    """The order in which pictures are shown: B pictures before the last that others lean on."""
+    """The order in which pictures are shown: B pictures before the last reference picture."""
 
     def __init__(self) -> None:
         self._anchors = self._between = 0
 
     @property
     def both(self) -> bool:
-        """Whether there are two for a B picture to lean on."""
+        """Whether there are two for a B picture to reference."""
         return self._anchors > 1
 
     def of(self, *, leans_both_ways: bool) -> tuple[int, int]:

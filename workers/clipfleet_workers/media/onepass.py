@@ -89,33 +89,33 @@ def _cut(
     first, timeline = timelines.part(index.timeline, *span_s) if span_s else (0, index.timeline)
     cuts = _plan(timeline, prepare=prepare, preview=preview)
     wanted = sorted({first + number for each in cuts for number in each.wanted}) or [0]
-    studio: _FrameRenderer | None = None
+    renderer: _FrameRenderer | None = None
     coming = iter(cuts)
-    filling: _WindowBuilder | None = None
+    builder: _WindowBuilder | None = None
     plans = []
     for number, frame, aspect, matrix in decode.frames(file, index, wanted):
-        if studio is None:
+        if renderer is None:
             margins = index.contents.margins
             picture = Picture.of(
                 frame, pixel_aspect_ratio=aspect, margins=margins, turn=Turn.by(matrix)
             )
-            studio = _FrameRenderer(picture, cuts, prepare=prepare, preview=preview, grid=grid)
-        studio.look_at(frame)
-        if filling is None and (following := next(coming, None)):
-            filling = _WindowBuilder(following, studio)
-        if filling is not None:
-            filling.take(number - first, frame)
-            if number - first == filling.cut.end:
-                window = filling.window(timeline)
-                filling = None
+            renderer = _FrameRenderer(picture, cuts, prepare=prepare, preview=preview, grid=grid)
+        renderer.look_at(frame)
+        if builder is None and (following := next(coming, None)):
+            builder = _WindowBuilder(following, renderer)
+        if builder is not None:
+            builder.take(number - first, frame)
+            if number - first == builder.cut.end:
+                window = builder.window(timeline)
+                builder = None
                 with index.guard.not_counted():
                     write(window)
                 plans.append(window.plan)
                 del window  # its pixels, before the next one's come
         del frame  # before the next one is decoded
-    if studio is None:
+    if renderer is None:
         raise ClipUnreadable("it holds no frame that can be decoded")
-    source = _source_info(file, index, studio)
+    source = _source_info(file, index, renderer)
     span = None
     if span_s:
         begins_s = index.timeline.times_s[first] if timeline.times_s else span_s[0]
@@ -124,7 +124,7 @@ def _cut(
             end_s=begins_s + timeline.end_time_s,
             num_frames=len(timeline.times_s),
         )
-    warnings = list(dict.fromkeys([*index.warnings, *studio.warnings]))  # said by both: once
+    warnings = list(dict.fromkeys([*index.warnings, *renderer.warnings]))  # said by both: once
     if span is not None and not span.num_frames:
         warnings.append("no frame begins within its span")
     return CutClip(source=source, span=span, windows=plans, warnings=warnings)
@@ -204,9 +204,9 @@ class _FrameRenderer:
         self._scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
         self._sizes: dict[tuple[int, int], None] = {}
         counts = {len(each.sampled) for each in cuts}
-        self._model_room = max((_num_bytes(n, self.model_size(n)) for n in counts), default=0)
+        self._model_bytes = max((_num_bytes(n, self.model_size(n)) for n in counts), default=0)
         most_shown = max((len(each.shown) for each in cuts), default=0)
-        self._preview_room = _num_bytes(most_shown, self.preview_size())
+        self._preview_bytes = _num_bytes(most_shown, self.preview_size())
 
     @property
     def warnings(self) -> list[str]:
@@ -242,12 +242,12 @@ class _FrameRenderer:
     def for_model(self, numbers: list[int]) -> _Images:
         """Room for a window's frames as the model sees them."""
         size = self.model_size(len(numbers))
-        return _Images(numbers, self._scaler(size, averaging=False), size, self._model_room)
+        return _Images(numbers, self._scaler(size, averaging=False), size, self._model_bytes)
 
     def for_preview(self, numbers: list[int]) -> _Images:
         """Room for a window's frames as people see them."""
         size = self.preview_size()
-        return _Images(numbers, self._scaler(size, averaging=True), size, self._preview_room)
+        return _Images(numbers, self._scaler(size, averaging=True), size, self._preview_bytes)
 
     def _scaler(self, size: tuple[int, int], *, averaging: bool) -> Scaler:
         if (size, averaging) not in self._scalers:
@@ -261,10 +261,10 @@ class _FrameRenderer:
 class _WindowBuilder:
     """A window whose frames are being collected."""
 
-    def __init__(self, cut: _Cut, studio: _FrameRenderer) -> None:
+    def __init__(self, cut: _Cut, renderer: _FrameRenderer) -> None:
         self.cut = cut
-        self._frames = studio.for_model(cut.sampled)
-        self._preview = studio.for_preview(cut.shown) if cut.shown else None
+        self._frames = renderer.for_model(cut.sampled)
+        self._preview = renderer.for_preview(cut.shown) if cut.shown else None
 
     def take(self, number: int, frame: av.VideoFrame) -> None:
         for images in (self._frames, self._preview):
@@ -293,15 +293,15 @@ class _WindowBuilder:
 class _Images:
     """Frames of one (width, height), each at its places.
 
-    `room` is the bytes that any window of the clip needs: where all ask for the same, malloc gives
-    the last one's again; where a later one asks for more, the process holds both.
+    `buffer_bytes` is what the clip's largest window needs: where all windows ask for the same,
+    malloc reuses the last one's; where a later one asks for more, the process holds both.
     """
 
     def __init__(
-        self, numbers: list[int], scaler: Scaler, size: tuple[int, int], room: int
+        self, numbers: list[int], scaler: Scaler, size: tuple[int, int], buffer_bytes: int
     ) -> None:
         self._numbers, self._scaler = numbers, scaler
-        used = np.empty(room, np.uint8)[: _num_bytes(len(numbers), size)]
+        used = np.empty(buffer_bytes, np.uint8)[: _num_bytes(len(numbers), size)]
         self.images: Image = used.reshape(len(numbers), size[1], size[0], 3)
         self._next = 0
 
@@ -329,8 +329,8 @@ def _num_bytes(count: int, size: tuple[int, int]) -> int:
     return count * size[0] * size[1] * 3
 
 
-def _source_info(file: BinaryIO, index: ClipIndex, studio: _FrameRenderer) -> SourceInfo:
-    held, picture = index.contents, studio.picture
+def _source_info(file: BinaryIO, index: ClipIndex, renderer: _FrameRenderer) -> SourceInfo:
+    held, picture = index.contents, renderer.picture
     return SourceInfo(
         width=picture.width,
         height=picture.height,
@@ -345,7 +345,7 @@ def _source_info(file: BinaryIO, index: ClipIndex, studio: _FrameRenderer) -> So
         rotation_degrees=picture.turn.degrees,
         mirrored=picture.turn.mirrored,
         pixel_aspect_ratio=picture.pixel_aspect_ratio,
-        interlaced=studio.interlaced,
+        interlaced=renderer.interlaced,
         color_matrix=picture.matrix.name,
         color_matrix_guessed=picture.matrix.guessed,
         color_range="full" if picture.full_range else "limited",

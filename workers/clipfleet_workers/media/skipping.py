@@ -9,8 +9,8 @@ from clipfleet_workers.media.demux import Contents, Packet
 def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     """Which packets must be decoded for the wanted frames to come out right.
 
-    What changes parameters is always decoded, and with it what it leans on: whatever is wanted
-    finds the decoder as a full decode would have it.
+    What changes parameters is always decoded, and so is what it references: whatever is wanted
+    finds the decoder in the state that a full decode would leave it in.
     """
     packets = index.contents.packets
     if index.numbers is None or index.settled or not index.contents.knows_starts:
@@ -19,7 +19,7 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
     starts = _clean_starts(index.contents)
     top_layer = max((packet.kind.layer for packet in packets), default=0)
     needed = [False] * len(packets)
-    leaned_on = False
+    referenced = False
     for places in reversed(_pictures(packets)):
         kinds = [packets[place].kind for place in places]
         disposable = all(kind.disposable and kind.layer == top_layer for kind in kinds)
@@ -27,13 +27,13 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
         if kinds[0].empty:
             here = sets
         elif numbers.get(places[0]) in asked or sets:
-            leaned_on = here = True
+            referenced = here = True
         else:
-            here = leaned_on and not disposable
+            here = referenced and not disposable
         for place in places:
             needed[place] = here
         if places[0] in starts:
-            leaned_on = False
+            referenced = False
     return needed
 
 
@@ -49,7 +49,7 @@ def _pictures(packets: Sequence[Packet]) -> list[list[int]]:
 
 
 def _clean_starts(held: Contents) -> set[int]:
-    """Packets that nothing shown later leans across: key frames that no leading frame follows."""
+    """Packets that no reference reaches across: key frames that no leading frame follows."""
     starts = set()
     earliest: int | None = None  # of the packets from here to the next start
     for place in reversed(range(len(held.packets))):

@@ -34,7 +34,7 @@ class Taken:
 
 
 def choose(streams: Sequence[VideoStream], headed: Sequence[TrackHeader]) -> Taken:
-    """The first stream that stands for itself and that its file has on; the first if none is on.
+    """The first stream that its file enables and that is no part of another; else the first.
 
     Warns where another may have been meant as well. Raises `ClipUnreadable` where FFmpeg knows no
     stream's format.

@@ -84,7 +84,7 @@ class _Lines(Iterator[_Line]):
     """The file's lines as text, without their ends; those that were looked at may be given back."""
 
     def __init__(self, file: IO[bytes], fault: Fault) -> None:
-        self._whole = whole_lines(file, self._tell)
+        self._whole = whole_lines(file, self._report)
         self._fault = fault
         self.in_header = True  # without which no row can be read
         self._waiting: deque[_Line] = deque()
@@ -125,10 +125,10 @@ class _Lines(Iterator[_Line]):
             try:
                 return number, _text(line)
             except ClipRefused as error:
-                self._tell(number, error)
+                self._report(number, error)
         raise StopIteration
 
-    def _tell(self, number: int, said: object) -> None:
+    def _report(self, number: int, said: object) -> None:
         if self.in_header:
             raise ClipRefused(f"line {number}, which should name the columns: {said}")
         self._fault(number, said)

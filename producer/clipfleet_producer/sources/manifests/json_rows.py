@@ -125,14 +125,14 @@ class _Reader:
         self._passed_over += 1
         if not self._text.skip_to(lead + b"{") or self._passed_over > _MOST_PASSED_OVER:
             raise ClipRefused(f"line {line}: {_TOO_LONG}; nothing that follows it is read")
-        self._tell(_TOO_LONG, line)
+        self._report(_TOO_LONG, line)
 
     def _row(self, data: bytes, line: int) -> Iterator[Row]:
         self._count += 1
         try:
             found = from_json(data, allow_inf_nan=False)
         except ValueError as error:
-            self._tell(no_json(data, error), line)
+            self._report(no_json(data, error), line)
             return
         yield from self._element(found, line)
 
@@ -142,9 +142,9 @@ class _Reader:
         elif isinstance(element, dict):
             yield self._count, element
         else:
-            self._tell(NO_OBJECT, line)
+            self._report(NO_OBJECT, line)
 
-    def _tell(self, said: object, line: int) -> None:
+    def _report(self, said: object, line: int) -> None:
         self._fault(self._count, f"{said} (line {line})")
 
 
