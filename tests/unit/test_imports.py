@@ -15,6 +15,7 @@ LINTER = Path(sys.executable).with_name("lint-imports")
 BY_NAME = {
     "clipfleet/__init__.py",  # what users ask of the facade
     "clipfleet_producer/export/libraries.py",  # what an extra installs
+    "clipfleet_workers/delivery/tasks.py",  # a step, by its queue's name
     "clipfleet_workers/inference/loader.py",  # the engine that is set
 }
 # (where, what is planted at its end, what the linter must name)
