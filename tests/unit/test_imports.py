@@ -18,7 +18,7 @@ BY_NAME = {
     "clipfleet_workers/delivery/tasks.py",  # a step, by its queue's name
     "clipfleet_workers/inference/loader.py",  # the engine that is set
 }
-# (where, what is planted at its end, what the linter must name)
+# (where, what is planted as the last line, what the linter must name)
 PLANTED = [
     (
         "clipfleet/keys.py",
