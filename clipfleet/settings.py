@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -39,10 +39,31 @@ def _check_places(places: tuple[str, ...]) -> tuple[str, ...]:
     return places
 
 
+class ClipLimits(BaseModel):
+    """The most that a worker takes of a clip; what is beyond is refused as `ClipTooLarge`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: Annotated[int, Field(ge=1)] = 2 * 2**30
+    # A transport stream's clock turns over after 26.5 hours, and such clips are cut right.
+    max_duration_s: Annotated[float, Field(gt=0)] = 100_000.0
+    max_frames: Annotated[int, Field(ge=1)] = 250_000  # an hour at 60 a second, and some
+    max_frame_pixels: Annotated[int, Field(ge=1)] = 8192 * 4320
+    max_streams: Annotated[int, Field(ge=1)] = 64  # video, sound, text
+    max_decode_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest that fetching it by https may take, and as long again reading and decoding it."""
+    max_decode_bytes: Annotated[int, Field(ge=2**26)] = 4 * 2**30
+    """Most memory that cutting it may add to its process (on Linux alone)."""
+    min_decodable_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of its frames that must come out of the decoder; with fewer it is `ClipUnreadable`."""
+
+
 class Settings(BaseSettings):
     """Settings of producers and workers: flags first, then CLIPFLEET_* variables, then TOML."""
 
-    model_config = SettingsConfigDict(env_prefix="CLIPFLEET_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CLIPFLEET_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
 
     broker: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
@@ -67,32 +88,8 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         default_factory=xdg.cache_folder, description="Folder that models are kept in."
     )
-    max_clip_bytes: Annotated[int, Field(ge=1)] = Field(
-        2 * 2**30, description="Largest clip that a worker reads, in bytes."
-    )
-    # A transport stream's clock turns over after 26.5 hours, and such clips are cut right.
-    max_clip_s: Annotated[float, Field(gt=0)] = Field(
-        100_000.0, description="Longest clip that a worker takes, in seconds."
-    )
-    max_clip_frames: Annotated[int, Field(ge=1)] = Field(  # an hour at 60 a second, and some
-        250_000, description="Most frames of a clip that a worker takes."
-    )
-    max_frame_pixels: Annotated[int, Field(ge=1)] = Field(
-        8192 * 4320, description="Largest frames that a worker takes, in pixels."
-    )
-    max_clip_streams: Annotated[int, Field(ge=1)] = Field(
-        64, description="Most streams (video, sound, text) in a clip's file."
-    )
-    max_decode_s: Annotated[float, Field(gt=0)] = Field(
-        600.0, description="Longest that reading and decoding a clip may take, in seconds."
-    )
-    max_decode_bytes: Annotated[int, Field(ge=2**26)] = Field(
-        4 * 2**30, description="Most memory that cutting a clip may add to its process (Linux)."
-    )
-    min_decodable_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5,
-        description="Share of a clip's frames that must come out of its decoder, 0 to 1; a clip of "
-        "fewer is an error.",
+    clip_limits: ClipLimits = Field(
+        ClipLimits(), description="The most that a worker takes of a clip, as a table or as JSON."
     )
     allowed_sources: Annotated[tuple[str, ...], AfterValidator(_check_places)] | None = Field(
         None,
@@ -193,12 +190,6 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *toml)
 
 
-# What a worker takes of a clip, and how often.
-CLIP_LIMITS = tuple(
-    name for name in Settings.model_fields if name.startswith(("max_", "min_decodable_"))
-)
-
-
 def config_file() -> Path | None:
     """The TOML file in use: CLIPFLEET_CONFIG, else the user's own, else none.
 
@@ -238,7 +229,8 @@ def read_settings(**flags: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"setting {name} (CLIPFLEET_{name.upper()}): {said}") from None
+        variable = "__".join(part for part in first["loc"] if isinstance(part, str)).upper()
+        raise UsageError(f"setting {name} (CLIPFLEET_{variable}): {said}") from None
     except SettingsError as error:  # a variable whose value is not JSON, where it has to be
         raise UsageError(f"a CLIPFLEET_ variable: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -163,13 +163,13 @@ def test_what_cannot_be_had_is_named(
 
 
 def test_a_clip_beyond_the_limit_is_left_off(read: Read) -> None:
-    with pytest.raises(ClipTooLarge, match="max_clip_bytes"):
-        read("/clip.mp4", max_clip_bytes=2_000_000)
+    with pytest.raises(ClipTooLarge, match=r"clip_limits\.max_bytes"):
+        read("/clip.mp4", clip_limits={"max_bytes": 2_000_000})
 
 
 def test_a_clip_that_is_sent_too_slowly_is_left_off(read: Read) -> None:
     with pytest.raises(ClipMissing, match="too slowly"):
-        read("/clip.mp4", max_decode_s=1e-9)
+        read("/clip.mp4", clip_limits={"max_decode_s": 1e-9})
 
 
 def test_an_address_leads_to_what_the_worker_allows(
@@ -193,7 +193,7 @@ def test_an_address_does_not_lead_out_of_what_the_worker_allows(
 def test_a_server_that_draws_its_answer_out_is_left_by_the_deadline(read: Read, what: str) -> None:
     began = time.monotonic()
     with pytest.raises(ClipMissing, match=r"too slowly.*max_decode_s"):
-        read(f"/drip/{what}", max_decode_s=0.4)
+        read(f"/drip/{what}", clip_limits={"max_decode_s": 0.4})
     assert time.monotonic() - began < 3
 
 
@@ -203,7 +203,7 @@ def test_a_server_that_draws_its_handshake_out_is_left_by_the_deadline(
 ) -> None:
     began = time.monotonic()
     with DrippingServer(what) as drip, pytest.raises(StoreUnavailable, match="cannot be reached"):
-        read(f"https://localhost:{drip.port}/a.mp4", max_decode_s=0.4)
+        read(f"https://localhost:{drip.port}/a.mp4", clip_limits={"max_decode_s": 0.4})
     assert time.monotonic() - began < 3
 
 
@@ -213,7 +213,7 @@ def test_a_name_that_is_looked_up_without_end_is_given_up(
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(10) and [])
     with pytest.raises(StoreUnavailable, match="not resolved in time"):
-        read("/clip.mp4", max_decode_s=0.1)
+        read("/clip.mp4", clip_limits={"max_decode_s": 0.1})
     ended.set()
 
 

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from clipfleet.errors import ClipMissing, ClipTooLarge, ClipUnreadable
+from clipfleet.settings import ClipLimits
 from clipfleet.store import Store
 from clipfleet_workers.media import demux
-from clipfleet_workers.media.limits import Guard, Limits
+from clipfleet_workers.media.limits import Guard
 from tests.integration.test_prepare import context_on, cut, job_for, options
 from tests.support import clips, ebml, mp4_boxes
 from tests.support.clock import ManualClock
@@ -37,13 +38,20 @@ def data() -> bytes:
 @pytest.mark.parametrize(
     ("limits", "line"),
     [
-        ({"frames": 59}, "it has more than 59 frames (setting max_clip_frames)"),
-        ({"duration_s": 1.0}, "it lasts 2 s, longer than 1 s (setting max_clip_s)"),
+        ({"max_frames": 59}, "it has more than 59 frames (setting clip_limits.max_frames)"),
         (
-            {"frame_pixels": 192 * 128 - 1},
-            "its frames are 192×128, more than 24,575 pixels (setting max_frame_pixels)",
+            {"max_duration_s": 1.0},
+            "it lasts 2 s, longer than 1 s (setting clip_limits.max_duration_s)",
         ),
-        ({"decode_s": 0.0}, "reading it takes more than 0 s (setting max_decode_s)"),
+        (
+            {"max_frame_pixels": 192 * 128 - 1},
+            "its frames are 192×128, more than 24,575 pixels "
+            "(setting clip_limits.max_frame_pixels)",
+        ),
+        (
+            {"max_decode_s": 0.0},
+            "reading it takes more than 0 s (setting clip_limits.max_decode_s)",
+        ),
     ],
 )
 def test_a_clip_beyond_a_limit_is_refused_in_one_line(
@@ -55,7 +63,9 @@ def test_a_clip_beyond_a_limit_is_refused_in_one_line(
 
 
 def test_a_clip_at_its_limits_is_taken(data: bytes) -> None:
-    found = cut_bytes(data, frames=FRAMES, duration_s=2.01, frame_pixels=192 * 128, streams=1)
+    found = cut_bytes(
+        data, max_frames=FRAMES, max_duration_s=2.01, max_frame_pixels=192 * 128, max_streams=1
+    )
     assert found.source.num_frames == FRAMES
 
 
@@ -73,8 +83,8 @@ def many_streams(count: int) -> bytes:
 
 
 def test_a_file_of_many_streams_is_refused() -> None:
-    with pytest.raises(ClipTooLarge, match=r"^it has more than 8 streams \(setting max_clip_str"):
-        cut_bytes(many_streams(9), streams=8)
+    with pytest.raises(ClipTooLarge, match=r"^it has more than 8 streams \(setting clip_lim"):
+        cut_bytes(many_streams(9), max_streams=8)
 
 
 def test_a_clip_whose_clock_is_stretched_is_refused_by_what_it_says() -> None:
@@ -83,13 +93,13 @@ def test_a_clip_whose_clock_is_stretched_is_refused_by_what_it_says() -> None:
     assert slow[at - 1] == 0x83
     stretched = slow[:at] + b"\xff\xff\xff" + slow[at + 3 :]
     with pytest.raises(ClipTooLarge, match=r"^it lasts 134 s, longer than 60 s"):
-        cut_bytes(stretched, duration_s=60.0)
+        cut_bytes(stretched, max_duration_s=60.0)
 
 
 def test_frames_that_grow_on_the_way_are_lost_not_decoded() -> None:
     small = clips.encode(30, container="mpegts", size=(192, 128), options=FAST)
     large = clips.encode(30, container="mpegts", size=(640, 480), options=FAST)
-    found = cut_bytes(small + large, frame_pixels=192 * 128)
+    found = cut_bytes(small + large, max_frame_pixels=192 * 128)
     assert (found.source.width, found.source.height) == (192, 128)
     assert found.source.num_frames <= 31
     assert any("lost" in warning for warning in found.warnings)
@@ -100,10 +110,10 @@ def test_the_worker_s_settings_reach_the_clip_and_the_record_names_them(
 ) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(data)
-    plan = cut(folder_store, path, options(), max_clip_frames=10)
+    plan = cut(folder_store, path, options(), clip_limits={"max_frames": 10})
     (error,) = plan.errors
     assert (error.error, plan.windows) == ("ClipTooLarge", [])
-    assert error.message == "it has more than 10 frames (setting max_clip_frames)"
+    assert error.message == "it has more than 10 frames (setting clip_limits.max_frames)"
 
 
 def test_a_pipe_in_a_clip_s_place_is_not_waited_for(folder_store: Store, tmp_path: Path) -> None:
@@ -140,10 +150,11 @@ def test_a_clip_that_takes_too_much_memory_is_refused_and_the_process_goes_on(
         from clipfleet.grid import QWEN2_5_VL
         from clipfleet.options import PrepareOptions, PreviewOptions
         from clipfleet_workers.media import onepass
-        from clipfleet_workers.media.limits import Guard, Limits, held
+        from clipfleet.settings import ClipLimits
+        from clipfleet_workers.media.limits import Guard, held
 
         def cut(memory_bytes):
-            guard = Guard(Limits(memory_bytes=memory_bytes))
+            guard = Guard(ClipLimits.model_construct(max_decode_bytes=memory_bytes))
             with open({str(path)!r}, "rb") as file, held(guard):
                 return onepass.cut(file, prepare=PrepareOptions(), preview=PreviewOptions(),
                                    grid=QWEN2_5_VL, write=lambda _: None, guard=guard)
@@ -154,7 +165,8 @@ def test_a_clip_that_takes_too_much_memory_is_refused_and_the_process_goes_on(
         print(cut(1 << 30).source.num_frames)
     """)
     assert done.stdout.splitlines() == [
-        f"cutting it takes more than {mebibytes} MiB of memory (setting max_decode_bytes)",
+        f"cutting it takes more than {mebibytes} MiB of memory "
+        "(setting clip_limits.max_decode_bytes)",
         "60",
     ], done.stderr
 
@@ -169,9 +181,10 @@ def test_a_decoder_that_calls_data_invalid_for_lack_of_room_for_a_frame_meets_no
         from clipfleet.errors import ClipTooLarge
         from clipfleet_workers.media.decoder import Decoder
         from clipfleet_workers.media.demux import contents
-        from clipfleet_workers.media.limits import Guard, Limits, held
+        from clipfleet.settings import ClipLimits
+        from clipfleet_workers.media.limits import Guard, held
 
-        guard = Guard(Limits(memory_bytes=100 << 20))
+        guard = Guard(ClipLimits.model_construct(max_decode_bytes=100 << 20))
         with open({str(path)!r}, "rb") as file:
             found = contents(file, guard)
             kept = []
@@ -185,16 +198,17 @@ def test_a_decoder_that_calls_data_invalid_for_lack_of_room_for_a_frame_meets_no
                 print(error)
     """)
     assert done.stdout.splitlines() == [
-        "cutting it takes more than 100 MiB of memory (setting max_decode_bytes)"
+        "cutting it takes more than 100 MiB of memory (setting clip_limits.max_decode_bytes)"
     ], done.stderr
 
 
 def test_a_decoder_that_hangs_ends_its_process_after_twice_the_time() -> None:
     done = in_a_process("""
         import time
-        from clipfleet_workers.media.limits import Guard, Limits, held
+        from clipfleet.settings import ClipLimits
+        from clipfleet_workers.media.limits import Guard, held
         began = time.monotonic()
-        with held(Guard(Limits(decode_s=1.0))):
+        with held(Guard(ClipLimits.model_construct(max_decode_s=1.0))):
             print("begun", flush=True)
             time.sleep(50)
     """)
@@ -202,7 +216,7 @@ def test_a_decoder_that_hangs_ends_its_process_after_twice_the_time() -> None:
 
 
 def test_time_that_the_store_takes_is_not_the_clip_s() -> None:
-    guard = Guard(Limits(decode_s=0.2))
+    guard = Guard(ClipLimits.model_construct(max_decode_s=0.2))
     with guard.not_counted():
         threading.Event().wait(0.4)
     guard.frames(1)
@@ -294,6 +308,6 @@ def test_headers_without_end_are_read_while_there_is_time(kind: str) -> None:
     file = Slow(HEADERS[kind], clock)
 
     with pytest.raises(ClipTooLarge, match="takes more than 10 s"):
-        demux.contents(file, Guard(Limits(decode_s=10.0), clock=clock))
+        demux.contents(file, Guard(ClipLimits.model_construct(max_decode_s=10.0), clock=clock))
 
     assert file.reads <= 12

@@ -167,7 +167,7 @@ def test_a_clip_over_the_limit_is_refused_before_it_is_read(
 ) -> None:
     asked = options()
     folder_store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
-    context = context_on(folder_store, max_clip_bytes=1000)
+    context = context_on(folder_store, clip_limits={"max_bytes": 1000})
 
     with (
         pytest.raises(ClipTooLarge, match=r"over the limit of 1,000"),

@@ -3,9 +3,8 @@
 import pytest
 
 from clipfleet.errors import ClipUnreadable
-from clipfleet.settings import CLIP_LIMITS, Settings
-from clipfleet_workers.media.limits import Guard, Limits
-from clipfleet_workers.steps.prepare import clip_limits
+from clipfleet.settings import ClipLimits
+from clipfleet_workers.media.limits import Guard
 from tests.support import clips
 from tests.support.corpus.damage import mjpeg, overwritten
 from tests.support.cutting import cut_bytes
@@ -37,7 +36,8 @@ def test_a_clip_that_is_mostly_lost_is_an_error(good: int) -> None:
 
     few = f"only {good} of 40 frames can be decoded, less than a share of 0.5"
     none = "it holds no frame that can be decoded"
-    assert str(refusal.value) == (f"{few} (setting min_decodable_share)" if good else none)
+    few += " (setting clip_limits.min_decodable_share)"
+    assert str(refusal.value) == (few if good else none)
 
 
 @pytest.mark.parametrize("good", [20, 21, 39])
@@ -59,14 +59,11 @@ def test_stills_of_which_most_have_errors_are_shown_and_said_to_have_them() -> N
 
 
 def test_the_share_is_a_setting() -> None:
-    assert cut_bytes(spoiled(10), decodable_share=0.2).source.num_frames == 10
+    assert cut_bytes(spoiled(10), min_decodable_share=0.2).source.num_frames == 10
     with pytest.raises(ClipUnreadable, match=r"less than a share of 0.9"):
-        cut_bytes(spoiled(30), decodable_share=0.9)
-    limits = clip_limits(Settings.model_validate({"min_decodable_share": 0.25}))
-    assert limits.decodable_share == 0.25
-    assert "min_decodable_share" in CLIP_LIMITS
+        cut_bytes(spoiled(30), min_decodable_share=0.9)
 
 
 def test_no_share_asked_for_still_needs_one_frame() -> None:
     with pytest.raises(ClipUnreadable, match=r"^it holds no frame that can be decoded$"):
-        Guard(Limits(decodable_share=0.0)).decodable(0, 40)
+        Guard(ClipLimits.model_construct(min_decodable_share=0.0)).decodable(0, 40)

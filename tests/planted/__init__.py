@@ -176,7 +176,7 @@ FAULTS = {
     ),
     "limits": Fault(
         symbol="Guard.frame_size",
-        right="if width * height > self.limits.frame_pixels:",
+        right="if width * height > self.limits.max_frame_pixels:",
         wrong="if False:",
         turns_red="tests/integration/test_limits.py",
     ),

@@ -5,19 +5,20 @@ from typing import Any, BinaryIO
 
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet.settings import ClipLimits
 from clipfleet_workers.media import onepass
-from clipfleet_workers.media.limits import Guard, Limits
+from clipfleet_workers.media.limits import Guard
 
 
 def cut_file(file: BinaryIO, **limits: Any) -> onepass.CutClip:
-    """What was found out, within these `Limits`; its windows go nowhere."""
+    """What was found out, within these `ClipLimits`; its windows go nowhere."""
     return onepass.cut(
         file,
         prepare=PrepareOptions(),
         preview=PreviewOptions(),
         grid=QWEN2_5_VL,
         write=lambda _: None,
-        guard=Guard(Limits(**limits)),
+        guard=Guard(ClipLimits.model_construct(**limits)),
     )
 
 

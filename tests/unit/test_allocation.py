@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from clipfleet.settings import ClipLimits
 from clipfleet_workers.media import allocation
-from clipfleet_workers.media.limits import Guard, Limits, held
+from clipfleet_workers.media.limits import Guard, held
 from clipfleet_workers.media.pyav import translate_errors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="known on Linux alone")
@@ -32,7 +33,7 @@ def test_pyav_s_own_failure_for_lack_of_memory_is_no_reason_against_the_clip() -
 
 
 def test_running_out_near_the_limit_is_told_though_nothing_failed() -> None:
-    guard = Guard(Limits(memory_bytes=1))
+    guard = Guard(ClipLimits.model_construct(max_decode_bytes=1))
     guard.memory_before = 0
     run_out()
     with pytest.raises(MemoryError):
@@ -40,14 +41,14 @@ def test_running_out_near_the_limit_is_told_though_nothing_failed() -> None:
 
 
 def test_a_nonsense_size_with_most_of_the_memory_left_is_let_pass() -> None:
-    guard = Guard(Limits(memory_bytes=1 << 40))
+    guard = Guard(ClipLimits.model_construct(max_decode_bytes=1 << 40))
     with held(guard):
         run_out()
         guard.memory()
 
 
 def test_what_ran_out_before_a_clip_does_not_count_against_it() -> None:
-    guard = Guard(Limits(memory_bytes=1 << 20))
+    guard = Guard(ClipLimits.model_construct(max_decode_bytes=1 << 20))
     run_out()
     with held(guard):
         guard.memory()

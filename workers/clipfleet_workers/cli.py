@@ -246,10 +246,10 @@ def work(
 def longest_task_s(settings: Settings) -> float:
     """How long one message may be worked on: then its process is killed, or its worker not well.
 
-    A clip is read and decoded within `max_decode_s`, a window answered within `request_timeout_s`,
+    A clip is decoded within `clip_limits.max_decode_s`, a window answered in `request_timeout_s`,
     twice where there are two passes; to wait one's turn and for the store takes as long again.
     """
-    return 2 * (settings.max_decode_s + settings.request_timeout_s)
+    return 2 * (settings.clip_limits.max_decode_s + settings.request_timeout_s)
 
 
 def _wait_for_services(settings: Settings) -> None:

@@ -165,7 +165,7 @@ class Context:
 
         Raises `ClipError` or a `StoreError`.
         """
-        limit = self.settings.max_clip_bytes
+        limit = self.settings.clip_limits.max_bytes
         scheme = urlsplit(job.source).scheme
         if not job.staged and scheme == "file":
             with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
@@ -198,7 +198,7 @@ class Context:
         return address if bare(address) == job.source else job.source
 
     def _fetch_staged(self, job: ClipJob, file: BinaryIO) -> None:
-        key, limit = job.scratch.source, self.settings.max_clip_bytes
+        key, limit = job.scratch.source, self.settings.clip_limits.max_bytes
         try:
             with _disk_errors():
                 download(
@@ -244,13 +244,13 @@ def _download(url: str, file: BinaryIO, settings: Settings) -> None:
     pieces = read_https(
         url,
         private=settings.fetch_private,
-        within_s=settings.max_decode_s,
+        within_s=settings.clip_limits.max_decode_s,
         allowed=settings.sources,
     )
     with closing(pieces):
         for piece in pieces:
             total += len(piece)
-            check_size(total, settings.max_clip_bytes)
+            check_size(total, settings.clip_limits.max_bytes)
             with _disk_errors():
                 file.write(piece)
     with _disk_errors():

@@ -31,7 +31,7 @@ from clipfleet.errors import (
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import SPECS, wanted_queues
-from clipfleet.settings import CLIP_LIMITS, Settings
+from clipfleet.settings import Settings
 from clipfleet_producer.embedded.children import (
     KILLED_S,
     Child,
@@ -182,11 +182,13 @@ class Stack:
             "CLIPFLEET_BROKER": settings.broker.get_secret_value(),
             "CLIPFLEET_STORE": settings.store,
             "CLIPFLEET_LEASE_S": str(settings.lease_s),
+            "CLIPFLEET_MAX_DELIVERIES": str(settings.max_deliveries),
+            "CLIPFLEET_MAX_RETRIES": str(settings.max_retries),
             "CLIPFLEET_CACHE_DIR": str(settings.cache_dir),
             "CLIPFLEET_LOG_FORMAT": "text",
             "TMPDIR": str(folder),
         }
-        env |= {f"CLIPFLEET_{name.upper()}": str(getattr(settings, name)) for name in CLIP_LIMITS}
+        env |= {f"CLIPFLEET_CLIP_LIMITS__{n.upper()}": str(v) for n, v in settings.clip_limits}
         env |= self._gpu_environment(queues)
         if settings.s3_endpoint:
             env["CLIPFLEET_S3_ENDPOINT"] = settings.s3_endpoint

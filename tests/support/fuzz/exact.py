@@ -18,8 +18,9 @@ from av.video.reformatter import ColorRange
 from clipfleet.errors import ClipUnreadable
 from clipfleet.grid import QWEN2_5_VL
 from clipfleet.options import PrepareOptions, PreviewOptions
+from clipfleet.settings import ClipLimits
 from clipfleet_workers.media import decode, onepass
-from clipfleet_workers.media.limits import Guard, Limits
+from clipfleet_workers.media.limits import Guard
 from tests.support.fuzz.parts import RATE
 
 FEW = 3  # frames, of which no clip is made
@@ -214,7 +215,7 @@ def _given(
 
 def _guard() -> Guard:
     """Whatever comes out right is taken, little as it may be."""
-    return Guard(Limits(decodable_share=0.0))
+    return Guard(ClipLimits.model_construct(min_decodable_share=0.0))
 
 
 def _spanned(

@@ -53,7 +53,8 @@ class Worker:
 
     def __init__(self, folder: Path, *, decode_s: float = DECODE_S) -> None:
         self._path = folder / "clip"
-        settings = Settings.model_validate({"max_decode_s": decode_s, "store": str(folder / "out")})
+        given = {"clip_limits": {"max_decode_s": decode_s}, "store": str(folder / "out")}
+        settings = Settings.model_validate(given)
         self._context = Context(settings)
         self._context.store.prepare()
 
@@ -113,9 +114,9 @@ def untrue(plan: Plan, settings: Settings) -> str:
         return "a number is not finite"
     if any(a > b for a, b in itertools.pairwise([0.0, *times, source.duration_s])):
         return f"its times do not rise: {times} to {source.duration_s}"
-    if source.framerate <= 0 or not 0 <= source.duration_s <= settings.max_clip_s:
+    if source.framerate <= 0 or not 0 <= source.duration_s <= settings.clip_limits.max_duration_s:
         return f"{source.framerate} frames a second, {source.duration_s} s"
-    if source.width * source.height > settings.max_frame_pixels:
+    if source.width * source.height > settings.clip_limits.max_frame_pixels:
         return f"frames of {source.width}×{source.height}"
     return ""
 

@@ -111,7 +111,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             guard.memory(error)
             warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
         if not warnings:
-            most = guard.limits.frames
+            most = guard.limits.max_frames
             warnings += cut_short.warnings(file, container.format.name, stream, most=most)
         filed = False
         if container.format.name in _TIMES_IN_FILE_ORDER:

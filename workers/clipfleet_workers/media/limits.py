@@ -4,36 +4,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import ClipTooLarge, ClipUnreadable
-from clipfleet.settings import Settings
+from clipfleet.settings import ClipLimits
 from clipfleet_workers.media import allocation
-
-
-def _as_set(setting: str) -> Any:
-    return field(default=Settings.model_fields[setting].default)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The most that is taken of a clip; what is beyond is refused as `ClipTooLarge`.
-
-    `memory_bytes` is what cutting it may add to the process (on Linux; elsewhere it is not held).
-    Of what is damaged at least the share `decodable_share` must come out right.
-    """
-
-    duration_s: float = _as_set("max_clip_s")
-    frames: int = _as_set("max_clip_frames")
-    frame_pixels: int = _as_set("max_frame_pixels")
-    streams: int = _as_set("max_clip_streams")
-    decode_s: float = _as_set("max_decode_s")
-    memory_bytes: int = _as_set("max_decode_bytes")
-    decodable_share: float = _as_set("min_decodable_share")
-
 
 # With less left than a few frames take, what is asked for need not be nonsense.
 _ROOM_BYTES = 16 << 20
@@ -41,15 +18,15 @@ _PIXEL_BYTES = 8  # four planes of 16 bits
 
 
 class Guard:
-    """Holds one clip to its limits, from now on.
+    """Holds one clip to its limits, from now on. `max_decode_bytes` counts on Linux alone.
 
     A decoder that is stuck in one packet never asks: `held` ends its process after twice the time,
     and the clip counts as one that ends its worker.
     """
 
-    def __init__(self, limits: Limits | None = None, *, clock: Clock = SYSTEM) -> None:
-        self.limits, self._clock = limits or Limits(), clock
-        self._deadline = self._clock.monotonic() + self.limits.decode_s
+    def __init__(self, limits: ClipLimits | None = None, *, clock: Clock = SYSTEM) -> None:
+        self.limits, self._clock = limits or ClipLimits(), clock
+        self._deadline = self._clock.monotonic() + self.limits.max_decode_s
         self._stopped: float | None = None
         self.memory_before: int | None = None
         self._room_bytes = _ROOM_BYTES
@@ -64,7 +41,7 @@ class Guard:
         ran_out = allocation.failed() or isinstance(error, MemoryError)
         if not ran_out or self.memory_before is None:
             return
-        taken, most = (_data_bytes() or 0) - self.memory_before, self.limits.memory_bytes
+        taken, most = (_data_bytes() or 0) - self.memory_before, self.limits.max_decode_bytes
         if taken > most / 2 or most - taken < self._room_bytes:
             raise MemoryError from error
 
@@ -85,18 +62,19 @@ class Guard:
 
     def streams(self, count: int) -> None:
         """Raises `ClipTooLarge` for a file of too many streams."""
-        self._check(count, self.limits.streams, "streams", "max_clip_streams")
+        self._check(count, self.limits.max_streams, "streams", "max_streams")
 
     def frames(self, count: int) -> None:
         """Raises `ClipTooLarge` for too many frames, or once the time is up."""
-        self._check(count, self.limits.frames, "frames", "max_clip_frames")
+        self._check(count, self.limits.max_frames, "frames", "max_frames")
         self.time()
 
     def time(self) -> None:
         """Raises `ClipTooLarge` once the time is up."""
         if self.over_s > 0:
             raise ClipTooLarge(
-                f"reading it takes more than {self.limits.decode_s:g} s (setting max_decode_s)"
+                f"reading it takes more than {self.limits.max_decode_s:g} s "
+                "(setting clip_limits.max_decode_s)"
             )
 
     def timed(self, file: BinaryIO) -> BinaryIO:
@@ -105,10 +83,11 @@ class Guard:
 
     def frame_size(self, width: int, height: int) -> None:
         """Raises `ClipTooLarge` for frames of too many pixels."""
-        if width * height > self.limits.frame_pixels:
+        if width * height > self.limits.max_frame_pixels:
+            most = f"{self.limits.max_frame_pixels:,}"
             raise ClipTooLarge(
-                f"its frames are {width}×{height}, more than {self.limits.frame_pixels:,} pixels "
-                "(setting max_frame_pixels)"
+                f"its frames are {width}×{height}, more than {most} pixels "
+                "(setting clip_limits.max_frame_pixels)"
             )
         self._room_bytes = max(self._room_bytes, width * height * _PIXEL_BYTES)
 
@@ -116,25 +95,25 @@ class Guard:
         """Raises `ClipUnreadable` where too few frames come out right, or none at all."""
         if not right:
             raise ClipUnreadable("it holds no frame that can be decoded")
-        least = self.limits.decodable_share
+        least = self.limits.min_decodable_share
         if right < least * of:
             raise ClipUnreadable(
                 f"only {right:,} of {of:,} frames can be decoded, less than a share of {least:g} "
-                "(setting min_decodable_share)"
+                "(setting clip_limits.min_decodable_share)"
             )
 
     def duration(self, seconds: float) -> None:
         """Raises `ClipTooLarge` for a clip that lasts too long."""
-        if seconds > self.limits.duration_s:
+        if seconds > self.limits.max_duration_s:
             raise ClipTooLarge(
-                f"it lasts {seconds:,.0f} s, longer than {self.limits.duration_s:g} s "
-                "(setting max_clip_s)"
+                f"it lasts {seconds:,.0f} s, longer than {self.limits.max_duration_s:g} s "
+                "(setting clip_limits.max_duration_s)"
             )
 
     @staticmethod
     def _check(count: int, most: int, what: str, setting: str) -> None:
         if count > most:
-            raise ClipTooLarge(f"it has more than {most:,} {what} (setting {setting})")
+            raise ClipTooLarge(f"it has more than {most:,} {what} (setting clip_limits.{setting})")
 
 
 class _Timed:
@@ -156,7 +135,7 @@ def held(guard: Guard) -> Iterator[None]:
     """
     done = threading.Event()
     threading.Thread(target=_watch, args=(guard, done), daemon=True).start()
-    most = guard.limits.memory_bytes
+    most = guard.limits.max_decode_bytes
     guard.memory_before = _data_bytes()
     allocation.failed()  # before
     try:
@@ -165,7 +144,7 @@ def held(guard: Guard) -> Iterator[None]:
     except MemoryError:
         raise ClipTooLarge(
             f"cutting it takes more than {most / 2**20:,.0f} MiB of memory "
-            "(setting max_decode_bytes)"
+            "(setting clip_limits.max_decode_bytes)"
         ) from None
     finally:
         done.set()
@@ -173,7 +152,7 @@ def held(guard: Guard) -> Iterator[None]:
 
 def _watch(guard: Guard, done: threading.Event) -> None:
     while not done.wait(1.0):
-        if guard.over_s > guard.limits.decode_s:
+        if guard.over_s > guard.limits.max_decode_s:
             os._exit(1)
 
 

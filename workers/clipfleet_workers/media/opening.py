@@ -111,7 +111,7 @@ def make_ready(stream: VideoStream, guard: Guard) -> None:
 
 
 def _most_pixels(guard: Guard) -> dict[str, str]:
-    return {"max_pixels": str(guard.limits.frame_pixels)}
+    return {"max_pixels": str(guard.limits.max_frame_pixels)}
 
 
 class _Places:

@@ -79,7 +79,7 @@ def read_https(
                 answer.close()
     except OutOfTime:
         raise ClipMissing(
-            f"the clip is sent too slowly: {shown(url)} (setting max_decode_s)"
+            f"the clip is sent too slowly: {shown(url)} (setting clip_limits.max_decode_s)"
         ) from None
     raise ClipMissing(f"the clip is behind more than {MAX_REDIRECTS} redirects: {shown(url)}")
 

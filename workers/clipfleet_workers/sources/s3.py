@@ -92,5 +92,5 @@ def check_size(size_bytes: int, limit: int) -> None:
     if size_bytes > limit:
         raise ClipTooLarge(
             f"the clip has {size_bytes:,} bytes, over the limit of {limit:,} "
-            "(setting max_clip_bytes, CLIPFLEET_MAX_CLIP_BYTES)"
+            "(setting clip_limits.max_bytes)"
         )

@@ -14,7 +14,6 @@ from clipfleet.options import FrameEncoding, Options
 from clipfleet.presigned import shown
 from clipfleet.queues import ASSEMBLE, PREPARE, send_windows
 from clipfleet.records import Failure, Plan, SourceInfo, Status, done_record
-from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet_workers.context import Context
 from clipfleet_workers.media import limits, onepass
@@ -152,7 +151,7 @@ def _write_packs(
             shown = window.preview.to_parts("zstd" if encoding == "jpeg444" else encoding)
             context.store.put(job.scratch.preview_frames(*span), shown)
 
-    guard = limits.Guard(clip_limits(context.settings))
+    guard = limits.Guard(context.settings.clip_limits)
     with limits.held(guard):
         return onepass.cut(
             file,
@@ -163,19 +162,6 @@ def _write_packs(
             span_s=job.span_s,
             guard=guard,
         )
-
-
-def clip_limits(settings: Settings) -> limits.Limits:
-    """What this worker takes of a clip."""
-    return limits.Limits(
-        duration_s=settings.max_clip_s,
-        frames=settings.max_clip_frames,
-        frame_pixels=settings.max_frame_pixels,
-        streams=settings.max_clip_streams,
-        decode_s=settings.max_decode_s,
-        memory_bytes=settings.max_decode_bytes,
-        decodable_share=settings.min_decodable_share,
-    )
 
 
 def _too_short(clip: onepass.CutClip) -> Failure:
