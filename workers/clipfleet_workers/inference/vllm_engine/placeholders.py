@@ -65,5 +65,6 @@ def install() -> None:
         # None is Python's own mark for "not there", for `import` and `find_spec` alike.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     waiting = any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path)
-    if "torchvision" not in sys.modules and not waiting:
+    declared = _BeforeTorchvision.library is not None
+    if "torchvision" not in sys.modules and not waiting and not declared:
         sys.meta_path.insert(0, _BeforeTorchvision())
