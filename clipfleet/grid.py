@@ -1,4 +1,4 @@
-"""The size of frames, in pixels: a model's, in whole patches within its budgets; a preview's."""
+"""The sizes in pixels of frames for models, in whole patches within budgets, and of previews."""
 
 import math
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class Grid:
     max_total_pixels: int
 
     def fit(self, *, width: int, height: int, num_frames: int) -> tuple[int, int]:
-        """(width, height) nearest to the clip's shape within the budgets.
+        """(width, height) closest to the clip's aspect ratio within the budgets.
 
-        The rule is the one that Qwen2-VL's processor calls smart_resize; the budget of a frame
-        never falls below 1.05 times the minimum, however many frames there are.
+        This is the rule that Qwen2-VL's processor calls smart_resize; the budget of a frame never
+        falls below 1.05 times the minimum, however many frames there are.
         """
         most = min(self.max_pixels, self.max_total_pixels / num_frames)
         most = max(most, int(self.min_pixels * 1.05))
@@ -31,7 +31,7 @@ class Grid:
             shrink = math.sqrt(width * height / most)
             wide = max(self.factor, self._down(width / shrink))
             high = max(self.factor, self._down(height / shrink))
-            # A side held up at one patch leaves the other too long: cut it to the budget.
+            # A side clamped to one patch leaves the other too long: shorten it to the budget.
             wide = min(wide, max(self.factor, self._down(most / high)))
             high = min(high, max(self.factor, self._down(most / wide)))
         elif wide * high < self.min_pixels:
@@ -67,14 +67,14 @@ TILE_512 = Grid(
 )
 
 
-# libwebp's limit for a side, in pixels.
+# The longest side, in pixels, that libwebp can write.
 _WEBP_SIDE = 16_383
 
 
 def preview_size(*, width: int, height: int, target_height: int) -> tuple[int, int]:
-    """(width, height) of a preview: the aspect ratio kept, sides even, never upscaled.
+    """(width, height) of a preview: same aspect ratio, even sides, never upscaled.
 
-    Even sides cost nothing and gain 1 to 2 dB, since WebP stores colour at half size.
+    Even sides cost nothing and gain 1 to 2 dB, since WebP stores colour at half resolution.
     """
     target_height = max(1, min(target_height, height * _WEBP_SIDE // width))
     high = min(height, target_height)

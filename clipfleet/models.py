@@ -14,15 +14,15 @@ from clipfleet.grid import QWEN2_5_VL, QWEN3_VL, TILE_512, Grid
 class Family:
     """What models of one architecture share: how frames become tokens, and the form of a chat.
 
-    A step of `frames_per_step` frames takes a token for each square of `token_side_px` pixels, and
-    `tokens_around` more for what is said of its time. `whole_ms`: its processor truncates the time
-    between frames to whole milliseconds. `resizes`: its processor can be told to leave frames at
-    their size. `prefix_caching`: prompts that begin alike may share the work of their beginning.
+    Each step of `frames_per_step` frames is a token for each square of `token_side_px` pixels, and
+    `tokens_around` more that say its time. `whole_ms`: its processor truncates the time between
+    frames to whole milliseconds. `resizes`: its processor has an argument that leaves frames at
+    their size. `prefix_caching`: vLLM can reuse the KV cache of a common beginning of prompts.
 
-    `system` goes before every prompt's system prompt, `template` to the chat template.
-    `remote_code`: its repository brings code of its own. `fix_positions`: transformers numbers its
-    positions differently from its authors (`clipfleet_workers.inference.positions`).
-    `vllm_classes` replace vLLM's, by architecture, with ours that take frames as bytes, each as
+    `system` is put before every system prompt; `template` are arguments of the chat template.
+    `remote_code`: its repository has model code of its own. `fix_positions`: transformers numbers
+    its positions differently from its authors (see `clipfleet_workers.inference.positions`).
+    `vllm_classes` are ours, which read frames as bytes, in place of vLLM's: by architecture, as
     "MODULE:CLASS" in `clipfleet_workers.inference.vllm_engine`.
     """
 
@@ -40,7 +40,7 @@ class Family:
     vllm_classes: Mapping[str, str] = field(default_factory=dict)
 
     def count_tokens(self, *, num_frames: int, height_px: int, width_px: int) -> int:
-        """How many tokens the frames of a window take in a prompt."""
+        """How many tokens of a prompt the frames of a window are."""
         steps = -(-num_frames // self.frames_per_step)
         squares = (height_px // self.token_side_px) * (width_px // self.token_side_px)
         return steps * (squares + self.tokens_around)
@@ -53,7 +53,7 @@ QWEN2_5_VL_FAMILY = Family(
     fix_positions=True,
     vllm_classes={"Qwen2_5_VLForConditionalGeneration": "raw_frames:RawQwen2_5VL"},
 )
-# Each step begins with its time in seconds, "<12.3 seconds>", between two marks.
+# Each step begins with its time, "<12.3 seconds>", between two special tokens.
 QWEN3_VL_FAMILY = Family(
     name="qwen3-vl",
     frames_per_step=2,
@@ -61,8 +61,8 @@ QWEN3_VL_FAMILY = Family(
     tokens_around=16,
     vllm_classes={"Qwen3VLForConditionalGeneration": "raw_frames:RawQwen3VL"},
 )
-# A frame is one tile of 512 × 512 and 256 tokens; its number and time are said in words. Its state
-# is that of a Mamba model, for which vLLM 0.32 cannot share beginnings (it crashed on a CPU).
+# A frame is one tile of 512 × 512, which is 256 tokens; its number and time are text. As a hybrid
+# Mamba model it crashed vLLM 0.32 on a CPU with prefix caching.
 NEMOTRON_VL_FAMILY = Family(
     name="nemotron-vl",
     token_side_px=32,
@@ -79,13 +79,13 @@ QWEN3_FAMILY = Family(name="qwen3", template={"enable_thinking": False})
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model: its repository and pinned revision, the frames it takes, and how it is run.
+    """A model: its repository and pinned revision, the sizes of its frames, and how it is run.
 
     `grid` is None for models that see no frames. `repository` is None for the model that comes
-    with clipfleet; where it begins with "/" it is a folder. `max_model_tokens` is the longest
-    prompt and answer together. `repetition_penalty` is the maker's. `needs_capability` is the
+    with clipfleet; where it begins with "/" it is a folder. `max_model_tokens` limits prompt and
+    answer together. `repetition_penalty` is the model's own default. `needs_capability` is the
     lowest CUDA compute capability that runs it, and `instead` the model to use on an older GPU.
-    `caveat` must be known before its words are believed: runs say it first, records keep it.
+    `caveat` is a warning about what it writes: runs print it first, and records keep it.
     """
 
     name: str
@@ -102,11 +102,11 @@ class Model:
 
     @property
     def identity(self) -> str:
-        """The weights' name: two models of one identity write the same."""
+        """The name of its weights: models of one identity write the same captions."""
         return f"{self.repository or self.name}@{self.revision}"
 
 
-# Few patches a frame, so that it answers in a second on two cores; it was trained at these sizes.
+# Few patches a frame, so that `mini` answers in a second on two cores; the sizes it was trained at.
 MINI_GRID = Grid(factor=28, min_pixels=16 * 784, max_pixels=32 * 784, max_total_pixels=1536 * 784)
 
 _NEMOTRON = Model(
@@ -196,9 +196,9 @@ _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def find(name: str) -> Model:
-    """The model of a name: one of the registry, or LIKE:WHERE, other weights of a known kind.
+    """The model called `name`: one of the registry, or LIKE:WHERE, other weights of a known kind.
 
-    LIKE is a name of the registry, whose settings they get; WHERE is a folder by its absolute path,
+    LIKE is the model in the registry whose settings apply; WHERE is the absolute path of a folder,
     or OWNER/NAME[@REVISION] on Hugging Face. Raises `ValueError`, naming the models there are.
     """
     if name in MODELS:
@@ -221,7 +221,7 @@ def find(name: str) -> Model:
 
 
 def check_captioner(name: str) -> str:
-    """`name`, if it is a model that sees frames. Raises `ValueError`."""
+    """`name`, if that model sees frames. Raises `ValueError`."""
     if find(name).grid is None:
         captioners = ", ".join(CAPTIONERS)
         raise ValueError(f"{name} sees no frames and cannot caption; these can: {captioners}")
@@ -229,5 +229,5 @@ def check_captioner(name: str) -> str:
 
 
 def check_enhancer(name: str) -> str:
-    """`name`, if it is a model, or "same". Raises `ValueError`."""
+    """`name`, if it is a model or "same". Raises `ValueError`."""
     return name if name == SAME else find(name).name

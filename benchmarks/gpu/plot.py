@@ -12,7 +12,7 @@ BARS = (
     ("reference-shipped", "peer", "reference loop as shipped, bfloat16"),
     ("reference-resized", "peer", "reference loop on resized frames, bfloat16"),
     ("worker-bf16", "ours", "our worker, bfloat16"),
-    ("worker-fp8", "ours", "our worker, 8 bits"),
+    ("worker-fp8", "ours", "our worker, fp8"),
 )
 
 

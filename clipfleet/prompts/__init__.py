@@ -1,6 +1,6 @@
-"""The prompts that models are given: files beside this one, by step and variant.
+"""The built-in prompts: files beside this one, by step and variant.
 
-`clipfleet prompts` lists and prints them; your own go in by the options' `…-prompt-text`.
+`clipfleet prompts` lists and prints them; the options `…-prompt-text` replace them.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ def built_in() -> dict[str, str]:
 
 
 def caption_prompt(options: CaptionOptions) -> str:
-    """What the caption model is asked."""
+    """The user prompt of the caption model."""
     return options.prompt_text or CAPTION[options.prompt_variant]
 
 
 def stage2_text(options: CaptionOptions) -> str:
-    """The prompt of the second pass, before the first caption is put in."""
+    """The prompt of the second pass, before the first caption is inserted."""
     return options.stage2_prompt_text or STAGE2
 
 
 def stage2_prompt(options: CaptionOptions, caption: str) -> str:
-    """What it is asked the second time, with the first caption as it is, never as a pattern."""
+    """The prompt of the second pass, with the first caption inserted literally."""
     text = stage2_text(options)
     return text.replace("{caption}", caption) if "{caption}" in text else f"{text}\n\n{caption}"
 

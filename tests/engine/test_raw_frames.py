@@ -1,4 +1,4 @@
-"""Frames as bytes: what our processor hands on, and what our model makes of it."""
+"""Frames as bytes: what our processor passes on, and the patches that our model makes of them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def own() -> Any:
 
 @pytest.fixture(scope="module")
 def raw() -> Any:
-    """The same, taught to leave bytes alone."""
+    """The same, passing bytes on."""
     from transformers import AutoVideoProcessor
 
     from clipfleet_workers.inference.vllm_engine.raw_frames import leave_bytes_alone
@@ -38,9 +38,7 @@ def processed(processor: Any, clip: Any, **more: Any) -> Any:
 
 
 @pytest.mark.parametrize("frames", [4, 7])
-def test_bytes_are_handed_on_as_they_are_with_the_same_grid(
-    own: Any, raw: Any, frames: int
-) -> None:
+def test_bytes_are_passed_on_unchanged_with_the_same_grid(own: Any, raw: Any, frames: int) -> None:
     clip = noise(frames)
     ours, theirs = processed(raw, clip), processed(own, clip)
     last_twice = np.concatenate([clip, clip[-1:]]) if frames % 2 else clip
@@ -66,7 +64,7 @@ def test_the_patches_made_of_them_are_the_processors_own(own: Any, raw: Any, fra
 @pytest.mark.parametrize(
     ("clip", "more"), [(noise(4, np.float32), {}), (noise(4), {"do_resize": True})]
 )
-def test_what_is_no_bytes_or_is_to_be_resized_takes_the_processors_own_way(
+def test_other_dtypes_and_frames_to_resize_go_through_the_models_own_processor(
     own: Any, raw: Any, clip: Any, more: Any
 ) -> None:
     import torch
@@ -76,10 +74,10 @@ def test_what_is_no_bytes_or_is_to_be_resized_takes_the_processors_own_way(
     assert torch.equal(ours["pixel_values_videos"], theirs["pixel_values_videos"])
 
 
-def test_layers_made_wider_compute_the_same() -> None:
+def test_zero_padded_layers_compute_the_same() -> None:
     import torch
 
-    from clipfleet_workers.inference.vllm_engine.raw_frames import widened
+    from clipfleet_workers.inference.vllm_engine.raw_frames import zero_padded
 
     torch.manual_seed(0)
     shapes = {
@@ -91,7 +89,7 @@ def test_layers_made_wider_compute_the_same() -> None:
         "down_proj.bias": (8,),
     }
     before = {f"visual.blocks.0.mlp.{name}": torch.randn(shape) for name, shape in shapes.items()}
-    after = dict(widened(before.items(), 16))
+    after = dict(zero_padded(before.items(), 16))
     x = torch.randn(5, 8)
 
     def layer(weights: dict[str, Any]) -> Any:
@@ -108,9 +106,9 @@ def test_layers_made_wider_compute_the_same() -> None:
 def test_other_layers_are_left_as_they_are() -> None:
     import torch
 
-    from clipfleet_workers.inference.vllm_engine.raw_frames import widened
+    from clipfleet_workers.inference.vllm_engine.raw_frames import zero_padded
 
     others = {"model.layers.0.mlp.up_proj.weight": torch.ones(3, 2)}
     others["visual.blocks.0.attn.qkv.weight"] = torch.ones(3, 2)
 
-    assert all(after is others[name] for name, after in widened(others.items(), 16))
+    assert all(after is others[name] for name, after in zero_padded(others.items(), 16))

@@ -1,4 +1,4 @@
-"""What threads wait for in an engine's loop has an end, even where the loop stands still."""
+"""Threads never wait for an engine's loop for ever, even where the loop is stuck."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ from clipfleet_workers.inference.loop import Loop
 
 
 @pytest.fixture
-def turning() -> Iterator[Loop]:
+def running() -> Iterator[Loop]:
     found = Loop()
     yield found
     found.close()
@@ -24,40 +24,38 @@ async def answer_after(seconds: float) -> str:
     return "done"
 
 
-async def stand_still(ended: threading.Event) -> None:
+async def block(ended: threading.Event) -> None:
     ended.wait(10)
 
 
-def test_what_is_done_in_time_is_given_back(turning: Loop) -> None:
-    assert turning.run(answer_after(0), timeout_s=5) == "done"
+def test_work_done_in_time_gives_its_result(running: Loop) -> None:
+    assert running.run(answer_after(0), timeout_s=5) == "done"
 
 
-def test_what_takes_longer_is_called_off(turning: Loop) -> None:
+def test_work_that_takes_longer_is_cancelled(running: Loop) -> None:
     with pytest.raises(TimeoutError):
-        turning.run(answer_after(10), timeout_s=0.05)
+        running.run(answer_after(10), timeout_s=0.05)
 
 
-def test_a_loop_that_stands_still_is_a_dead_engine(
-    turning: Loop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stuck_loop_is_a_dead_engine(running: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "STUCK_S", 0.1)
     ended = threading.Event()
-    with pytest.raises(EngineDead, match=r"stood still for 0\.1 s"):
-        turning.run(stand_still(ended), timeout_s=0.05)
+    with pytest.raises(EngineDead, match=r"has been stuck for 0\.1 s"):
+        running.run(block(ended), timeout_s=0.05)
     ended.set()
 
 
-def test_an_interrupted_loop_lets_those_who_wait_go_and_takes_no_more(turning: Loop) -> None:
-    timer = threading.Timer(0.05, turning.interrupt)
+def test_an_interrupted_loop_releases_its_callers_and_refuses_new_work(running: Loop) -> None:
+    timer = threading.Timer(0.05, running.interrupt)
     timer.start()
     with pytest.raises(Interrupted):
-        turning.run(answer_after(10), timeout_s=20)
+        running.run(answer_after(10), timeout_s=20)
     with pytest.raises(Interrupted):
-        turning.run(answer_after(0), timeout_s=20)
+        running.run(answer_after(0), timeout_s=20)
     timer.join(5)
 
 
-def test_a_loop_is_closed_in_time_though_its_last_work_hangs(
+def test_a_loop_closes_in_time_even_if_its_last_work_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "_CLOSE_S", 0.05)

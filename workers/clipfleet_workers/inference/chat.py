@@ -1,4 +1,4 @@
-"""From a prompt to the text that a model reads: chat template, control tokens, context."""
+"""From a prompt to the text that a model reads: chat template, control tokens, context length."""
 
 import functools
 from pathlib import Path
@@ -15,7 +15,7 @@ def system_prompt(model: Model, prompt: Prompt) -> str:
 
 
 def frame_times(model: Model, video: Video) -> dict[str, Any]:
-    """What vLLM is told of a video's times, in the form that the model's processor keeps whole."""
+    """A video's times for vLLM, in the form that the model's processor does not round."""
     times = video.metadata_in_ms if model.family.whole_ms else video.metadata
     return {**times, "do_sample_frames": False}
 
@@ -34,14 +34,14 @@ class Chat:
         from transformers import AutoProcessor, AutoTokenizer
 
         self._model, remote_code = model, model.family.remote_code
-        # A processor that is code of the repository's own is not needed for its words.
+        # The text needs no processor, which here is code from the model's repository.
         self.processor: Any = None if remote_code else AutoProcessor.from_pretrained(weights)
         self.tokenizer: Any = getattr(self.processor, "tokenizer", self.processor)
         if self.tokenizer is None:
             self.tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=remote_code)
 
     def messages(self, prompt: Prompt) -> list[dict[str, Any]]:
-        """The chat as templates take it; words that look like control tokens are broken up."""
+        """The chat as templates take it; text that looks like a control token is broken up."""
         system = system_prompt(self._model, prompt)
         user = self._plain(prompt.user)
         content = [{"type": "video"}, {"type": "text", "text": user}] if prompt.video else user
@@ -49,7 +49,7 @@ class Chat:
         return [{"role": "system", "content": self._plain(system)}, *turns] if system else turns
 
     def render(self, prompt: Prompt) -> str:
-        """The text that the model reads. Raises `WindowTooLong` if its context cannot hold it."""
+        """The text that the model reads. Raises `WindowTooLong` if it exceeds the context."""
         template = self.processor if self.processor is not None else self.tokenizer
         text: str = template.apply_chat_template(
             self.messages(prompt),
@@ -71,7 +71,7 @@ class Chat:
         return sorted({*self.tokenizer.all_special_tokens, *added}, key=len, reverse=True)
 
     def _check_length(self, prompt: Prompt, text: str) -> None:
-        words, frames = len(self.tokenizer(text)["input_ids"]), 0
+        written, frames = len(self.tokenizer(text)["input_ids"]), 0
         if prompt.video:
             num_frames, height, width = prompt.video.frames.shape[:3]
             if prompt.video.resize and self._model.grid:
@@ -82,10 +82,11 @@ class Chat:
                 num_frames=num_frames, height_px=height, width_px=width
             )
         most = self._model.max_model_tokens
-        if words + frames + prompt.max_output_tokens > most:
+        total = written + frames + prompt.max_output_tokens
+        if total > most:
             raise WindowTooLong(
-                f"the window needs {words + frames + prompt.max_output_tokens:,} tokens "
-                f"({frames:,} of frames, {words:,} of words, {prompt.max_output_tokens:,} for the "
-                f"answer) and {self._model.name} holds {most:,}; sample fewer frames "
+                f"the window needs {total:,} tokens "
+                f"({frames:,} of frames, {written:,} of text, {prompt.max_output_tokens:,} for the "
+                f"answer) and {self._model.name} takes {most:,}; sample fewer frames "
                 "(--captioning-sampling-fps) or cut shorter windows (--captioning-window-size)"
             )

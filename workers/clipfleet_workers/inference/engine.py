@@ -1,4 +1,4 @@
-"""What an engine does: a prompt and perhaps frames in, a text out."""
+"""The interface of an engine: a prompt, with or without frames, in; a text out."""
 
 import abc
 from collections.abc import Mapping
@@ -15,15 +15,14 @@ from clipfleet.models import Model
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """What an engine is loaded with; each takes of it what concerns it.
+    """What an engine is loaded with; each engine reads the fields that apply to it.
 
-    `model_dir` is a folder with the model's weights; without one they are looked for in
-    `cache_dir`, where engines also keep what they learn about models. `batch_size` bounds the
-    prompts that are worked on at once, however many are given; `windows` is how many with frames
-    are given at once (`batch_size`, where 0). `fp8` quantizes the weights. The engine takes the
-    share `gpu_memory_utilization` of its GPU's memory; over `gpus` of them the model is split.
-    `url` and `api_key` are those of a server that runs the model. `arguments` are of the engine's
-    own, over ours.
+    `model_dir` is a folder with the model's weights; without one they come from `cache_dir`, where
+    engines also keep what they compile. `batch_size` is how many prompts are computed at once,
+    however many are submitted, and `windows` how many with frames are submitted at once (0: as
+    many as `batch_size`). `fp8` quantizes the weights. `gpu_memory_utilization` is the share of a
+    GPU's memory to use; the model is split over `gpus` of them. `url` and `api_key` are those of
+    a server that runs the model. `arguments` are the engine's own and override ours.
     """
 
     model: Model
@@ -46,8 +45,8 @@ class Video:
 
     `indices` are the frames' numbers counted from the window's first frame, `num_frames` how many
     the window has at `fps` frames a second: the model is told the truth about time.
-    `resize` lets the model's own processor choose the size. `name` is that of these very pixels
-    and no others: engines may remember what they made of them by it.
+    `resize` lets the model's own processor choose the size. `name` identifies exactly these pixels:
+    engines may cache what they compute from them under it.
     """
 
     frames: NDArray[np.generic]
@@ -62,9 +61,9 @@ class Video:
         """What the model's processor is told about time: the rate and the frames' true numbers.
 
         Engines round times down to whole positions, vLLM in float64 and transformers in float32
-        from the same float32: a time that is a whole number, such as 6 × 1.0416667 s × 4, came out
-        one position apart. A rate that is too low by less than a millionth lifts such times over
-        the edge in both.
+        from the same float32: where a time is a whole number, such as 6 × 1.0416667 s × 4, they
+        disagreed by one position. A rate that is too low by less than a millionth lifts such times
+        over the edge in both.
         """
         return {
             "fps": self.fps * (1 - 2**-21),
@@ -75,7 +74,7 @@ class Video:
 
     @property
     def metadata_in_ms(self) -> dict[str, Any]:
-        """The same with a millisecond for a frame, for processors that cut a frame's time to it."""
+        """The same at 1,000 frames a second, for processors that truncate times to milliseconds."""
         return {
             "fps": 1000.0,
             "frames_indices": [round(index * 1000 / self.fps) for index in self.indices],
@@ -108,11 +107,11 @@ class Answer:
 class Engine(abc.ABC):
     """One loaded model. `generate` may be called from many threads at once.
 
-    The likeliest text, always: the same prompt gives the same answer, but for what rounding in
-    16 bits makes of another mix of requests in flight.
+    Decoding is greedy: the same prompt gives the same answer, except where rounding in 16 bits
+    differs with the mix of requests in flight.
 
-    A class says of itself: `queues_ahead`, whether it is given more prompts than its batch, so
-    that it always has one to begin; `loggers`, whose libraries set up logging of their own. A
+    Each class declares `queues_ahead`, whether it is given more prompts than its batch so that one
+    is always ready to start, and `loggers`, the libraries that set up logging of their own. A
     loaded engine has a `name` with its version, and the `revision` of its model's weights.
     """
 
@@ -125,24 +124,25 @@ class Engine(abc.ABC):
     def __init__(self, config: EngineConfig) -> None:
         """Load the model.
 
-        Raises `UsageError` for what this engine cannot be asked for, `ModelUnavailable` with the
-        reason where the model cannot be loaded; both before a download where that can be known.
+        Raises `UsageError` where this engine cannot do what the configuration asks for, and
+        `ModelUnavailable`, with the reason, where the model cannot be loaded: before weights are
+        downloaded wherever that is known by then.
         """
 
     @abc.abstractmethod
     def generate(self, prompt: Prompt, *, timeout_s: float) -> Answer:
         """Answer one prompt; blocks until it is done.
 
-        Raises `WindowTooLong` before the model sees a prompt that its context cannot hold,
-        `RequestTimedOut` after `timeout_s`, with the request taken back, `RequestRefused` for a
-        prompt that this engine never takes, `EngineFailed` where this request alone went wrong,
+        Raises `WindowTooLong` before the model sees a prompt that exceeds its context,
+        `RequestTimedOut` after `timeout_s`, with the request aborted, `RequestRefused` for a
+        prompt that this engine never accepts, `EngineFailed` where only this request failed,
         `EngineDead` when no further prompt can be answered, and `Interrupted` after `interrupt`.
         """
 
     @abc.abstractmethod
     def interrupt(self) -> None:
-        """Take back every request in flight, and every one that still comes."""
+        """Abort every request in flight, and every later one."""
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let the model go."""
+        """Release the model."""

@@ -1,4 +1,4 @@
-"""A loaded model as tasks use it: so many prompts at a time, and what to do when one goes wrong."""
+"""A loaded model as tasks use it: how many prompts at a time, and what happens when one fails."""
 
 import contextlib
 import logging
@@ -13,10 +13,11 @@ log = logging.getLogger("clipfleet")
 
 
 def in_flight(batch_size: int) -> int:
-    """How many prompts an engine is given that works on `batch_size` at once.
+    """How many prompts are submitted to an engine that computes `batch_size` at once.
 
-    A quarter more wait in it, so that it always has one to begin beside those it is writing for.
-    Without, windows that began together also end together, and for seconds there is none to read.
+    A quarter more wait in it, so that there is always a prefill to run beside the decodes. Without
+    them, windows that began together also end together, and for seconds there is nothing to
+    prefill.
     """
     return batch_size + -(-batch_size // 4)
 
@@ -24,8 +25,8 @@ def in_flight(batch_size: int) -> int:
 class Slots:
     """How many prompts of each queue may be in an engine at once.
 
-    Whoever would wait longer than `within_s` seconds for one is `Interrupted`: the message goes to
-    a worker that has time for it.
+    A task that would wait longer than `within_s` seconds for a slot is `Interrupted`: its message
+    goes to a worker that has time for it.
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -41,20 +42,20 @@ class Slots:
 
     @contextlib.contextmanager
     def all(self, *, within_s: float) -> Iterator[None]:
-        """Every slot: whoever holds them is alone."""
+        """Every slot: nothing else is in the engine."""
         deadline = Deadline(within_s)
-        with contextlib.ExitStack() as held:
-            held.enter_context(_taken(self._one_at_a_time, deadline))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_taken(self._one_at_a_time, deadline))
             for queue, size in self._sizes.items():
                 for _ in range(size):
-                    held.enter_context(_taken(self._free[queue], deadline))
+                    stack.enter_context(_taken(self._free[queue], deadline))
             yield
 
 
 @contextlib.contextmanager
 def _taken(one: "threading.Lock | threading.Semaphore", deadline: Deadline) -> Iterator[None]:
     if not take(one, deadline):
-        raise Interrupted("the engine had no room for the window in time")
+        raise Interrupted("the engine had no free slot for the window in time")
     try:
         yield
     finally:
@@ -62,7 +63,7 @@ def _taken(one: "threading.Lock | threading.Semaphore", deadline: Deadline) -> I
 
 
 class Busy:
-    """The share of the time in which there was something to do."""
+    """The share of the time in which at least one request was in progress."""
 
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
@@ -73,7 +74,7 @@ class Busy:
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """Something is being done."""
+        """Count one request as in progress."""
         self._count(+1)
         try:
             yield
@@ -81,19 +82,19 @@ class Busy:
             self._count(-1)
 
     def share(self) -> float:
-        """Of the time since this was last asked."""
+        """The busy share of the time since the last call, 0 to 1."""
         with self._lock:
-            now = self._settle()
+            now = self._advance()
             share = self._busy_s / max(now - self._asked_at, 1e-9)
             self._busy_s, self._asked_at = 0.0, now
         return min(1.0, share)
 
     def _count(self, by: int) -> None:
         with self._lock:
-            self._settle()
+            self._advance()
             self._inside += by
 
-    def _settle(self) -> float:
+    def _advance(self) -> float:
         now = self._clock.monotonic()
         self._busy_s += (now - self._changed_at) * (self._inside > 0)
         self._changed_at = now
@@ -101,7 +102,7 @@ class Busy:
 
 
 class LoadedModel:
-    """An engine with what it was loaded as: a window that asks for something else is refused."""
+    """An engine and what it was loaded as; steps refuse windows that ask for another model."""
 
     def __init__(
         self,
@@ -123,11 +124,11 @@ class LoadedModel:
         self.busy = Busy(clock)
 
     def generate(self, queue: str, prompt: Prompt) -> Answer:
-        """Answer the prompt, a second time alone where the engine fails on it.
+        """Answer the prompt; where the engine fails on it, try once more with nothing else in it.
 
-        So a window takes none of its neighbours with it. Raises what `Engine.generate` raises;
-        `EngineDead` also where the engine answered nobody while this prompt waited, `Interrupted`
-        also where it could not even be asked in time.
+        So one bad window never fails its neighbours. Raises what `Engine.generate` raises;
+        `EngineDead` also where the engine answered no request while this one waited, and
+        `Interrupted` also where no slot was free in time.
         """
         try:
             with self._slots.one(queue, within_s=self._timeout_s):

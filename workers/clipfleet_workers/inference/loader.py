@@ -22,7 +22,7 @@ log = logging.getLogger("clipfleet")
 
 
 def engine_class(name: str) -> type[Engine]:
-    """The class of the engine `name`; its module is imported only now, for what it depends on."""
+    """The class of the engine `name`, imported only now: not every worker has its dependencies."""
     module, _, found = ENGINES[name].partition(":")
     engine: type[Engine] = getattr(
         importlib.import_module(f"clipfleet_workers.inference.{module}"), found

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, by which many threads ask one asynchronous engine."""
+"""An event loop in its own thread, through which many threads use one asynchronous engine."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,8 @@ from clipfleet.errors import EngineDead, Interrupted
 
 T = TypeVar("T")
 
-# A loop that is this late, in seconds, will not come round again. Preparing the frames of all that
-# is in flight has kept one from turning for seconds.
+# A loop that is this many seconds late counts as stuck. Preparing the frames of all requests in
+# flight has blocked one for seconds.
 STUCK_S = 60.0
 _CLOSE_S = 5.0
 
@@ -27,10 +27,10 @@ class Loop:
         threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float | None) -> T:
-        """What `work` gives, or raises.
+        """The result of `work`, or what it raises.
 
-        Raises `TimeoutError` after `timeout_s` seconds in all, with the work called off, and
-        `Interrupted` after `interrupt`; `EngineDead` where the loop itself stands still.
+        Raises `TimeoutError` after `timeout_s` seconds in all, with the work cancelled, and
+        `Interrupted` after `interrupt`; `EngineDead` where the loop itself is stuck.
         """
         if self._interrupted.is_set():
             work.close()
@@ -38,7 +38,7 @@ class Loop:
         done = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout_s), self._loop)
         self._pending.add(done)
         try:
-            if self._interrupted.is_set():  # looked at after the work can be seen
+            if self._interrupted.is_set():  # checked again, now that `interrupt` can see the work
                 done.cancel()
             return done.result(None if timeout_s is None else timeout_s + STUCK_S)
         except CancelledError:
@@ -47,18 +47,18 @@ class Loop:
             if done.done():
                 raise
             done.cancel()
-            raise EngineDead(f"the engine's loop has stood still for {STUCK_S:g} s") from None
+            raise EngineDead(f"the engine's loop has been stuck for {STUCK_S:g} s") from None
         finally:
             self._pending.discard(done)
 
     def interrupt(self) -> None:
-        """Call off what runs, and whatever still comes."""
+        """Cancel what runs, and refuse all later work."""
         self._interrupted.set()
         for each in tuple(self._pending):
             each.cancel()
 
     def close(self, last: Coroutine[Any, Any, None] | None = None) -> None:
-        """End the loop, with `last` done before if that takes no more than some seconds."""
+        """Stop the loop, after giving `last` a few seconds to finish."""
         self.interrupt()
         if last is not None:
             done = asyncio.run_coroutine_threadsafe(asyncio.wait_for(last, _CLOSE_S), self._loop)

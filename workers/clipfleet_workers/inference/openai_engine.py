@@ -1,8 +1,7 @@
-"""An engine elsewhere: a model server that speaks OpenAI's protocol, such as `vllm serve`.
+"""The engine `openai`: a model server that speaks OpenAI's protocol, such as `vllm serve`.
 
-A fleet that has model servers already needs no GPU in its workers. Frames travel as PNG, without
-loss, in the form that vLLM reads ("video/jpeg" is its name for a list of pictures), with the truth
-about their times.
+A fleet with model servers of its own needs no GPU in its workers. Frames travel as lossless PNG, in
+the form that vLLM reads ("video/jpeg" is its name for a list of images), with their true times.
 """
 
 import base64
@@ -30,13 +29,13 @@ from clipfleet_workers.inference.loop import Loop
 PATIENCE_S = 300.0
 LIST_S = 30.0
 TRY_S = 120.0
-TRIES = 4  # of the client's own, with back-off, for a server that is away or asks for patience
+TRIES = 4  # the client's own retries, with back-off, of a server that is away or overloaded
 
 
 class OpenAIEngine(Engine):
-    """A model behind a URL. The server is told which model by the registry's repository.
+    """A model behind a URL. The server is asked for the model by the registry's repository.
 
-    What exceeds its batch waits in the server, which may have other clients.
+    The server batches and queues requests itself, so it is not given more than a batch.
     """
 
     revision = "as its server has it"
@@ -48,9 +47,10 @@ class OpenAIEngine(Engine):
         patience_s: float = PATIENCE_S,
         clock: Clock = SYSTEM,
     ) -> None:
-        """Connect, waiting `patience_s` for a server that is still starting.
+        """Connect, waiting up to `patience_s` for a server that is still starting.
 
-        Raises `ModelUnavailable` where it does not answer, or does not have the model.
+        Raises `UsageError` without a URL, `ModelUnavailable` where the server does not answer or
+        does not serve the model.
         """
         if not config.url:
             raise UsageError("the engine openai needs engine_url (CLIPFLEET_ENGINE_URL)")
@@ -58,7 +58,7 @@ class OpenAIEngine(Engine):
 
         self._model, self._clock = config.model, clock
         key = config.api_key.get_secret_value() if config.api_key else ""
-        # The client's own time-outs begin anew with every byte and every try; the loop's do not.
+        # The client's own time-outs restart with every byte and every retry; the loop's do not.
         self._loop = Loop()
         self._client = openai.AsyncOpenAI(
             base_url=config.url, api_key=key or "none", max_retries=TRIES
@@ -69,7 +69,7 @@ class OpenAIEngine(Engine):
             self._try_frames(config.url)
 
     def _served_name(self, url: str, deadline: Deadline) -> str:
-        """The model's name at the server. Raises `ModelUnavailable` where it does not have it."""
+        """The name that the server has the model under. Raises `ModelUnavailable` without one."""
         served, model = self._served_models(url, deadline), self._model
         wanted = model.repository or model.name
         if wanted not in served:
@@ -80,7 +80,7 @@ class OpenAIEngine(Engine):
         return wanted
 
     def _try_frames(self, url: str) -> None:
-        """Raises `ModelUnavailable` where the server does not take frames as we send them."""
+        """Caption a grey clip. Raises `ModelUnavailable` where the server rejects our frames."""
         grey = np.full((4, 224, 224, 3), 128, np.uint8)
         video = Video(frames=grey, indices=[0, 10, 20, 30], num_frames=31, fps=30.0)
         prompt = Prompt(request_id="", user="What is this?", video=video, max_output_tokens=1)
@@ -88,8 +88,8 @@ class OpenAIEngine(Engine):
             self.generate(prompt, timeout_s=TRY_S)
         except RequestRefused as error:
             raise ModelUnavailable(
-                f"the server at {url} does not take frames with their times, and would be wrong "
-                f"about them; start it with --trust-request-mm-kwargs ({error})"
+                f"the server at {url} does not accept frames with their times, and would get them "
+                f"wrong; start it with --trust-request-mm-kwargs ({error})"
             ) from error
         except ClipfleetError as error:
             raise ModelUnavailable(f"the server at {url} does not answer: {error}") from error
@@ -133,7 +133,7 @@ class OpenAIEngine(Engine):
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             if "context length" in str(error) or "maximum model length" in str(error):
                 raise WindowTooLong(f"the server says: {error}") from error
-            raise RequestRefused(f"the server does not take this: {error}") from error
+            raise RequestRefused(f"the server refused this request: {error}") from error
         except openai.InternalServerError as error:
             raise EngineFailed(f"the server failed: {error}") from error
         except openai.OpenAIError as error:
@@ -148,19 +148,19 @@ class OpenAIEngine(Engine):
 
     def _messages(self, prompt: Prompt) -> Any:
         system = system_prompt(self._model, prompt)
-        words: Any = prompt.user
+        content: Any = prompt.user
         if prompt.video is not None:
-            pictures = ",".join(_png(frame) for frame in prompt.video.frames)
-            url = f"data:video/jpeg;base64,{pictures}"
-            words = [
+            images = ",".join(_png(frame) for frame in prompt.video.frames)
+            url = f"data:video/jpeg;base64,{images}"
+            content = [
                 {"type": "video_url", "video_url": {"url": url}},
                 {"type": "text", "text": prompt.user},
             ]
-        turns = [{"role": "user", "content": words}]
+        turns = [{"role": "user", "content": content}]
         return [{"role": "system", "content": system}, *turns] if system else turns
 
     def _extra(self, video: Video | None) -> dict[str, Any]:
-        """What vLLM takes beyond OpenAI's protocol."""
+        """vLLM's extensions of OpenAI's protocol."""
         extra: dict[str, Any] = {"repetition_penalty": self._model.repetition_penalty}
         if template := self._model.family.template:
             extra["chat_template_kwargs"] = dict(template)
@@ -172,11 +172,11 @@ class OpenAIEngine(Engine):
         return extra
 
     def interrupt(self) -> None:
-        """See `Engine.interrupt`: what waits for an answer stops waiting."""
+        """See `Engine.interrupt`."""
         self._loop.interrupt()
 
     def close(self) -> None:
-        """Let the connections go; the server is not ours."""
+        """Close the connections; the server is not ours."""
         self._loop.close(self._client.close())
 
 

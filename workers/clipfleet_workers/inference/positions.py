@@ -1,9 +1,9 @@
-"""Qwen2.5-VL's positions as its authors count them, in transformers.
+"""Qwen2.5-VL's rotary positions in transformers, as the model's authors number them.
 
-In the authors' code, and in vLLM's, the text after a video begins one after the largest position in
-it. transformers 5 lets it begin after the video's height and width, however long the video is
-(`get_rope_index` of Qwen2.5-VL), and goes on from the right place only after the first token that
-it writes: of 68 windows, 3% were answered otherwise.
+In the authors' code, and in vLLM's, the text after a video starts one after the video's largest
+position. transformers 5 starts it after the video's height and width, however long the video is
+(`get_rope_index` of Qwen2.5-VL), and returns to the right positions only after the first token
+that it generates: 3% of 68 windows got another answer.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Any
 
 @contextmanager
 def authors_positions() -> Iterator[None]:
-    """Within it, transformers counts positions as the model's authors do."""
+    """A context in which transformers numbers positions as the model's authors do."""
     import torch
     from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 

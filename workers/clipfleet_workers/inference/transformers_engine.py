@@ -1,6 +1,6 @@
 """The reference engine: the model authors' own code in transformers, one prompt at a time.
 
-For laptops, for platforms without vLLM, and to hold the other engines against.
+For laptops, for platforms without vLLM, and to compare the other engines with.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ class TransformersEngine(Engine):
             try:
                 inputs = self._inputs(prompt, text)
             except (ValueError, TypeError) as error:
-                raise RequestRefused(f"{self._model.name} does not take this: {error}") from error
+                raise RequestRefused(f"{self._model.name} refused this request: {error}") from error
             try:
                 with torch.inference_mode(), self._positions(prompt):
                     tokens = self._write(inputs, prompt, deadline)
@@ -101,7 +101,7 @@ class TransformersEngine(Engine):
 
     @contextlib.contextmanager
     def _in_turn(self, timeout_s: float) -> Iterator[Deadline]:
-        """This network is asked one thing at a time. Raises `RequestTimedOut`."""
+        """Wait until no other prompt is being answered. Raises `RequestTimedOut`."""
         deadline = Deadline(timeout_s)
         if not take(self._turn, deadline):
             raise self._late(timeout_s)
@@ -137,7 +137,7 @@ class TransformersEngine(Engine):
         return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
     def _write(self, inputs: Any, prompt: Prompt, deadline: Deadline) -> list[int]:
-        """The answer's tokens, fewer where the time is up."""
+        """The answer's tokens, incomplete where the time is up."""
         from transformers import StoppingCriteriaList
 
         def stop(input_ids: Any, scores: Any, **_: Any) -> Any:
@@ -160,7 +160,7 @@ class TransformersEngine(Engine):
         self._interrupted.set()
 
     def close(self) -> None:
-        """Let the weights go."""
+        """Release the weights."""
         self.interrupt()
         with contextlib.suppress(RequestTimedOut), self._in_turn(_CLOSE_S):
             self._network = None

@@ -1,4 +1,4 @@
-"""Where a model's weights lie on this machine; they are downloaded on first use."""
+"""Where a model's weights are on this machine; they are downloaded on first use."""
 
 from pathlib import Path
 
@@ -13,15 +13,14 @@ _MODEL_DIR_FLAGS = "--captioning-model-dir (--enhance-captions-model-dir)"
 def find_weights(model: Model, *, model_dir: str | None, cache_dir: Path) -> tuple[Path, str]:
     """The folder with the model's weights and their revision.
 
-    Downloaded on first use, once per machine. `model_dir` is a folder that holds them
-    already. Raises `ModelUnavailable`, naming the folder to put weights in, where they cannot be
-    had.
+    Downloaded on first use, once per machine, unless `model_dir` is a folder that has them.
+    Raises `ModelUnavailable`, naming the folder to put weights in, where they cannot be had.
     """
     folder = model.repository if model.repository and model.repository.startswith("/") else None
     folder = model_dir or folder
     if folder is not None:
         if not (Path(folder) / "config.json").is_file():
-            raise ModelUnavailable(f"{folder} holds no model: there is no config.json in it")
+            raise ModelUnavailable(f"{folder} has no model in it: there is no config.json")
         return Path(folder), LOCAL_REVISION
     if model.repository is None:
         return MINI_FOLDER, model.revision
@@ -34,7 +33,7 @@ def _download(model: Model, repository: str, cache: Path) -> tuple[Path, str]:
     by_hand = cache / repository.replace("/", "--")
     if (by_hand / "config.json").is_file():
         return by_hand, LOCAL_REVISION
-    try:  # hub files are locked one by one, so workers starting together download each once
+    try:  # the hub locks each file, so workers that start together download it once
         found = snapshot_download(repository, revision=model.revision, cache_dir=cache / "hub")
     except Exception as error:
         raise ModelUnavailable(

@@ -1,1 +1,1 @@
-"""vLLM as the engine, and what makes it one."""
+"""The engine `vllm`, and what it changes in vLLM."""

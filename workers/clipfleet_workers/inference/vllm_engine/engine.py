@@ -1,7 +1,7 @@
 """The default engine: vLLM's AsyncLLM, on a GPU where there is one, else on the CPU.
 
-One event loop in a thread of its own serves every caller, so that windows of all clips are batched
-continuously.
+One event loop in its own thread serves all callers, so that windows of all clips share vLLM's
+continuous batching.
 """
 
 import contextlib
@@ -30,23 +30,23 @@ from clipfleet_workers.inference.vllm_engine.placeholders import install
 from clipfleet_workers.inference.weights import find_weights
 
 STOP_S = 1.0  # nothing is in flight when an engine is closed; left to itself, vLLM takes 8 s
-_STOPPED_S = 30.0  # then its processes are left to whoever started this one
+_STOPPED_S = 30.0  # then its processes are left to the supervisor
 
 _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB; vLLM's own default asks for half the machine
-    # On a CPU. Left at 1,024 products of matrices, each by its number of rows, memory grows for
-    # thousands of windows (5% in all); with 16 no slower was measured.
+    # On a CPU. By default it caches 1,024 matrix products, one for each number of rows, and memory
+    # grows for thousands of windows (5% in all); with 16, no slowdown was measured.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 
 
-# On a GPU. A window's prompt is read in one and a half steps of so many tokens, and its caption
-# written in 190: with 128 at once all steps do both. Larger ones would need as many more in flight.
-# Left uncompiled, the vision encoder spends 50 of a window's 130 ms in steps of single operations.
+# On a GPU. A window's prefill takes one and a half steps of this many tokens, and its decode 190:
+# with 128 in flight, every step does both. Larger steps would need more windows in flight.
+# Uncompiled, the vision encoder spends 50 of a window's 130 ms launching single operations.
 GPU_ARGUMENTS: Mapping[str, Any] = {
     "max_num_batched_tokens": 4_096,
     "compilation_config": {"compile_mm_encoder": True},
@@ -54,10 +54,10 @@ GPU_ARGUMENTS: Mapping[str, Any] = {
 
 
 def _cpu_arguments() -> dict[str, Any]:
-    """The model in the engine's own process: vLLM's default gives it one more, and waits busily.
+    """Run the model in the engine's own process: vLLM's default busy-waits on a further one.
 
-    On two cores `mini` is ready after 14 s in place of 21, in 0.7 GB less, and answers 1.6 times as
-    many windows, token for token the same.
+    On two cores `mini` is ready after 14 s instead of 21, takes 0.7 GB less, and answers 1.6 times
+    as many windows, token for token the same.
     """
     from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
@@ -65,16 +65,16 @@ def _cpu_arguments() -> dict[str, Any]:
 
 
 def prepare_process(scratch: Path, cache: Path) -> None:
-    """Set this process up, and through its environment those it starts, to import vLLM.
+    """Prepare this process, and through its environment its children, for importing vLLM.
 
-    vLLM leaves its sockets and other files behind in `scratch`, which is the caller's to remove;
-    what it learns about models goes to `cache`.
+    vLLM leaves sockets and other files behind in `scratch`, which the caller removes; what it
+    compiles goes to `cache`.
     """
     install()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ[plugin.ENABLED] = "1"
-    os.environ["TMPDIR"] = str(scratch)  # for a file by which its processes meet
+    os.environ["TMPDIR"] = str(scratch)  # its processes find each other by a file there
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "inductor"))  # else there, too
     os.environ.setdefault("VLLM_RPC_BASE_PATH", str(scratch))
     os.environ.setdefault("VLLM_CACHE_ROOT", str(cache))
@@ -91,7 +91,7 @@ class VllmEngine(Engine):
     loggers = ("vllm", *Engine.loggers)
 
     def __init__(self, config: EngineConfig) -> None:
-        """Load the model; a quarter of a minute for a small one.
+        """Load the model, which takes 15 s for a small one.
 
         Raises `ModelUnavailable`, with vLLM's own reason, where it cannot.
         """
@@ -132,8 +132,8 @@ class VllmEngine(Engine):
             ) from None
         except EngineDeadError as error:
             raise EngineDead(f"the engine of {self._model.name} died: {error}") from error
-        except ValueError as error:  # vLLM's word for a prompt that it does not take
-            raise RequestRefused(f"{self._model.name} does not take this: {error}") from error
+        except ValueError as error:  # what vLLM raises for a prompt that it refuses
+            raise RequestRefused(f"{self._model.name} refused this request: {error}") from error
         except Exception as error:
             raise EngineFailed(f"{type(error).__name__}: {error}") from error
 
@@ -174,7 +174,7 @@ class VllmEngine(Engine):
 
 
 def vllm_arguments(config: EngineConfig, weights: Path, *, on_gpu: bool) -> dict[str, Any]:
-    """What vLLM is started with: ours, and over them those of the configuration."""
+    """What vLLM is started with: our arguments, overridden by the configuration's."""
     model = config.model
     wanted: dict[str, Any] = {
         "model": str(weights),
@@ -220,16 +220,16 @@ def video_request(model: Model, video: Video) -> dict[str, Any]:
 
 
 def cache_gb(grid: Grid, *, windows: int) -> float:
-    """How much vLLM may keep of processed frames, in GiB: what can be in flight.
+    """The size of vLLM's cache of processed frames, in GiB: enough for all windows in flight.
 
-    A second pass comes while its window is in flight; what is older only takes memory (vLLM's own
+    A second pass comes while its window is in flight; older entries only take memory (vLLM's
     default is 4 GiB).
     """
     return windows * grid.max_total_pixels * 3 / 2**30
 
 
 def _check_machine(model: Model, *, fp8: bool) -> bool:
-    """Whether there is a GPU. Raises `ModelUnavailable` where the model cannot run here."""
+    """Whether there is a GPU. Raises `ModelUnavailable` where this machine cannot run the model."""
     import torch
 
     instead = f"; use {model.instead}" if model.instead else ""
@@ -254,5 +254,5 @@ async def _start(arguments: dict[str, Any]) -> Any:
     from vllm.v1.engine.async_llm import AsyncLLM
 
     if hasattr(AsyncEngineArgs, "mm_device_do_normalize"):
-        arguments["mm_device_do_normalize"] = False  # it expects patches, and gets frames
+        arguments["mm_device_do_normalize"] = False  # it expects patches, and we send frames
     return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))

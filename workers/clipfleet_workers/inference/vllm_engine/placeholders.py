@@ -5,7 +5,7 @@ torchvision is needed (transformers' video processors use its Python code), but 
 because its compiled library, which defines two operators, does not load. torchaudio and torchcodec
 are not needed (frames come from PyAV), but transformers imports them when it finds them, and fails.
 
-So the last two are hidden, and the operators are declared, without a body, exactly where
+So the last two are hidden, and the operators are declared without an implementation, but only where
 torchvision's own library cannot be loaded. A torchvision that works is left alone.
 """
 
@@ -23,7 +23,7 @@ _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 class _BeforeTorchvision(importlib.abc.MetaPathFinder):
-    """Fires once, when torchvision is first looked for, and finds nothing itself."""
+    """Acts once, when torchvision is first imported; finds no module itself."""
 
     library: Any = None  # kept alive: operators vanish with the library object
 
@@ -60,10 +60,11 @@ def _declare_operators() -> Any:
 
 
 def install() -> None:
-    """Put the above in place in this process; before torch, transformers or vLLM is imported."""
+    """Do this in this process. Call it before torch, transformers or vLLM is imported."""
     for name in ("torchaudio", "torchcodec"):
         # None is Python's own mark for "not there", for `import` and `find_spec` alike.
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     waiting = any(isinstance(finder, _BeforeTorchvision) for finder in sys.meta_path)
-    if "torchvision" not in sys.modules and not waiting:
+    declared = _BeforeTorchvision.library is not None
+    if "torchvision" not in sys.modules and not waiting and not declared:
         sys.meta_path.insert(0, _BeforeTorchvision())

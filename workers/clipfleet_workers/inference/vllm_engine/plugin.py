@@ -1,11 +1,11 @@
-"""vLLM's way in: what it runs in each of its processes before it loads a model."""
+"""Our vLLM plug-in: what vLLM runs in each of its processes before it loads a model."""
 
 import os
 
 from clipfleet.models import MODELS
 
-# Set by `vllm_engine.engine` alone, so that a vLLM that others start in the same environment is
-# left as it is.
+# Set only by `vllm_engine.engine`: a vLLM that somebody else starts in the same environment is left
+# alone.
 ENABLED = "CLIPFLEET_ENGINE_PLUGIN"
 
 

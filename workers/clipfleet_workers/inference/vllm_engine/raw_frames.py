@@ -1,11 +1,12 @@
-"""Frames go to the vision encoder as they are, one byte a number, and become patches there.
+"""Frames reach the vision encoder as uint8 and become patches on the model's device.
 
-Left to the models' processors, the CPU makes each number a float, normalises it and sorts it into
-patches: 437 ms on one thread for 16 frames of 1008 × 560, four bytes a number on their way to the
-GPU's process, and the GPU waits. So here the processor only counts the patches; the bytes travel
-untouched, and the model normalises and sorts them where it runs, in the same order of operations.
+The models' own processors convert to float, normalise and patchify on the CPU: 437 ms on one thread
+for 16 frames of 1008 × 560, and four bytes a value to send to the GPU's process, while the GPU
+waits. Here the processor only counts the patches; the bytes travel untouched, and the model
+normalises and patchifies them where it runs, with the same operations in the same order.
 
-Frames of another number type, and frames that the processor is to resize, take its own way.
+Frames of another dtype, and frames that the processor is to resize, go through the model's own
+processor.
 """
 
 import math
@@ -20,7 +21,7 @@ from transformers import AutoVideoProcessor, BatchFeature
 from vllm.model_executor.models import qwen2_5_vl, qwen3_vl
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
-# Frames of a raw pack are a view of what was read. Nothing here writes to them.
+# Frames of a raw pack are a read-only view of its bytes. Nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
@@ -32,10 +33,10 @@ class _RawVideos:
     do_resize: bool
 
     def preprocess(self, videos: Any, **kwargs: Any) -> BatchFeature:
-        """As the processor's own, but that patches of uint8 frames are their bytes in file order.
+        """As the processor's own, except that uint8 frames stay bytes in their own order.
 
-        `pixel_values_videos` then is uint8, patches × numbers in a patch: the shape is right, the
-        order is that of time × height × width × 3.
+        `pixel_values_videos` is then uint8, patches × values in a patch: the shape is that of
+        patches, the order that of time × height × width × 3.
         """
         raw = not kwargs.get("do_resize", self.do_resize) and not kwargs.get("do_sample_frames")
         clips = _clips(videos) if raw else []
@@ -67,7 +68,7 @@ class _RawVideos:
 
 
 def _clips(videos: Any) -> list[Any]:
-    """The clips in what a processor is called with: one, a list, or a list of lists."""
+    """The clips among a processor's arguments: one, a list, or a list of lists."""
     if isinstance(videos, np.ndarray):
         return [videos] if videos.ndim == 4 else list(videos)
     if isinstance(videos, (list, tuple)):
@@ -76,7 +77,7 @@ def _clips(videos: Any) -> list[Any]:
 
 
 def leave_bytes_alone(processor: Any) -> None:
-    """Teach a model's video processor, this one object, the way of `_RawVideos`."""
+    """Make this one video processor pass bytes on, as `_RawVideos` does."""
     own = type(processor)
     if not issubclass(own, _RawVideos):
         processor.__class__ = type(own.__name__, (_RawVideos, own), {})
@@ -86,14 +87,14 @@ class _RawProcessor:
     """Mixed into vLLM's description of a model's processor."""
 
     def get_hf_processor(self, **kwargs: object) -> Any:
-        """The model's processor, its video processor taught to leave bytes alone."""
+        """The model's processor, with a video processor that passes bytes on."""
         processor = super().get_hf_processor(**kwargs)  # type: ignore[misc]
         leave_bytes_alone(processor.video_processor)
         return processor
 
 
 class Patches:
-    """Makes patches of bytes, as a model's video processor would have."""
+    """Turns bytes into patches, as the model's video processor would have."""
 
     def __init__(self, processor: Any) -> None:
         self._patch, self._merge = processor.patch_size, processor.merge_size
@@ -104,37 +105,39 @@ class Patches:
         )
 
     def __call__(self, clip: torch.Tensor, grid: list[int], dtype: torch.dtype) -> torch.Tensor:
-        """Patches × numbers in a patch; `grid` counts steps of time, and patches high and wide."""
+        """Patches × values in a patch. `grid` is (steps of time, patches high, patches wide)."""
         time, high, wide = grid
         patch, merge, pair = self._patch, self._merge, self._pair
         shape = (time * pair, high * patch, wide * patch, 3)
         device = clip.device
         normal = clip.reshape(shape).float().sub_(self._mean.to(device)).div_(self._std.to(device))
-        cut = normal.reshape(
+        split = normal.reshape(
             *(time, pair, high // merge, merge, patch, wide // merge, merge, patch, 3)
         )
-        # As all Qwen models have it: by time, by 2 × 2 patches, by patch; in it by colour and time.
-        order = cut.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
+        # The order of all Qwen models: time, 2 × 2 patches, patch; within a patch, channel, time.
+        order = split.permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
         return order.to(dtype).reshape(time * high * wide, -1)
 
 
-# Qwen2.5-VL's 3420 makes its products take a slow kernel: 29 of a window's 130 ms on an H100.
-_WIDTH = 16
+# Qwen2.5-VL's width of 3420 gets a slow matrix kernel: 29 of a window's 130 ms on an H100.
+_WIDTH_MULTIPLE = 16
 
 
 class _RawModel(torch.nn.Module):  # type: ignore[misc]
-    """Mixed into a model: makes patches of the bytes, and its vision layers a round number wide."""
+    """Mixed into a model: turns bytes into patches, and pads the vision layers' inner width."""
 
     def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
         vision = vllm_config.model_config.hf_config.vision_config
-        vision.intermediate_size += -vision.intermediate_size % _WIDTH
+        vision.intermediate_size += -vision.intermediate_size % _WIDTH_MULTIPLE
         super().__init__(vllm_config=vllm_config, prefix=prefix)
         weights = vllm_config.model_config.model
         self._patches = Patches(AutoVideoProcessor.from_pretrained(weights))
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Any:
-        """Load them, with noughts where the vision layers are wider than they were."""
-        return super().load_weights(widened(weights, self.config.vision_config.intermediate_size))
+        """Load them, with zero padding where the vision layers are wider than the checkpoint's."""
+        return super().load_weights(
+            zero_padded(weights, self.config.vision_config.intermediate_size)
+        )
 
     def _parse_and_validate_video_input(self, **kwargs: Any) -> Any:
         pixels, grids = kwargs.get("pixel_values_videos"), kwargs.get("video_grid_thw")
@@ -148,16 +151,16 @@ class _RawModel(torch.nn.Module):  # type: ignore[misc]
         return super()._parse_and_validate_video_input(**kwargs)
 
 
-def widened(
+def zero_padded(
     weights: Iterable[tuple[str, torch.Tensor]], width: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """The weights with those of the vision layers' inner products filled up with noughts.
+    """The weights, with those of the vision layers' MLPs zero-padded to an inner `width`.
 
-    A nought times a nought, through the activation, is a nought: what comes out is the same.
+    The activation keeps zero at zero, so the output does not change.
     """
     for name, weight in weights:
         if "visual." in name and re.search(r"\.mlp\.((gate|up)_proj\.|down_proj\.weight)", name):
-            last = "down_proj" in name  # the inner width is its last dimension, the others' first
+            last = "down_proj" in name  # its last dimension is the inner width, the others' first
             missing = width - weight.shape[-1 if last else 0]
             sides = 0 if last else 2 * (weight.dim() - 1)
             weight = torch.nn.functional.pad(weight, [*[0] * sides, 0, missing])
@@ -178,7 +181,7 @@ class RawQwen3VLInfo(_RawProcessor, qwen3_vl.Qwen3VLProcessingInfo):  # type: ig
     dummy_inputs=qwen2_5_vl.Qwen2_5_VLDummyInputsBuilder,
 )
 class RawQwen2_5VL(_RawModel, qwen2_5_vl.Qwen2_5_VLForConditionalGeneration):  # type: ignore[misc]
-    """Qwen2.5-VL, which makes its patches itself."""
+    """Qwen2.5-VL, which patchifies on its device."""
 
 
 @MULTIMODAL_REGISTRY.register_processor(
@@ -187,4 +190,4 @@ class RawQwen2_5VL(_RawModel, qwen2_5_vl.Qwen2_5_VLForConditionalGeneration):  #
     dummy_inputs=qwen3_vl.Qwen3VLDummyInputsBuilder,
 )
 class RawQwen3VL(_RawModel, qwen3_vl.Qwen3VLForConditionalGeneration):  # type: ignore[misc]
-    """Qwen3-VL, which makes its patches itself."""
+    """Qwen3-VL, which patchifies on its device."""
