@@ -143,7 +143,7 @@ def worker(folder: Path, url: str) -> Iterator[Child]:
     try:
         yield child
     finally:
-        child.kill_group()
+        child.kill()
 
 
 def count_parts(folder: Path) -> int:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,19 +131,31 @@ class _Unkillable:
         assert timeout is not None, "it would be waited for without end"
         raise subprocess.TimeoutExpired("worker", timeout)
 
+    def poll(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
     def kill(self) -> None: ...
 
 
 def test_a_worker_that_does_not_even_end_by_being_killed_is_left(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = supervisor._Worker(["worker"], ["0"])
     process = _Unkillable()
-    worker._process = process  # type: ignore[assignment]
-    worker.wait(time.monotonic())
+    monkeypatch.setattr(supervisor._Worker, "spawn", lambda _: process)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervisor, "LOOK_S", 0.0)
+    monkeypatch.setattr("clipfleet_workers.supervisor.threading.Event", _SetOnceWaitedFor)
+    supervisor.supervise([["worker"]], [["0"]], environment={}, stop_s=0.0)
 
     assert len(process.waits) == 2
     assert "killed and does not end: see what its GPU's driver does" in caplog.text
+
+
+class _SetOnceWaitedFor(threading.Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
 
 
 def test_an_nvidia_smi_that_hangs_is_given_up(

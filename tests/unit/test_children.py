@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from clipfleet.children import terminate
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet_producer.embedded import stack as embedded
-from clipfleet_producer.embedded.children import Child, terminate
+from clipfleet_producer.embedded.children import Child
 from clipfleet_producer.embedded.stack import Stack
 
 
@@ -31,7 +32,7 @@ def test_a_child_that_does_not_read_is_started_all_the_same(tmp_path: Path) -> N
     began = time.monotonic()
     child = Child("sleep", ["/bin/sleep", "30"], {}, tmp_path / "log", stdin_text="x" * 4096)
     child.start()
-    child.kill_group()
+    child.kill()
     assert child.process is not None
     child.process.wait(10)
 
@@ -47,6 +48,8 @@ class _Unkillable:
 
     def terminate(self) -> None: ...
 
+    def kill(self) -> None: ...
+
     def wait(self, timeout: float | None = None) -> int:
         assert timeout is not None, "it would be waited for without end"
         raise subprocess.TimeoutExpired("child", timeout)
@@ -56,13 +59,13 @@ def test_a_child_that_does_not_even_end_by_being_killed_is_left(tmp_path: Path) 
     child = Child("broker", [], {}, tmp_path / "log")
     child.process = _Unkillable()  # type: ignore[assignment]
 
-    terminate([child], within_s=0.0)
+    assert terminate([child], within_s=0.0) == [child]
 
 
-def test_a_warden_that_has_stopped_reading_is_not_waited_for(
+def test_a_reaper_that_has_stopped_reading_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "WARDEN_S", 0.2, raising=False)
+    monkeypatch.setattr(embedded, "REAPER_S", 0.2)
     monkeypatch.setattr(embedded, "worker_kinds", lambda *_: [])
     settings = read_settings(store=str(tmp_path))
     with Stack(settings, Options(), log_dir=tmp_path / "logs") as stack:
@@ -72,7 +75,7 @@ def test_a_warden_that_has_stopped_reading_is_not_waited_for(
         began = time.monotonic()
         with let_go(reaper, after_s=5):
             for _ in range(3_000):  # more than any pipe holds
-                stack._tell_warden("group " + "1" * 40)
+                stack._tell_reaper("group " + "1" * 40)
             stack.stop()
 
         assert time.monotonic() - began < 4

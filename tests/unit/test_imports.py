@@ -1,6 +1,7 @@
 """Who may import whom, as pyproject.toml's contracts say; and what no contract can say."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clipfleet.queues import QUEUES
 from tests.unit.imports import PACKAGES, ROOT, environment_reads, sources
 
 LINTER = Path(sys.executable).with_name("lint-imports")
@@ -16,7 +18,7 @@ BY_NAME = {
     "clipfleet/__init__.py",  # what users ask of the facade
     "clipfleet/store/__init__.py",  # the store whose address it is
     "clipfleet_producer/export/libraries.py",  # what an extra installs
-    "clipfleet_workers/delivery/tasks.py",  # a step, by its queue's name
+    "clipfleet_workers/delivery/tasks.py",  # the step of a queue that the worker serves
     "clipfleet_workers/inference/loader.py",  # the engine that is set
 }
 # (where, what is planted as the last line, what the linter must name)
@@ -110,6 +112,17 @@ def test_only_what_is_known_imports_by_name() -> None:
     }
 
     assert found == BY_NAME
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queues_step_imports_no_other_queues(queue: str) -> None:
+    source = sources("clipfleet_workers")[f"clipfleet_workers/steps/{queue}.py"]
+    imported = re.findall(r"^ *(?:from|import) .*", source, re.MULTILINE)
+    others = set(QUEUES) - {queue}
+
+    assert [
+        line for line in imported if set(re.findall(r"steps[.]? ?(?:import )?(\w+)", line)) & others
+    ] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,28 +1,23 @@
 """One worker for each GPU of a machine: started, pinned, started again when it dies, stopped."""
 
-import contextlib
 import ctypes
 import logging
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 
-from clipfleet.errors import FINAL, ExitCode, UsageError
+from clipfleet.children import Child, Death, tend, terminate
+from clipfleet.errors import ExitCode, UsageError
 
 log = logging.getLogger("clipfleet")
 
 SUPERVISED = "CLIPFLEET_SUPERVISED"
-LONGEST_WAIT_S = 60.0
 NVIDIA_SMI_S = 20.0
-KILLED_S = 10.0  # a process that the kernel itself waits for does not even end by being killed
-# A worker that lived this long was well; its next death counts as its first.
-WELL_S = 600.0
+LOOK_S = 0.2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -67,75 +62,17 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class _Worker:
-    def __init__(self, command: Sequence[str], gpus: Sequence[str]) -> None:
+class _Worker(Child):
+    def __init__(
+        self, command: Sequence[str], gpus: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        super().__init__(f"worker on GPU {','.join(gpus)}")
         self.gpus = ",".join(gpus)
         self._command = list(command)
-        self._deaths = 0
-        self._started = 0.0
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start_at = 0.0
+        self._environment = {**environment, "CUDA_VISIBLE_DEVICES": self.gpus, SUPERVISED: "1"}
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        pinned = {"CUDA_VISIBLE_DEVICES": self.gpus, SUPERVISED: "1"}
-        self._started = time.monotonic()
-        self._process = subprocess.Popen(self._command, env={**environment, **pinned})
-        log.info(
-            "worker %d started on GPU %s",
-            self._process.pid,
-            self.gpus,
-            extra={"action": "worker_started", "gpu": self.gpus},
-        )
-
-    @property
-    def waiting(self) -> bool:
-        return self._process is None
-
-    def ended(self) -> int | None:
-        """Its exit code, once it has ended; it then waits to be started again, a while longer
-        each time."""
-        code = self._process.poll() if self._process else None
-        if code is None:
-            return None
-        lived_s = time.monotonic() - self._started
-        self._deaths = 1 if lived_s > WELL_S else self._deaths + 1
-        wait_s = min(LONGEST_WAIT_S, 2.0 ** (self._deaths - 1)) * random.uniform(0.5, 1.0)
-        self._process, self.start_at = None, time.monotonic() + wait_s
-        then = "there is something to put right first"
-        if code not in FINAL:
-            then = f"starting another in {wait_s:.1f} s"
-        log.error(
-            "the worker on GPU %s ended (exit code %d); %s",
-            self.gpus,
-            code,
-            then,
-            extra={"action": "worker_ended", "gpu": self.gpus, "code": code},
-        )
-        return code
-
-    def tell(self, number: int) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
-
-    def wait(self, until: float) -> None:
-        if self._process is not None:
-            try:
-                self._process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._wait_killed(self._process)
-
-    def _wait_killed(self, process: "subprocess.Popen[bytes]") -> None:
-        try:
-            process.wait(KILLED_S)
-        except subprocess.TimeoutExpired:
-            log.error(
-                "worker %d on GPU %s is killed and does not end: see what its GPU's driver does",
-                process.pid,
-                self.gpus,
-                extra={"action": "worker_stuck", "gpu": self.gpus},
-            )
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, env=self._environment)
 
 
 def supervise(
@@ -148,27 +85,50 @@ def supervise(
     """Keep a worker alive on each set of GPUs until SIGTERM or Ctrl-C; returns the exit code.
 
     Told to stop, it tells them, and after `stop_s` kills those that are still there. Where one
-    ends because there is something to put right, all end, with its code.
+    ends with an exit code that is final (`errors.FINAL`), all end, with its code.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    workers = [_Worker(*each) for each in zip(commands, gpus, strict=True)]
-    final: int = ExitCode.OK
+    workers = [_Worker(*each, environment) for each in zip(commands, gpus, strict=True)]
+    final: list[int] = []
+
+    def died(worker: _Worker, death: Death) -> None:
+        _log_death(worker, death)
+        if death.is_final:
+            final.append(death.code)
+            stopping.set()
+
     try:
         while not stopping.is_set():
-            for worker in workers:
-                if worker.waiting and time.monotonic() >= worker.start_at:
-                    worker.start(environment)
-                code = worker.ended()
-                if code in FINAL:
-                    final = code
-                    stopping.set()
-            stopping.wait(0.2)
+            tend(workers, start=_start, died=died)
+            stopping.wait(LOOK_S)
     finally:
-        for worker in workers:
-            worker.tell(signal.SIGTERM)
-        until = time.monotonic() + stop_s
-        for worker in workers:
-            worker.wait(until)
-    return final
+        for worker in terminate(workers, within_s=stop_s):
+            log.error(
+                "worker %d on GPU %s is killed and does not end: see what its GPU's driver does",
+                worker.pid,
+                worker.gpus,
+                extra={"action": "worker_stuck", "gpu": worker.gpus},
+            )
+    return final[-1] if final else ExitCode.OK
+
+
+def _start(worker: _Worker) -> None:
+    log.info(
+        "worker %d started on GPU %s",
+        worker.start(),
+        worker.gpus,
+        extra={"action": "worker_started", "gpu": worker.gpus},
+    )
+
+
+def _log_death(worker: _Worker, death: Death) -> None:
+    then = f"starting another in {death.wait_s:.1f} s"
+    log.error(
+        "the worker on GPU %s ended (%s); %s",
+        worker.gpus,
+        death,
+        "there is something to put right first" if death.is_final else then,
+        extra={"action": "worker_ended", "gpu": worker.gpus, "code": death.code},
+    )

@@ -1,23 +1,26 @@
 """Child processes of an embedded run, and the signals that must not lose them."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
+from clipfleet import children
 from clipfleet.private import append_to
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WORKER_SAYS = "clipfleet-worker: "
-KILLED_S = 10.0  # a process that the kernel itself waits for does not even end by being killed
 
 
-class Child:
+class Child(children.Child):
     """One child process, leader of a process group of its own, and its log file."""
+
+    leads_group = True
+    well_s = math.inf  # the run's progress says which are well
 
     def __init__(
         self,
@@ -28,40 +31,21 @@ class Child:
         *,
         stdin_text: str | None = None,
     ) -> None:
-        self.name, self.log = name, log
+        super().__init__(name)
+        self.log = log
         self._command, self._env, self._stdin_text = command, dict(env), stdin_text
-        self.deaths = 0
-        self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> int:
-        """Start it; returns its process group. Raises `UsageError` where its log is not its own."""
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Start it. Raises `UsageError` where its log is not its own."""
         with append_to(self.log) as log, _to_read(self._stdin_text or "") as stdin:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 self._command,
                 env=self._env,
                 stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                text=True,
             )
-        return self.process.pid
-
-    def exit_code(self) -> int | None:
-        """Its exit code, minus the signal's number where one ended it; None while it runs."""
-        return self.process.poll() if self.process is not None else None
-
-    def kill_group(self) -> None:
-        """Kill what there is of its group: itself, pool processes, engine processes."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def wait(self, within_s: float) -> None:
-        """Let it end, for so many seconds at most."""
-        if self.process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(max(0.0, within_s))
 
     def last_error_line(self) -> str:
         """The worker's own error in its log, or else the last line that says something."""
@@ -69,22 +53,6 @@ class Child:
         said = [line.strip() for line in lines if line.strip()]
         own = [line for line in said if line.startswith(_WORKER_SAYS)]
         return (own or said or ["it said nothing"])[-1].removeprefix(_WORKER_SAYS)
-
-
-def terminate(children: list[Child], *, within_s: float) -> None:
-    """End the children, politely at first."""
-    alive = [child for child in children if child.process and child.exit_code() is None]
-    for child in alive:
-        assert child.process is not None
-        child.process.terminate()
-    deadline = time.monotonic() + within_s
-    for child in alive:
-        child.wait(deadline - time.monotonic())
-    for child in children:
-        child.kill_group()
-    deadline = time.monotonic() + KILLED_S
-    for child in children:
-        child.wait(deadline - time.monotonic())
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,8 +19,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from clipfleet.children import KILLED_S, Death, tend, terminate
 from clipfleet.errors import (
-    FINAL,
     BrokerError,
     ClipfleetError,
     ExitCode,
@@ -32,13 +31,7 @@ from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
 from clipfleet.queues import SPECS, wanted_queues
 from clipfleet.settings import Settings
-from clipfleet_producer.embedded.children import (
-    KILLED_S,
-    Child,
-    signals_deferred,
-    signals_ignored,
-    terminate,
-)
+from clipfleet_producer.embedded.children import Child, signals_deferred, signals_ignored
 
 LEASE_S = 10.0
 PORT_TRIES = 5
@@ -47,7 +40,7 @@ SOCKET = "s"
 LONGEST_SOCKET = 103  # bytes of its path, on macOS; 107 on Linux
 MAX_DEATHS = 3
 STOP_S = 10.0
-WARDEN_S = 10.0  # it tries for 5 to remove what others may still be writing to
+REAPER_S = 10.0  # it tries for 5 to remove what others may still be writing to
 # Engines that share a GPU take this part of its memory together.
 SHARED_GPU = 0.9
 
@@ -91,14 +84,14 @@ class Stack:
             assert self._reaper.stdin is not None
             os.set_blocking(self._reaper.stdin.fileno(), False)
             folder = self._folder = Path(tempfile.mkdtemp(prefix="clipfleet-"))
-            self._tell_warden(f"folder {folder}")
+            self._tell_reaper(f"folder {folder}")
         self._start_broker(folder)
         for queues, concurrency in worker_kinds(self._options, os.cpu_count() or 1):
             worker = self._worker(folder, queues, concurrency)
             self._children.append(worker)
             self._run_child(worker)
 
-    def _tell_warden(self, line: str) -> None:
+    def _tell_reaper(self, line: str) -> None:
         if self._reaper is not None and self._reaper.stdin is not None:
             # Not written at all where the reaper has stopped reading, long since: it is no more
             # waited for than one that is gone.
@@ -107,7 +100,7 @@ class Stack:
 
     def _run_child(self, child: Child) -> None:
         with signals_deferred():
-            self._tell_warden(f"group {child.start()}")
+            self._tell_reaper(f"group {child.start()}")
 
     def _start_broker(self, folder: Path) -> None:
         """Start the broker on a port of its own, and know that it is ours that listens there.
@@ -212,38 +205,40 @@ class Stack:
         return {"CLIPFLEET_GPU_MEMORY_UTILIZATION": str(SHARED_GPU / len(engines))}
 
     def check(self, progress: int) -> list[str]:
-        """Start dead children again; returns a line for each. `progress` grows as work is done.
+        """Start dead children again, ever later; returns a line for each that died.
 
-        Raises `WorkersFailing` for one that has died too often with no progress in between, or the
-        child's own error where starting it again would not help.
+        `progress` grows as work is done. Raises `WorkersFailing` for a child that has died too
+        often with no progress in between, or the child's own error where its exit code is final.
         """
-        said = []
         if progress > self._progress:
             self._progress = progress
             for child in self._children:
                 child.deaths = 0
-        for child in self._children:
-            code = child.exit_code()
-            if code is None:
-                continue
-            self._forget(child)
-            child.deaths += 1
-            if code in FINAL:
-                raise _ChildRefused(child, ExitCode(code))
-            if child.deaths > MAX_DEATHS:
-                raise WorkersFailing(
-                    f"the {child.name} process died {child.deaths} times in a row "
-                    f"({_ended(code)}); its last error line: {child.last_error_line()}; "
-                    f"its log: {child.log}"
-                )
-            said.append(f"the {child.name} process died ({_ended(code)}); starting another")
-            self._run_child(child)
+        said: list[str] = []
+        tend(
+            self._children,
+            start=self._run_child,
+            died=lambda child, death: said.append(self._on_death(child, death)),
+        )
         return said
 
+    def _on_death(self, child: Child, death: Death) -> str:
+        self._forget(child)
+        if death.is_final:
+            raise _ChildRefused(child, ExitCode(death.code))
+        if child.deaths > MAX_DEATHS:
+            raise WorkersFailing(
+                f"the {child.name} process died {child.deaths} times in a row "
+                f"({death}); its last error line: {child.last_error_line()}; "
+                f"its log: {child.log}"
+            )
+        return f"the {child.name} process died ({death}); starting another in {death.wait_s:.1f} s"
+
     def _forget(self, child: Child) -> None:
-        child.kill_group()
-        if child.process is not None:
-            self._tell_warden(f"gone {child.process.pid}")
+        child.kill()
+        if child.pid:
+            self._tell_reaper(f"gone {child.pid}")
+            child.pid = 0
 
     def stop(self) -> None:
         """Stop workers, then the broker, politely for `STOP_S` seconds; remove the folder."""
@@ -264,7 +259,7 @@ class Stack:
     def _end_reaper(reaper: "subprocess.Popen[bytes]") -> None:
         """It ends by itself, once it has tidied up; one that hangs has nothing left to do."""
         try:
-            reaper.wait(WARDEN_S)
+            reaper.wait(REAPER_S)
         except subprocess.TimeoutExpired:
             reaper.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -292,7 +287,7 @@ def worker_kinds(options: Options, cpus: int) -> list[tuple[tuple[str, ...], int
 def engine_kinds(options: Options) -> list[tuple[str, ...]]:
     """The GPU queues that the run needs, by engine: one for all where they ask the same model."""
     queues = tuple(name for name in wanted_queues(options) if SPECS[name].gpu)
-    return [queues] if options.one_engine else [(name,) for name in queues]
+    return [queues] if queues and options.one_engine else [(name,) for name in queues]
 
 
 def _model_flags(options: Options, queues: tuple[str, ...]) -> list[str]:
@@ -314,10 +309,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _ended(code: int) -> str:
-    if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    name = ExitCode(code).name if code in set(ExitCode) else "unknown"
-    return f"exit code {code}, {name.lower().replace('_', ' ')}"
