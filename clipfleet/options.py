@@ -4,9 +4,10 @@ Names and defaults are those of the reference system (NVIDIA NeMo Curator's vide
 The command line is generated from these models, so the two cannot differ.
 """
 
+import enum
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -21,34 +22,81 @@ FrameEncoding = Literal["auto", "raw", "zstd", "jpeg444"]
 EnhancePromptVariant = Literal["default", "av-surveillance"]
 
 
+# Products, by the names that their recipes have in records.
+WINDOWS, CLIP, PREVIEW = "windows", "clip", "preview"
+# The name of the caption that every window has, and of its enhanced one.
+DEFAULT = "default"
+
+
+def caption_of(name: str) -> str:
+    """The product that is the caption of this name."""
+    return f"caption:{name}"
+
+
+def enhanced_of(name: str) -> str:
+    """The product that is the enhanced caption of this name."""
+    return f"enhanced:{name}"
+
+
+class Shapes(enum.StrEnum):
+    """What an option shapes."""
+
+    WINDOWS = "windows"  # which frames are a window
+    PREVIEW = "preview"  # and so on: what is made of windows
+    CAPTION = "caption"
+    ENHANCED = "enhanced"
+    CHOICE = "choice"  # which of these are made
+    NOTHING = "nothing"  # how fast they are made, and what is said of it
+
+
 def option(
-    default: Any, description: str, *, flag: str, shapes_output: bool = True, **limits: Any
+    default: Any, description: str, *, flag: str, shapes: Shapes | None = None, **limits: Any
 ) -> Any:
-    """A field with its flag. `shapes_output=False` keeps it out of the options hash."""
-    extra: dict[str, JsonValue] = {"flag": flag, "shapes_output": shapes_output}
+    """A field with its flag. It shapes what its group is about, where nothing else is said."""
+    extra: dict[str, JsonValue] = {"flag": flag, "shapes": shapes}
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 class Group(BaseModel):
-    """A frozen set of options; unknown names are refused."""
+    """A frozen set of options about one thing; unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+    about: ClassVar[Shapes]
+
+    @classmethod
+    def shaped_by(cls, name: str) -> Shapes:
+        """What the option of this name shapes."""
+        extra = cls.model_fields[name].json_schema_extra
+        said = extra.get("shapes") if isinstance(extra, dict) else None
+        return Shapes(str(said)) if said else cls.about
+
+    def chosen(self) -> dict[str, JsonValue]:
+        """The options that are not at their default, but those that shape nothing."""
+        chosen = self.model_dump(mode="json", exclude_defaults=True)
+        return {n: v for n, v in chosen.items() if self.shaped_by(n) is not Shapes.NOTHING}
 
 
 class PrepareOptions(Group):
     """How a clip is cut into windows and sampled."""
 
+    about = Shapes.CAPTION
+
     sampling_fps: Annotated[float, Field(gt=0, le=240)] = option(
         2.0, "Frames sampled for the model, per second.", flag="--captioning-sampling-fps"
     )
     window_size: Annotated[int, Field(ge=4, le=100_000)] = option(
-        256, "Window length, in source frames.", flag="--captioning-window-size"
+        256,
+        "Window length, in source frames.",
+        flag="--captioning-window-size",
+        shapes=Shapes.WINDOWS,
     )
     remainder_threshold: Annotated[int, Field(ge=4, le=100_000)] = option(
         128,
         "A remainder of at least this many source frames is a window of its own; "
         "a shorter one extends the last window.",
         flag="--captioning-remainder-threshold",
+        shapes=Shapes.WINDOWS,
     )
     model_does_preprocess: bool = option(
         False,
@@ -70,22 +118,26 @@ class PrepareOptions(Group):
         True,
         "Make an animated WebP preview of each window.",
         flag="--generate-previews/--no-generate-previews",
+        shapes=Shapes.CHOICE,
     )
     upload_clips: bool = option(
         False,
         "Also copy each clip to clips/ in the output.",
         flag="--upload-clips/--no-upload-clips",
+        shapes=Shapes.CHOICE,
     )
     verbose: bool = option(
         False,
         "Log every step; show tracebacks.",
         flag="--verbose/--no-verbose",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
 
 
 class PreviewOptions(Group):
     """How previews look."""
+
+    about = Shapes.PREVIEW
 
     target_fps: Annotated[float, Field(gt=0, le=60)] = option(
         1.0, "Preview frames per second of clip.", flag="--preview-target-fps"
@@ -107,12 +159,14 @@ class PreviewOptions(Group):
         4.0,
         "CPU threads a preview worker may use to encode one preview.",
         flag="--preview-num-cpus-per-worker",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
 
 
 class CaptionOptions(Group):
     """Which model captions, and how."""
+
+    about = Shapes.CAPTION
 
     model_variant: Annotated[str, AfterValidator(check_captioner)] = option(
         "qwen",
@@ -124,7 +178,7 @@ class CaptionOptions(Group):
         None,
         "Folder of model weights, in place of the download cache.",
         flag="--captioning-model-dir",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
     prompt_variant: PromptVariant = option(
         "default", "Built-in caption prompt.", flag="--captioning-prompt-variant"
@@ -138,7 +192,7 @@ class CaptionOptions(Group):
         16,
         "Windows that one engine works on at once.",
         flag="--captioning-batch-size",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
     fp8: bool = option(
         False,
@@ -152,7 +206,7 @@ class CaptionOptions(Group):
         False,
         "Turn off the engine's cache of processed frames.",
         flag="--captioning-disable-mmcache/--no-captioning-disable-mmcache",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
     generate_stage2_caption: bool = option(
         False,
@@ -169,10 +223,13 @@ class CaptionOptions(Group):
 class EnhanceOptions(Group):
     """Which model enhances the captions, and how."""
 
+    about = Shapes.ENHANCED
+
     enabled: bool = option(
         False,
         "Enhance each caption with a language model.",
         flag="--enhance-captions/--no-enhance-captions",
+        shapes=Shapes.CHOICE,
     )
     model_variant: Annotated[str, AfterValidator(check_enhancer)] = option(
         "qwen_lm",
@@ -184,7 +241,7 @@ class EnhanceOptions(Group):
         None,
         "Folder of its weights, in place of the download cache.",
         flag="--enhance-captions-model-dir",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
     prompt_variant: EnhancePromptVariant = option(
         "default", "Built-in prompt for enhancing.", flag="--enhance-captions-prompt-variant"
@@ -198,7 +255,7 @@ class EnhanceOptions(Group):
         128,
         "Captions in flight on one engine.",
         flag="--enhance-captions-batch-size",
-        shapes_output=False,
+        shapes=Shapes.NOTHING,
     )
     fp8: bool = option(
         False,
@@ -263,23 +320,47 @@ class Options(Group):
 
     @property
     def hash(self) -> str:
-        """16 hex digits over what shapes the output: options, but not batch sizes; weights."""
-        shaping = {
-            group: {
-                name: value
-                for name, value in getattr(self, group).model_dump(mode="json").items()
-                if _shapes_output(type(getattr(self, group)), name)
-            }
-            for group in type(self).model_fields
+        """The name of these options: 16 hex digits over those that shape the output; weights.
+
+        Only those count that are not at their default: a new option changes no name.
+        """
+        groups = {name: getattr(self, name).chosen() for name in type(self).model_fields}
+        chosen = {name: options for name, options in groups.items() if options}
+        models = {"caption": self.caption.model_variant, "enhance": self.enhancer[0]}
+        weights = {step: find(name).identity for step, name in models.items()}
+        return _hash({**chosen, "weights": weights})
+
+    @property
+    def recipes(self) -> dict[str, str]:
+        """The recipe of each product that is asked for, 16 hex digits, by the product's name.
+
+        Products of one recipe are the same: it is over the options that shape the product and are
+        not at their default, the recipe of what it is made from, and the model's weights.
+        """
+        captioner, enhancer = self.caption.model_variant, self.enhancer[0]
+        windows = self._recipe(Shapes.WINDOWS)
+        caption = self._recipe(Shapes.CAPTION, of=windows, weights=find(captioner).identity)
+        found = {WINDOWS: windows}
+        if self.prepare.upload_clips:
+            found[CLIP] = _hash({})
+        if self.prepare.generate_previews:
+            found[PREVIEW] = self._recipe(Shapes.PREVIEW, of=windows)
+        found[caption_of(DEFAULT)] = caption
+        if self.enhance.enabled:
+            weights = find(enhancer).identity
+            found[enhanced_of(DEFAULT)] = self._recipe(Shapes.ENHANCED, of=caption, weights=weights)
+        return found
+
+    def _recipe(self, shaped: Shapes, *, of: str = "", weights: str = "") -> str:
+        options = {
+            f"{name}.{option}": value
+            for name in type(self).model_fields
+            for option, value in getattr(self, name).chosen().items()
+            if getattr(self, name).shaped_by(option) is shaped
         }
-        shaping["weights"] = {
-            "caption": find(self.caption.model_variant).identity,
-            "enhance": find(self.enhancer[0]).identity,
-        }
-        canonical = json.dumps(shaping, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _hash({"options": options, "of": of, "weights": weights})
 
 
-def _shapes_output(group: type[BaseModel], name: str) -> bool:
-    extra = group.model_fields[name].json_schema_extra
-    return bool(extra["shapes_output"]) if isinstance(extra, dict) else True
+def _hash(what: dict[str, Any]) -> str:
+    canonical = json.dumps(what, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

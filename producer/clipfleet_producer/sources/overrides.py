@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from clipfleet.errors import UsageError
 from clipfleet.flags import MODEL_OPTIONS, each_option, read_options
-from clipfleet.options import Options
+from clipfleet.options import Options, Shapes
 from clipfleet.records import ManifestLine
 from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.spool import naming_spool_errors, open_spool
@@ -27,8 +27,8 @@ _FLAGS = {
 _OF_MODELS = {(group, name) for group, names in MODEL_OPTIONS.items() for name in names}
 _OF_OUTPUT = {
     (group, name)
-    for group, name, field, _ in each_option()
-    if isinstance(field.json_schema_extra, dict) and field.json_schema_extra["shapes_output"]
+    for group, name, _, _ in each_option()
+    if Options.model_fields[group].default.shaped_by(name) is not Shapes.NOTHING
 }
 
 _APART = "submit these clips as a run of their own"
