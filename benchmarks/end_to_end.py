@@ -57,7 +57,7 @@ def measure(folder: Path, count: int) -> list[Row]:
     assert len(records) == count
     windows = [len(record.windows) for record in records]
     tokens = [
-        (window.output_tokens or 0) + (window.enhance_output_tokens or 0)
+        sum(text.output_tokens or 0 for text in window.texts())
         for record in records
         for window in record.windows
     ]

@@ -111,7 +111,7 @@ def make_run(folder: Path, clips: int) -> list[str]:
     for number in range(clips):
         phrases = random.Random(number).choices(PHRASES, k=6)
         captions.append(f"{number}: {' '.join(phrases)}")
-        record = done_record(number, captions[-1:], options_hash=OPTIONS.hash, run_id=RUN)
+        record = done_record(number, captions[-1:], run_id=RUN)
         (folder / keys.record(record.span_uuid)).write_bytes(record.to_bytes())
     return sorted(captions)
 

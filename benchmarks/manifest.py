@@ -86,7 +86,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
     with listed.open("w") as file:
         file.write("clip\n")
         for number in range(done + left):
-            record = done_record(number, options_hash=OPTIONS.hash, run_id="r")
+            record = done_record(number, run_id="r")
             if number < done:  # past the store, which syncs each to disk
                 (folder / "out" / keys.record(record.span_uuid)).write_bytes(record.to_bytes())
                 counts = count_record(record, "r")

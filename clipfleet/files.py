@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,11 @@ class NotAFile(OSError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is a pipe, a device or a socket, not a file", str(path))
+
+
+def mtime(file: BinaryIO) -> str:
+    """When an open file was last changed: ISO 8601, UTC."""
+    return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC).isoformat()
 
 
 def open_file(path: Path) -> BinaryIO:

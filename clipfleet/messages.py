@@ -139,13 +139,14 @@ class ClipJob(Message):
     is done again for (`records.digest`): the clip is done once there is another, so that a message
     which comes twice, or late, replaces nothing newer. `attempt` counts from 1. `span_s` is the
     part of the source to take, [start, end] in seconds. `metadata` says that what goes into its
-    record as it is lies in scratch.
+    record as it is lies in scratch. `mtime` is that of a staged file (ISO 8601, UTC).
     """
 
     source: Source
     span_s: Annotated[list[Seconds], Field(min_length=2, max_length=2)] | None = None
     metadata: bool = False
     staged: bool = False
+    mtime: Annotated[str, Field(max_length=40)] | None = None
     replaces: RecordDigest | None = None
     attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 

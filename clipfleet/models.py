@@ -22,6 +22,8 @@ class Family:
     `system` is put before every system prompt; `template` are arguments of the chat template.
     `remote_code`: its repository has model code of its own. `fix_positions`: transformers numbers
     its positions differently from its authors (see `clipfleet_workers.inference.positions`).
+    `reference_name` is what the reference system calls its models in records, where that is not
+    their own name.
     `vllm_classes` are ours, which read frames as bytes, in place of vLLM's: by architecture, as
     "MODULE:CLASS" in `clipfleet_workers.inference.vllm_engine`.
     """
@@ -37,6 +39,7 @@ class Family:
     template: Mapping[str, bool] = field(default_factory=dict)
     remote_code: bool = False
     fix_positions: bool = False
+    reference_name: str | None = None
     vllm_classes: Mapping[str, str] = field(default_factory=dict)
 
     def count_tokens(self, *, num_frames: int, height_px: int, width_px: int) -> int:
@@ -72,6 +75,7 @@ NEMOTRON_VL_FAMILY = Family(
     prefix_caching=False,
     system="/no_think",
     remote_code=True,
+    reference_name="nemotron",
 )
 QWEN2_5_FAMILY = Family(name="qwen2.5")
 QWEN3_FAMILY = Family(name="qwen3", template={"enable_thinking": False})
@@ -218,6 +222,17 @@ def find(name: str) -> Model:
         )
     repository, _, revision = where.partition("@")
     return replace(MODELS[like], name=name, repository=repository, revision=revision or "main")
+
+
+def reference_name(key: str) -> str:
+    """The model's name in the reference system's fields of records, such as {qwen}_caption.
+
+    `key` is its key in a record's `models`: its name, with a number behind "#" where it is not the
+    only one of that name.
+    """
+    name = re.split("[:#]", key, maxsplit=1)[0]
+    model = MODELS.get(name)
+    return (model.family.reference_name if model else None) or name
 
 
 def check_captioner(name: str) -> str:

@@ -128,13 +128,7 @@ LOST = RunCounts(clips=1, lost=1)
 def count_record(record: ClipRecord, run_id: str) -> RunCounts:
     """The counts of one clip that the run is done with."""
     windows = record.windows
-    tokens = {
-        side: sum(
-            (getattr(w, f"{side}_tokens") or 0) + (getattr(w, f"enhance_{side}_tokens") or 0)
-            for w in windows
-        )
-        for side in ("prompt", "output")
-    }
+    texts = [text for window in windows for text in window.texts()]
     return RunCounts(
         clips=1,
         done=1,
@@ -144,7 +138,7 @@ def count_record(record: ClipRecord, run_id: str) -> RunCounts:
         captions=sum(w.caption_status is Status.OK for w in windows),
         enhanced=sum(w.enhance_status is Status.OK for w in windows),
         previews=sum(w.preview_status is Status.OK for w in windows),
-        prompt_tokens=tokens["prompt"],
-        output_tokens=tokens["output"],
+        prompt_tokens=sum(text.prompt_tokens or 0 for text in texts),
+        output_tokens=sum(text.output_tokens or 0 for text in texts),
         errors=dict(Counter(failure.error for failure in record.failures())),
     )

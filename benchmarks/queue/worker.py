@@ -35,7 +35,7 @@ def main() -> None:
             return "done"
 
         def assemble(job: Any, given_up: Any) -> None:
-            record = clip_record(options_hash=job.options_hash)
+            record = clip_record(context.options(job))
             own = {"span_uuid": job.clip_uuid, "run_id": job.run_id, "valid": True}
             made = record.model_copy(update=own)
             context.store.put(keys.record(job.clip_uuid), made.to_bytes())

@@ -17,8 +17,8 @@ def download(
     *,
     check: Callable[[ObjectInfo], None] = lambda info: None,
     piece_bytes: int = PIECE_BYTES,
-) -> None:
-    """Copy an object to an empty file, which is then at its start.
+) -> ObjectInfo:
+    """Copy an object to an empty file, which is then at its start; returns what it copied.
 
     One that is replaced meanwhile is read anew, `check`ed again before. Raises `StoreUnavailable`
     where that goes on, other errors of the store, and `OSError` of the file.
@@ -33,7 +33,7 @@ def download(
             file.truncate()
         else:
             file.seek(0)
-            return
+            return info
     raise StoreUnavailable(
         f"{store.uri}: {key} changed while it was read, {_TRIES} times: it is being replaced; "
         "try again once it is whole"

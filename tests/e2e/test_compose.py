@@ -19,6 +19,7 @@ from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
 from tests.support import compose
 from tests.support.meaning.score import kept, score
+from tests.support.records import words
 from tests.support.s3_server import S3Server
 from tests.support.samples import copy_samples
 
@@ -103,7 +104,7 @@ def test_captions_are_true_on_a_fleet_and_over_s3(
 ) -> None:
     assert MODELS["mini"].caveat in submitted.stdout
     records = [_record(store, clip) for clip in sorted(clips.glob("*.mp4"))]
-    assert {record.frame_encoding for record in records} == {"zstd"}
+    assert {w.frames.encoding for record in records for w in record.windows} == {"zstd"}
 
     captions, enhanced = score(records, truth=clips), kept(records)
     assert captions.facts_right >= 0.97, captions.mistakes
@@ -140,8 +141,8 @@ def test_every_clip_has_a_valid_record_with_all_its_captions(
     assert record.valid
     assert record.errors == []
     assert windows == list(PREVIEW_FRAMES[name])
-    assert all(window.qwen_caption for window in record.windows)
-    assert all(window.qwen_lm_enhanced_caption for window in record.windows)
+    assert all(words(window.caption) for window in record.windows)
+    assert all(words(window.enhanced) for window in record.windows)
 
 
 @pytest.mark.parametrize("name", PREVIEW_FRAMES)

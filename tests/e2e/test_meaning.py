@@ -17,6 +17,7 @@ from tests.support.cli import Cli
 from tests.support.meaning.reading import judge
 from tests.support.meaning.score import score
 from tests.support.meaning.tally import Score
+from tests.support.records import words
 from tests.support.samples import copy_samples
 from tests.support.tree import python_path
 
@@ -93,6 +94,5 @@ def test_each_window_of_a_clip_tells_its_own_story(judged: dict[str, Path]) -> N
     first, second = ClipRecord.model_validate_json(path.read_bytes()).windows
 
     for window, own, other in ((first, 0, 1), (second, 1, 0)):
-        assert window.qwen_caption is not None
-        assert judge(window.qwen_caption, truth[own]["facts"]).wholly_right
-        assert not judge(window.qwen_caption, truth[other]["facts"]).wholly_right
+        assert judge(words(window.caption), truth[own]["facts"]).wholly_right
+        assert not judge(words(window.caption), truth[other]["facts"]).wholly_right

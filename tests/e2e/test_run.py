@@ -17,6 +17,7 @@ from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from tests.support.cli import Cli
 from tests.support.meaning.score import kept, score
+from tests.support.records import words
 from tests.support.waiting import wait_for
 
 SHORT = ("--captioning-max-output-tokens", "16", "--enhance-captions-max-output-tokens", "16")
@@ -58,20 +59,20 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
     for record in records.values():
         assert record.valid
         assert record.errors == []
-        assert record.caption_model is not None
-        assert record.caption_model.engine.startswith("vllm ")
-        assert record.caption_model.revision == models.find("mini").revision
+        assert record.models["mini"].engine.startswith("vllm ")
+        assert record.models["mini"].revision == models.find("mini").revision
         assert record.warnings[0] == MODELS["mini"].caveat
         for window in record.windows:
-            assert window.qwen_caption is not None
-            assert window.qwen_lm_enhanced_caption
-            assert window.finish_reason == window.enhance_finish_reason == "stop"
-            assert window.preview_key is not None
-            for shown in (window.qwen_caption, window.preview_key):
+            assert window.caption
+            assert window.enhanced
+            assert words(window.enhanced)
+            assert window.caption.finish_reason == window.enhanced.finish_reason == "stop"
+            assert window.preview is not None
+            for shown in (words(window.caption), window.preview.key):
                 assert shown in done.stdout, "side by side, for a person to compare"
-            image = Image.open(io.BytesIO((out / window.preview_key).read_bytes()))
+            image = Image.open(io.BytesIO((out / window.preview.key).read_bytes()))
             assert getattr(image, "n_frames", 1) >= 3
-            assert image.size == (window.preview_width, window.preview_height)
+            assert image.size == (window.preview.width, window.preview.height)
     captions, enhanced = score(records.values(), truth=sample_clips), kept(records.values())
     assert captions.facts_right >= 0.97, captions.mistakes
     assert enhanced.facts_right >= 0.97, enhanced.mistakes

@@ -8,6 +8,7 @@ import pytest
 
 from clipfleet import keys
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.options import CaptionOptions, Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store
 from clipfleet_producer.cli import results
@@ -86,7 +87,7 @@ def test_a_part_whose_clips_are_all_missing_has_no_file(run: StoredRun, dest: Pa
 
 
 def test_a_record_of_other_options_is_none(run: StoredRun, dest: Path) -> None:
-    run.put(done_record(0, options_hash="0" * 16), done_record(1))
+    run.put(done_record(0, recipes={"windows": "0" * 16}), done_record(1))
 
     run.export(dest)
 
@@ -197,11 +198,13 @@ def test_memory_does_not_grow_with_the_run(run: StoredRun, dest: Path) -> None:
 
 
 def test_single_clips_may_have_options_of_their_own(folder_store: Store, dest: Path) -> None:
-    own = "f" * 16
-    line = ManifestLine(clip_uuid=keys.clip_uuid(source(0)), source=source(0), options_hash=own)
-    manifest.write_run(folder_store, RUN, OPTIONS, [line])
+    own = Options(caption=CaptionOptions(prompt_text="Ours."))
+    line = ManifestLine(
+        clip_uuid=keys.clip_uuid(source(0)), source=source(0), options_hash=own.hash
+    )
+    manifest.write_run(folder_store, RUN, OPTIONS, [line], variants=lambda _: {own.hash: own})
     run = StoredRun(folder_store, Path(folder_store.uri))
-    run.put(done_record(0, options_hash=own))
+    run.put(done_record(0, recipes=own.recipes))
 
     run.export(dest)
 

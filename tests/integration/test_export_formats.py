@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from clipfleet.errors import ExitCode, UsageError
+from clipfleet.records import EnhancedCaption, Status
 from clipfleet.store import Store
 from clipfleet_producer.export.columns import Column, Kind
 from clipfleet_producer.export.formats.text import CsvFiles
@@ -25,6 +26,7 @@ from tests.support.exported_run import (
     json_rows,
     numbers,
     source,
+    with_caption,
 )
 
 CAPTIONS = ['a "red" ball,\nthen a box\r\n', "=naïve 日本 😀 \u2028 \x85"]
@@ -247,8 +249,9 @@ def test_the_enhanced_caption_is_a_samples_text_where_there_is_one(
     run: StoredRun, dest: Path
 ) -> None:
     record = done_record(3, ["plain"])
-    better = {"qwen_lm_enhanced_caption": "better"}
-    run.put(record.model_copy(update={"windows": [record.windows[0].model_copy(update=better)]}))
+    better = EnhancedCaption(status=Status.OK, text="better", recipe="")
+    windows = [with_caption(record.windows[0], enhanced=better)]
+    run.put(record.model_copy(update={"windows": windows}))
 
     export(run, dest, "--format", "webdataset")
 

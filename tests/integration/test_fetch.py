@@ -118,8 +118,8 @@ def read(server: tuple[str, Path, list[str]], monkeypatch: pytest.MonkeyPatch) -
         context = Context(read_settings(fetch_private=private, **settings))
         source = path if path.startswith("https:") else url + path
         job = ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, source=source)
-        with context.open_clip(job) as file:
-            return file.read()
+        with context.open_clip(job) as opened:
+            return opened.file.read()
 
     return do
 

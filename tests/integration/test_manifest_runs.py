@@ -42,7 +42,7 @@ def test_metadata_spans_and_options_of_single_clips_end_in_their_records(
     assert sorted(records) == ["a.mp4", "b.mp4", "c.mp4", "short.mp4"]
     assert records["a.mp4"].metadata == {"label": "crossing", "scores": [0.5, {"of": None}]}
     assert records["b.mp4"].duration_span == (1.0, 2.5)
-    assert records["b.mp4"].options_hash != records["c.mp4"].options_hash
+    assert records["b.mp4"].recipes != records["c.mp4"].recipes
     assert records["c.mp4"].metadata == {}
     (failure,) = records["short.mp4"].failures()
     assert failure.message.startswith("it has 2 frames in its span (the file has 2 s)")

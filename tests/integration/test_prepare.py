@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,22 @@ def test_a_staged_clip_is_fetched_in_pieces(
     asked = options()
     store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
 
-    with context_on(store).open_clip(job_for("file:///elsewhere.mp4", asked, staged=True)) as file:
-        assert file.read() == clip.read_bytes()
+    with context_on(store).open_clip(
+        job_for("file:///elsewhere.mp4", asked, staged=True)
+    ) as opened:
+        assert opened.file.read() == clip.read_bytes()
+
+
+def test_a_clip_is_told_from_one_that_takes_its_place(folder_store: Store, clip: Path) -> None:
+    asked, context = options(), context_on(folder_store)
+    folder_store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
+    changed_at = datetime.fromtimestamp(clip.stat().st_mtime, UTC).isoformat()
+    staged = job_for("file:///x.mp4", asked, staged=True).model_copy(update={"mtime": changed_at})
+
+    for job in (job_for(clip.as_uri(), asked), staged):
+        source = cut_clip(context, job, asked).source
+        assert source
+        assert (source.mtime, source.num_bytes) == (changed_at, clip.stat().st_size)
 
 
 def test_a_staged_clip_that_changes_while_it_is_fetched_is_tried_again_later(
@@ -202,9 +217,9 @@ def test_fetching_leaves_no_file_behind(
     asked = options()
     folder_store.put(keys.Scratch(CLIP, asked.hash).source, clip.read_bytes())
 
-    with context_on(folder_store).open_clip(job_for("file:///x.mp4", asked, staged=True)) as file:
+    with context_on(folder_store).open_clip(job_for("file:///x.mp4", asked, staged=True)) as opened:
         assert os.listdir(temp) == []  # noqa: PTH208 - unlinked even while it is open
-        assert file.read(4)
+        assert opened.file.read(4)
 
 
 def test_a_disk_without_room_for_a_temporary_file_is_no_fault_of_the_clip(

@@ -100,8 +100,8 @@ class Worker:
         return Context(read_settings(store=self.store.uri, fetch_private=True, **self.settings))
 
     def read(self, path: str) -> bytes:
-        with self.context().open_clip(self.job(path)) as file:
-            return file.read()
+        with self.context().open_clip(self.job(path)) as opened:
+            return opened.file.read()
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_without_its_signature_in_scratch_the_address_itself_is_asked_for(
     job = worker.job(f"/clip.mp4?v=1&{SIGNED}")
     worker.store.delete(keys.Scratch(CLIP, MINI.hash).address)
 
-    with worker.context().open_clip(job) as file:
-        assert file.read() == b"a clip"
+    with worker.context().open_clip(job) as opened:
+        assert opened.file.read() == b"a clip"
     assert server[2] == ["/clip.mp4?v=1"]
 
 
@@ -149,8 +149,8 @@ def test_an_address_of_another_clip_in_scratch_is_not_asked_for(
         keys.Scratch(CLIP, MINI.hash).address, f"{worker.url}/other.mp4?{SIGNED}".encode()
     )
 
-    with worker.context().open_clip(job) as file:
-        assert file.read() == b"a clip"
+    with worker.context().open_clip(job) as opened:
+        assert opened.file.read() == b"a clip"
     assert server[2] == ["/clip.mp4"]
 
 

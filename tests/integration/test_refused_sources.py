@@ -63,8 +63,8 @@ def job(name: str) -> ClipJob:
 
 
 def read(worker: Context, name: str) -> bytes:
-    with worker.open_clip(job(name)) as file:
-        return file.read()
+    with worker.open_clip(job(name)) as opened:
+        return opened.file.read()
 
 
 @pytest.mark.parametrize("answer", EXPIRED, ids=[code for _, code in EXPIRED])

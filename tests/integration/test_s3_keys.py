@@ -40,8 +40,8 @@ def test_each_key_is_listed_as_a_clip_of_its_own_and_a_worker_reads_it(
     read = {}
     for clip in found.clips:
         job = ClipJob(run_id="r", clip_uuid=clip.clip_uuid, options_hash=HASH, source=clip.source)
-        with context.open_clip(job) as file:
-            read[clip.source.removeprefix(f"{bucket.url}/")] = file.read().decode()
+        with context.open_clip(job) as opened:
+            read[clip.source.removeprefix(f"{bucket.url}/")] = opened.file.read().decode()
 
     assert (found.problems, found.passed) == ([], {"hidden": 1})
     assert read == {key: key for key in KEYS if not key.startswith("..")}

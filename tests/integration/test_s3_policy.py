@@ -195,8 +195,8 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
         assert record is not None
         assert record.valid, record.failures()
         for window in record.windows:
-            assert window.preview_key
-            assert reader.get(window.preview_key)
+            assert window.preview
+            assert reader.get(window.preview.key)
         assert reader.get(keys.clip(record.span_uuid))
         assert list(reader.list(keys.Scratch(record.span_uuid, OPTIONS.hash).prefix)) == []
     assert manifest.read_summary(reader, seen.head)

@@ -30,6 +30,7 @@ from tests.support.records import (
     PLAN,
     clip_record,
     completed,
+    put_run,
     run_head,
     window_plan,
 )
@@ -106,12 +107,13 @@ def test_a_record_of_a_later_schema_is_done_and_never_written_over(
     )
     told = list[str]()
     vars(context)["emit"] = lambda job, **fields: told.append(fields["status"])
+    vars(context)["options"] = lambda job: OPTIONS
 
     kept = find_record(folder_store, CLIP)
     assert kept is not None
     assert kept.newer
-    assert kept.is_done("f" * 16), "whatever it was asked for with"
-    assert kept.is_done(HASH, replaces=kept.digest), "and whoever wants it done again"
+    assert kept.is_done({"windows": "f" * 16}), "whatever it was asked for with"
+    assert kept.is_done(OPTIONS.recipes, replaces=kept.digest), "and whoever wants it done again"
     assemble.assemble(context, None, END)
 
     assert folder_store.get(keys.record(CLIP)) == precious
@@ -134,7 +136,7 @@ def test_a_record_of_a_later_schema_that_reads_otherwise_is_done_all_the_same(
 
 def test_a_run_is_done_with_clips_that_a_later_version_did(folder_store: Store) -> None:
     (line,) = lines(1)
-    head = run_head("r2", OPTIONS)
+    head = put_run(folder_store, "r2", OPTIONS)
     record = record_of(line, valid=False)
     for replaces in (None, digest(record.to_bytes())):
         folder_store.put(
@@ -151,7 +153,7 @@ def test_a_clip_is_done_again_for_the_record_that_was_meant_and_no_other(
     (line,) = lines(1)
     bad = record_of(line, valid=False).to_bytes()
     good = record_of(line, run_id="t1").to_bytes()
-    run = Run(head=run_head("t2", OPTIONS), store=folder_store)
+    run = Run(head=put_run(folder_store, "t2", OPTIONS), store=folder_store)
     again = line.model_copy(update={"replaces": digest(bad)})
 
     folder_store.put(keys.record(line.clip_uuid), bad)

@@ -11,23 +11,28 @@ from click.testing import CliRunner, Result
 
 from clipfleet import keys
 from clipfleet.options import Options
-from clipfleet.records import ClipRecord, Failure, ManifestLine, ModelRecord, Status, WindowRecord
+from clipfleet.records import (
+    Caption,
+    ClipRecord,
+    EnhancedCaption,
+    Failure,
+    Frames,
+    ManifestLine,
+    Preview,
+    Status,
+    WindowRecord,
+    completed,
+)
 from clipfleet.store import Store
 from clipfleet_producer.cli import results
 from clipfleet_producer.runs import manifest
-from tests.support.records import SOURCE, clip_record
+from tests.support.records import MODEL, SAMPLING, SOURCE, clip_record
 
 OPTIONS = Options()
 RUN = "r1"
 IN_THREES = ("--shard-size", "3")
 WEBP, JPEG = b"RIFF\0\0\0\0WEBPVP8 ", b"\xff\xd8\xff\xe0 a poster"
-MODEL = ModelRecord(
-    repository="Qwen/Qwen2.5-VL-7B-Instruct",
-    revision="cc59489",
-    engine="vllm 0.32.0",
-    prompt="Describe this.",
-    prompt_sha256="00ff",
-)
+PROMPT, PROMPT_SHA256 = "Describe this.", "00ff"
 FAILURE = Failure(
     step="caption", error="RequestTimedOut", message="no answer", start_frame=0, end_frame=255
 )
@@ -44,32 +49,56 @@ def window(
     """A window of 256 frames with a preview; without a caption, one that failed."""
     start, end = 256 * number, 256 * number + 255
     ok = caption is not None
-    return WindowRecord(
-        start_frame=start,
-        end_frame=end,
-        qwen_caption=caption,
-        qwen_lm_enhanced_caption=enhanced,
-        status=Status.OK if ok else Status.ERROR,
-        caption_status=Status.OK if ok else Status.ERROR,
-        enhance_status=Status.OK if enhanced else Status.SKIPPED,
-        preview_status=Status.OK,
-        finish_reason="stop" if ok else None,
-        prompt_tokens=5840 if ok else None,
-        output_tokens=190 if ok else None,
-        caption_cut=False if ok else None,
-        caption_repeats=False if ok else None,
-        frame_indices=[start, start + 85, start + 170, end],
-        frame_times_s=[n / 30 for n in (start, start + 85, start + 170, end)],
-        sampling="index",
-        preview_key=keys.preview(clip, start, end),
-        poster_key=keys.poster(clip, start, end),
-        preview_bytes=len(WEBP),
-        preview_width=426,
-        preview_height=240,
-        preview_frames=9,
-        preview_duration_ms=8533,
-        errors=[] if ok else [FAILURE],
+    indices = [start, start + 85, start + 170, end]
+    said: dict[str, Any] = {"finish_reason": "stop", "prompt_tokens": 5840, "output_tokens": 190}
+    by: dict[str, Any] = {"model": "qwen", "prompt_sha256": PROMPT_SHA256, "sampling": SAMPLING}
+    made = EnhancedCaption(
+        status=Status.OK, text=enhanced, recipe="", **said, **{**by, "model": "qwen_lm"}
     )
+    return completed(
+        WindowRecord(
+            start_frame=start,
+            end_frame=end,
+            start_s=start / 30,
+            end_s=(end + 1) / 30,
+            status=Status.OK,
+            captions={
+                "default": Caption(
+                    status=Status.OK if ok else Status.ERROR,
+                    text=caption,
+                    enhanced=made if enhanced else None,
+                    recipe="",
+                    **({**said, **by} if ok else {}),
+                )
+            },
+            frames=Frames(
+                indices=indices,
+                times_s=[n / 30 for n in indices],
+                sampling="index",
+                width=1008,
+                height=560,
+                encoding="raw",
+            ),
+            preview=Preview(
+                key=keys.preview(clip, start, end),
+                poster_key=keys.poster(clip, start, end),
+                num_bytes=len(WEBP),
+                width=426,
+                height=240,
+                num_frames=9,
+                duration_ms=8533,
+                recipe="",
+            ),
+            errors=[] if ok else [FAILURE],
+        )
+    )
+
+
+def with_caption(window: WindowRecord, **changes: Any) -> WindowRecord:
+    """The window with another caption."""
+    assert window.caption is not None
+    captions = {"default": window.caption.model_copy(update=changes)}
+    return completed(window.model_copy(update={"captions": captions}), window.caption)
 
 
 def done_record(
@@ -78,7 +107,7 @@ def done_record(
     """The record of a clip with a window for each caption."""
     clip = keys.clip_uuid(source(number))
     windows = [window(clip, i, caption=text) for i, text in enumerate(captions)]
-    return clip_record(options_hash=OPTIONS.hash).model_copy(
+    return clip_record(OPTIONS).model_copy(
         update={
             "span_uuid": clip,
             "source_video": source(number),
@@ -86,7 +115,8 @@ def done_record(
             "windows": windows,
             "valid": bool(windows) and all(not each.errors for each in windows),
             "source": SOURCE,
-            "caption_model": MODEL,
+            "models": {"qwen": MODEL},
+            "prompts": {PROMPT_SHA256: PROMPT},
             "metadata": {"camera": number, "tags": ["näive", None]},
             "run_id": RUN,
             **changes,
@@ -113,10 +143,9 @@ class StoredRun:
         """Put clips' records there, and their previews where wanted."""
         for record in records:
             for each in record.windows if pictures else ():
-                assert each.preview_key is not None
-                assert each.poster_key is not None
-                self.store.put(each.preview_key, WEBP)
-                self.store.put(each.poster_key, JPEG)
+                assert each.preview is not None
+                self.store.put(each.preview.key, WEBP)
+                self.store.put(each.preview.poster_key, JPEG)
             self.store.put(keys.record(record.span_uuid), record.to_bytes())
 
     def review(self, number: int, verdict: str) -> None:

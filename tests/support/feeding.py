@@ -36,7 +36,7 @@ def lines(count: int, *, of: str = "a") -> list[ManifestLine]:
 
 def record_of(line: ManifestLine, **fields: object) -> ClipRecord:
     """A record of the clip that run `r1` wrote."""
-    whole = clip_record(options_hash=OPTIONS.hash)
+    whole = clip_record(OPTIONS)
     return whole.model_copy(update={"span_uuid": line.clip_uuid, "num_bytes": None, **fields})
 
 

@@ -8,14 +8,17 @@ from clipfleet.options import Options
 from clipfleet.records import (
     ClipRecord,
     Completion,
+    EnhancedCaption,
     Failure,
+    ModelRecord,
     Part,
     Plan,
     PreviewFile,
+    Sampling,
     SourceInfo,
     Status,
     WindowPlan,
-    Written,
+    WrittenText,
 )
 from clipfleet.runs import RunHead, RunSources
 from clipfleet.store import Store
@@ -24,6 +27,7 @@ CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
 HASH = "0123456789abcdef"
 OTHER_HASH = "fedcba9876543210"
 EDITION = "0" * 8
+OPTIONS = Options()
 
 JOB = ClipJob(run_id="r1", clip_uuid=CLIP, options_hash=HASH, source="file:///clips/a.mp4")
 SOURCE = SourceInfo(
@@ -55,6 +59,8 @@ def window_plan(start: int, end: int) -> WindowPlan:
     return WindowPlan(
         start_frame=start,
         end_frame=end,
+        start_s=start / 30,
+        end_s=(end + 1) / 30,
         frame_indices=indices,
         frame_times_s=[n / 30 for n in indices],
         sampling="index",
@@ -75,25 +81,29 @@ PLAN = Plan(
 _COUNTS: Any = {
     "finish_reason": "stop",
     "prompt_tokens": 5840,
-    "cut": False,
-    "repeats": False,
 }
+MODEL = ModelRecord(
+    repository="Qwen/Qwen2.5-VL-7B-Instruct", revision="cc59489", engine="vllm 0.32.0"
+)
+SAMPLING = Sampling(max_output_tokens=512, temperature=0.0, repetition_penalty=1.05)
 
 
-def completed(text: str, *, first: str | None = None) -> Part:
+def completed(
+    text: str, *, first: str | None = None, variant: str = "qwen", model: ModelRecord = MODEL
+) -> Part:
     """A model's answer."""
     return Part(
         status=Status.OK,
         completion=Completion(
             text=text,
-            first=Written(text=first, **_COUNTS, output_tokens=170) if first else None,
+            first=WrittenText(text=first, **_COUNTS, output_tokens=170) if first else None,
+            first_prompt="First, describe this." if first else None,
             **_COUNTS,
             output_tokens=190,
-            model="Qwen/Qwen2.5-VL-7B-Instruct",
-            revision="cc59489",
-            engine="vllm 0.32.0",
+            variant=variant,
+            model=model,
             prompt="Describe this.",
-            prompt_sha256="00ff",
+            sampling=SAMPLING,
         ),
     )
 
@@ -126,8 +136,13 @@ def skipped(step: str, message: str) -> Part:
     return Part(status=Status.SKIPPED, error=failure)
 
 
-def clip_record(*, options_hash: str = HASH) -> ClipRecord:
-    """A record without windows."""
+def words(text: EnhancedCaption | None) -> str:
+    """What was said, if anything was."""
+    return (text.text or "") if text else ""
+
+
+def clip_record(options: Options = OPTIONS) -> ClipRecord:
+    """A record without windows, of a clip that was done with these options."""
     return ClipRecord(
         span_uuid=CLIP,
         source_video="file:///clips/a.mp4",
@@ -145,7 +160,7 @@ def clip_record(*, options_hash: str = HASH) -> ClipRecord:
         windows=[],
         valid=False,
         errors=[],
-        options_hash=options_hash,
+        recipes=options.recipes,
         run_id="r1",
         clipfleet_version="0.1.0",
         finished_at="2026-01-02T03:04:05+00:00",
@@ -163,6 +178,12 @@ def run_head(run_id: str, options: Options, *, clips: int = 1, **more: Any) -> R
         created_at="2026-01-01T00:00:00+00:00",
         **more,
     )
+
+
+def put_run(store: Store, run_id: str, options: Options) -> RunHead:
+    """Have a run of one shard with these options; what it is."""
+    store.put(keys.run_options(run_id), options.to_json().encode())
+    return run_head(run_id, options)
 
 
 def put_places(store: Store, *places: str) -> None:

@@ -3,12 +3,12 @@
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing
 from clipfleet.messages import ClipJob, WindowJob
-from clipfleet.options import Options
+from clipfleet.options import DEFAULT, Options, enhanced_of
 from clipfleet.queues import CAPTION, ENHANCE, PREVIEW
 from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status
 from clipfleet_workers.context import Context
 from clipfleet_workers.steps import scratch
-from tests.support.records import SOURCE, completed, previewed, window_plan
+from tests.support.records import SOURCE, completed, previewed, window_plan, words
 
 # Each clip's windows. The caption of frames 4 to 9 fails; the second clip cannot be cut.
 CLIPS = {"file:///two.mp4": [(0, 3), (4, 9)], "file:///none.mp4": []}
@@ -65,20 +65,21 @@ def faults_of(record: ClipRecord) -> list[str]:
     """What a record lacks, or has that it should not have."""
     if [(w.start_frame, w.end_frame) for w in record.windows] != WINDOWS[record.span_uuid]:
         return [f"its windows are {record.windows}"]
-    options = next(o for o in OPTIONS.values() if o.hash == record.options_hash)
     found = []
     for window in record.windows:
-        failed = window.start_frame == FAILING
-        text = None if failed else f"{options.hash} {window.start_frame}"
-        enhanced = None if failed or not options.enhance.enabled else f"Lo! {text}"
-        wanted = {
-            "qwen_caption": text,
-            "qwen_lm_enhanced_caption": enhanced,
-            "caption_status": Status.ERROR if failed else Status.OK,
-            "preview_status": Status.OK if options.prepare.generate_previews else Status.SKIPPED,
-        }
+        text, failed = words(window.caption), window.start_frame == FAILING
+        wanted = {"caption_status": Status.ERROR if failed else Status.OK}
+        if PREVIEW in record.recipes:
+            wanted["preview_status"] = Status.OK
+        if enhanced_of(DEFAULT) in record.recipes:
+            wanted["enhance_status"] = Status.SKIPPED if failed else Status.OK
         has = {name: getattr(window, name) for name in wanted}
         found += [f"{name} is {has[name]}" for name in wanted if has[name] != wanted[name]]
+        texts = [f"{options.hash} {window.start_frame}" for options in OPTIONS.values()]
+        if text not in ([""] if failed else texts):
+            found.append(f"its caption is {text}")
+        if words(window.enhanced) not in ("", f"Lo! {text}"):
+            found.append(f"the enhanced caption of {text} is {words(window.enhanced)}")
     return found
 
 

@@ -115,6 +115,6 @@ def test_a_feeder_stages_only_what_its_machine_allows(tmp_path: Path) -> None:
     (tmp_path / "clips" / "a.mp4").write_bytes(b"a clip")
     allowed = AllowedSources([str(tmp_path / "clips")])
 
-    assert model._read(tmp_path / "clips" / "a.mp4", allowed) == b"a clip"
+    assert model._read(tmp_path / "clips" / "a.mp4", allowed)[0] == b"a clip"
     with pytest.raises(SourceUnreadable, match=r"secret\.mp4 \(setting allowed_sources"):
         model._read(tmp_path / "secret.mp4", allowed)

@@ -1,38 +1,43 @@
 """A clip's plan and parts become its record."""
 
+import json
+
 import pytest
 
 from clipfleet.models import MODELS
-from clipfleet.options import Options
+from clipfleet.options import EnhanceOptions, Options
 from clipfleet.records import ClipRecord, Failure, Part, Plan, Status
 from clipfleet_workers.steps.assemble import build_record
 from tests.support.records import (
     CLIP,
-    HASH,
     JOB,
+    MODEL,
     PLAN,
+    SAMPLING,
     SOURCE,
     completed,
     failed,
     previewed,
     skipped,
+    words,
 )
 
 Parts = dict[str, Part]
+OPTIONS = Options(enhance=EnhanceOptions(enabled=True))
 
 
 def done(start: int, end: int, *, caption: str = "A car.") -> Parts:
     """The parts of a window on which all went well."""
     return {
         "caption": completed(caption),
-        "enhance": completed(f"Lo! {caption}"),
+        "enhance": completed(f"Lo! {caption}", variant="qwen_lm"),
         "preview": previewed(start, end),
     }
 
 
 def record(*parts: Parts, plan: Plan = PLAN) -> ClipRecord:
     """The record of the clip with these parts of its windows."""
-    return build_record(plan, list(parts), options=Options())
+    return build_record(plan, list(parts), options=OPTIONS)
 
 
 BOTH = (done(0, 255), done(256, 399, caption="A bus."))
@@ -48,7 +53,8 @@ def test_a_clip_on_which_all_went_well_is_valid_and_without_errors() -> None:
 def test_a_record_carries_its_ids() -> None:
     built = record(*BOTH)
 
-    assert (built.span_uuid, built.run_id, built.options_hash) == (CLIP, "r1", HASH)
+    assert (built.span_uuid, built.run_id, built.set) == (CLIP, "r1", "")
+    assert built.recipes == OPTIONS.recipes
 
 
 def test_a_record_describes_its_source_under_the_reference_systems_names() -> None:
@@ -110,51 +116,114 @@ def test_a_window_carries_its_texts_and_how_they_came_about() -> None:
     window = record(*BOTH).windows[1]
 
     assert (window.start_frame, window.end_frame) == (256, 399)
-    assert (window.qwen_caption, window.qwen_lm_enhanced_caption) == ("A bus.", "Lo! A bus.")
-    assert (window.finish_reason, window.prompt_tokens, window.output_tokens) == ("stop", 5840, 190)
-    assert window.enhance_finish_reason == "stop"
-    assert (window.enhance_prompt_tokens, window.enhance_output_tokens) == (5840, 190)
+    for text, wanted in ((window.caption, "A bus."), (window.enhanced, "Lo! A bus.")):
+        assert text
+        assert (text.status, text.text, text.finish_reason) == (Status.OK, wanted, "stop")
+        assert (text.prompt_tokens, text.output_tokens, text.flags) == (5840, 190, [])
+        assert text.sampling == SAMPLING
+
+
+def test_a_window_says_again_what_it_says_under_the_reference_systems_names() -> None:
+    window = json.loads(record(*BOTH).to_bytes())["windows"][1]
+
+    assert window["qwen_caption"] == "A bus."
+    assert window["qwen_lm_enhanced_caption"] == "Lo! A bus."
+
+
+@pytest.mark.parametrize(
+    ("variant", "field"),
+    [
+        ("qwen", "qwen_caption"),
+        ("qwen:/models/ours", "qwen_caption"),
+        ("qwen3", "qwen3_caption"),
+        ("nemotron-fp8", "nemotron_caption"),
+        ("nemotron-nvfp4:/models/ours", "nemotron_caption"),
+        ("mini", "mini_caption"),
+    ],
+)
+def test_the_reference_systems_field_has_its_name_of_the_model(variant: str, field: str) -> None:
+    parts = [{"caption": completed("A car.", variant=variant)}] * 2
+
+    window = json.loads(record(*parts).to_bytes())["windows"][0]
+
+    assert [name for name in window if name.endswith("_caption")] == [field]
+
+
+def test_a_caption_that_failed_has_no_field_of_the_reference_system() -> None:
+    failing = {"caption": failed("caption", "broken")}
+
+    window = json.loads(record(failing, BOTH[1]).to_bytes())["windows"][0]
+
+    assert [name for name in window if name.endswith("_caption")] == []
+
+
+def test_a_product_has_the_recipe_of_its_run() -> None:
+    window = record(*BOTH).windows[0]
+
+    assert window.caption
+    assert window.enhanced
+    assert window.preview
+    assert window.caption.recipe == OPTIONS.recipes["caption:default"]
+    assert window.enhanced.recipe == OPTIONS.recipes["enhanced:default"]
+    assert window.preview.recipe == OPTIONS.recipes["preview"]
 
 
 def test_a_window_carries_its_sampled_frames_with_their_times() -> None:
     window = record(*BOTH).windows[1]
 
-    assert window.frame_indices == [256, 257, 398, 399]
-    assert window.frame_times_s == [256 / 30, 257 / 30, 398 / 30, 399 / 30]
+    frames = window.frames
+    assert frames.indices == [256, 257, 398, 399]
+    assert frames.times_s == [256 / 30, 257 / 30, 398 / 30, 399 / 30]
+    assert (frames.sampling, frames.width, frames.height) == ("index", 1008, 560)
+    assert (frames.encoding, frames.strip_key) == ("raw", None)
+    assert (window.start_s, window.end_s) == (256 / 30, 400 / 30)
 
 
 def test_a_window_carries_its_preview() -> None:
-    window = record(*BOTH).windows[0]
+    preview = record(*BOTH).windows[0].preview
 
-    assert window.preview_key == f"previews/{CLIP}/0_255.webp"
-    assert (window.preview_bytes, window.preview_width, window.preview_height) == (4321, 426, 240)
+    assert preview
+    assert preview.key == f"previews/{CLIP}/0_255.webp"
+    assert (preview.num_bytes, preview.width, preview.height) == (4321, 426, 240)
 
 
 def test_a_window_captioned_twice_carries_both_captions() -> None:
     twice = {**done(0, 255), "caption": completed("Better.", first="Good.")}
 
-    window = record(twice, BOTH[1]).windows[0]
+    built = record(twice, BOTH[1])
 
-    assert (window.stage1_caption, window.qwen_caption) == ("Good.", "Better.")
+    caption = built.windows[0].caption
+    assert caption
+    assert caption.first_pass
+    assert (caption.first_pass.text, caption.text) == ("Good.", "Better.")
+    assert built.prompts[caption.first_pass.prompt_sha256] == "First, describe this."
+    assert built.prompts[caption.prompt_sha256 or ""] == "Describe this."
 
 
 def test_a_record_names_its_models_and_what_they_were_told() -> None:
-    model = record(*BOTH).caption_model
+    built = record(*BOTH)
 
-    assert model is not None
-    assert (model.repository, model.revision) == ("Qwen/Qwen2.5-VL-7B-Instruct", "cc59489")
-    assert (model.prompt, model.prompt_sha256) == ("Describe this.", "00ff")
-    assert model.engine == "vllm 0.32.0"
+    caption = built.windows[0].caption
+    assert caption
+    assert built.models == {"qwen": MODEL, "qwen_lm": MODEL}
+    assert (caption.model, built.prompts) == ("qwen", {caption.prompt_sha256: "Describe this."})
 
 
-def test_a_model_that_failed_on_the_first_window_is_named_by_the_second() -> None:
-    assert record({"caption": failed("caption", "broken")}, BOTH[1]).caption_model is not None
+def test_two_models_of_one_name_are_told_apart() -> None:
+    other = MODEL.model_copy(update={"engine": "transformers 5.0"})
+    parts = [{"caption": completed("A car.")}, {"caption": completed("A bus.", model=other)}]
+
+    built = record(*parts)
+
+    assert built.models == {"qwen": MODEL, "qwen#2": other}
+    assert [w.caption.model for w in built.windows if w.caption] == ["qwen", "qwen#2"]
+    assert json.loads(built.to_bytes())["windows"][1]["qwen_caption"] == "A bus."
 
 
 def test_a_model_that_wrote_nothing_is_not_named() -> None:
     only_captions = [{"caption": completed("A car.")}] * 2
 
-    assert record(*only_captions).enhance_model is None
+    assert record(*only_captions).models == {"qwen": MODEL}
 
 
 @pytest.mark.parametrize("step", ["caption", "enhance", "preview"])
@@ -175,8 +244,8 @@ def test_an_error_in_one_window_leaves_the_others_whole() -> None:
 def test_a_preview_that_failed_leaves_the_windows_caption() -> None:
     window = record({**BOTH[0], "preview": failed("preview", "broken")}, BOTH[1]).windows[0]
 
-    assert (window.qwen_caption, window.preview_status) == ("A car.", Status.ERROR)
-    assert window.preview_key is None
+    assert (words(window.caption), window.preview_status) == ("A car.", Status.ERROR)
+    assert window.preview is None
 
 
 def test_steps_that_were_not_asked_for_are_skipped_and_the_clip_is_valid() -> None:

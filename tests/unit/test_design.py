@@ -15,7 +15,20 @@ from clipfleet import keys, models, queues
 from clipfleet.flags import each_option
 from clipfleet.messages import MAX_MESSAGE_BYTES, MAX_SOURCE_BYTES, ClipJob, source_bytes
 from clipfleet.options import Options
-from clipfleet.records import ClipRecord, Failure, ModelRecord, SourceInfo, Status, WindowRecord
+from clipfleet.records import (
+    Attempt,
+    Caption,
+    ClipRecord,
+    EnhancedCaption,
+    Failure,
+    Frames,
+    ModelRecord,
+    Preview,
+    Score,
+    SourceInfo,
+    Status,
+    WindowRecord,
+)
 from tests.support.option_table import OPTIONS
 
 CLIP = "6ba7b810-9dad-51d1-80b4-00c04fd430c8"
@@ -94,59 +107,42 @@ REFERENCE_CLIP_FIELDS = {
     "valid",
     "errors",
 }
-REFERENCE_WINDOW_FIELDS = {
-    "start_frame",
-    "end_frame",
-    "qwen_caption",
-    "qwen_lm_enhanced_caption",
+TEXT_FIELDS = {
+    *("status", "text", "finish_reason", "prompt_tokens", "output_tokens", "flags", "attempts"),
+    *("model", "prompt_sha256", "sampling", "recipe"),
+}
+PREVIEW_FIELDS = {
+    *("key", "poster_key", "num_bytes", "width", "height", "num_frames", "duration_ms"),
 }
 FIELDS: dict[type[BaseModel], set[str]] = {
     ClipRecord: REFERENCE_CLIP_FIELDS
     | {
         "schema_version",
-        "frame_encoding",
         "warnings",
         "metadata",
         "source",
-        "caption_model",
-        "enhance_model",
-        "options_hash",
+        "models",
+        "prompts",
+        "recipes",
+        "set",
         "run_id",
         "clipfleet_version",
         "finished_at",
     },
-    WindowRecord: REFERENCE_WINDOW_FIELDS
-    | {
-        "stage1_caption",
-        "stage1_finish_reason",
-        "stage1_output_tokens",
-        "caption_cut",
-        "caption_repeats",
-        "enhance_cut",
-        "enhance_repeats",
-        "status",
-        "caption_status",
-        "enhance_status",
-        "preview_status",
-        "finish_reason",
-        "prompt_tokens",
-        "output_tokens",
-        "enhance_finish_reason",
-        "enhance_prompt_tokens",
-        "enhance_output_tokens",
-        "frame_indices",
-        "frame_times_s",
-        "sampling",
-        "preview_key",
-        "poster_key",
-        "preview_bytes",
-        "preview_width",
-        "preview_height",
-        "preview_frames",
-        "preview_duration_ms",
-        "errors",
+    WindowRecord: {
+        *("start_frame", "end_frame", "start_s", "end_s", "status", "errors"),
+        *("captions", "frames", "preview"),
     },
-    ModelRecord: {"repository", "revision", "engine", "prompt", "prompt_sha256", "stage2_prompt"},
+    EnhancedCaption: TEXT_FIELDS,
+    Caption: TEXT_FIELDS | {"data", "score", "first_pass", "enhanced"},
+    Attempt: {"text", "finish_reason", "flags"},
+    Score: {"faithfulness", "completeness", "correctness", "reason", "model"},
+    Frames: {
+        *("indices", "times_s", "sampling", "width", "height", "strip_key"),
+        "encoding",
+    },
+    Preview: PREVIEW_FIELDS | {"recipe"},
+    ModelRecord: {"repository", "revision", "engine"},
     Failure: {"step", "error", "message", "start_frame", "end_frame"},
     SourceInfo: {
         "width",
@@ -157,6 +153,8 @@ FIELDS: dict[type[BaseModel], set[str]] = {
         "video_codec",
         "pixel_format",
         "num_bytes",
+        "etag",
+        "mtime",
         "container",
         "video_streams",
         "rotation_degrees",
@@ -177,8 +175,8 @@ def test_a_record_has_exactly_the_fields_that_design_gives(model: type[BaseModel
     assert set(model.model_fields) == FIELDS[model]
 
 
-def test_a_record_is_of_schema_version_1() -> None:
-    assert ClipRecord.model_fields["schema_version"].default == 1
+def test_a_record_is_of_schema_version_2() -> None:
+    assert ClipRecord.model_fields["schema_version"].default == 2
 
 
 def test_a_status_is_one_of_four() -> None:
@@ -279,6 +277,7 @@ def _send_everything(source: str) -> None:
         set_name="s" * 64,
         source=source,
         staged=True,
+        mtime="2026-01-02T03:04:05.678901+00:00",
         attempt=1000,
     )
     windows = [(i * 100_000 + 10**9, i * 100_000 + 10**9 + 99_999) for i in range(MOST_WINDOWS)]

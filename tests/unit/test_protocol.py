@@ -108,11 +108,13 @@ class Protocol(RuleBasedStateMachine):
         if not key.startswith(keys.RECORDS):
             return
         record = ClipRecord.model_validate_json(data)
-        if lost_its_parts(record):
-            before = self._record(key)
-            if before and not lost_its_parts(before) and before.options_hash == record.options_hash:
+        before = self._record(key)
+        if before and before.windows:
+            if not record.windows:
                 self._wrong.append("a whole record was replaced by one without parts")
-        else:
+            if not before.recipes.items() <= record.recipes.items():
+                self._wrong.append(f"of {before.recipes} only {record.recipes} are left")
+        if not lost_its_parts(record):
             self._wrong += faults_of(record)
 
     def _record(self, key: str) -> ClipRecord | None:

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import StoreUnavailable
+from clipfleet.options import Options, PrepareOptions
 from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Stored, done_record
 from clipfleet.store import Store, open_store
 from tests.support.records import (
     CLIP,
-    HASH,
     JOB,
-    OTHER_HASH,
+    OPTIONS,
     PLAN,
     clip_record,
     completed,
@@ -22,6 +22,7 @@ from tests.support.records import (
     previewed,
 )
 
+OTHER = Options(prepare=PrepareOptions(window_size=100))
 STORED: dict[str, Stored] = {
     "record": clip_record(),
     "plan": PLAN,
@@ -108,17 +109,17 @@ def store(tmp_path: Path) -> Store:
 def test_a_clip_with_its_whole_record_is_done(store: Store) -> None:
     store.put(keys.record(CLIP), clip_record().to_bytes())
 
-    assert done_record(store, CLIP, HASH) == clip_record()
+    assert done_record(store, CLIP, OPTIONS.recipes) == clip_record()
 
 
 def test_a_clip_without_a_record_is_not_done(store: Store) -> None:
-    assert done_record(store, CLIP, HASH) is None
+    assert done_record(store, CLIP, OPTIONS.recipes) is None
 
 
 def test_a_clip_done_with_other_options_is_not_done(store: Store) -> None:
-    store.put(keys.record(CLIP), clip_record(options_hash=OTHER_HASH).to_bytes())
+    store.put(keys.record(CLIP), clip_record(OTHER).to_bytes())
 
-    assert done_record(store, CLIP, HASH) is None
+    assert done_record(store, CLIP, OPTIONS.recipes) is None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -126,7 +127,7 @@ def test_a_clip_whose_record_is_torn_is_not_done(store: Store, share: float) -> 
     whole = clip_record().to_bytes()
     store.put(keys.record(CLIP), whole[: int(len(whole) * share)])
 
-    assert done_record(store, CLIP, HASH) is None
+    assert done_record(store, CLIP, OPTIONS.recipes) is None
 
 
 FOREIGN = {
@@ -143,7 +144,7 @@ FOREIGN = {
 def test_a_clip_whose_record_is_foreign_is_not_done(store: Store, kind: str) -> None:
     store.put(keys.record(CLIP), FOREIGN[kind])
 
-    assert done_record(store, CLIP, HASH) is None
+    assert done_record(store, CLIP, OPTIONS.recipes) is None
 
 
 def test_a_store_that_is_away_is_an_error_and_not_a_clip_to_do(
@@ -155,4 +156,4 @@ def test_a_store_that_is_away_is_an_error_and_not_a_clip_to_do(
     monkeypatch.setattr(store, "get", refuse)
 
     with pytest.raises(StoreUnavailable):
-        done_record(store, CLIP, HASH)
+        done_record(store, CLIP, OPTIONS.recipes)

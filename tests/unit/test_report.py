@@ -13,7 +13,7 @@ from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet_producer.cli.report import WINDOWS_SHOWN, clip_table, print_captions
 from clipfleet_workers.steps.assemble import build_record
-from tests.support.records import PLAN, clip_record, completed, previewed
+from tests.support.records import PLAN, clip_record, completed, previewed, words
 
 
 @pytest.mark.parametrize("name", ["car[1080p].mp4", "a[/b].mp4", "[red]x[/red].mp4"])
@@ -40,9 +40,9 @@ def test_captions_are_shown_with_the_preview_to_hold_them_against() -> None:
     assert len(record.windows) == 2
     for window in record.windows:
         assert f"a[b].mp4, frames {window.start_frame}–{window.end_frame}" in shown
-        assert window.qwen_caption is not None
-        assert window.qwen_caption in shown
-        assert f"/my  results/{window.preview_key}\n" in shown, "in one piece, to be copied"
+        assert words(window.caption) in shown
+        assert window.preview
+        assert f"/my  results/{window.preview.key}\n" in shown, "in one piece, to be copied"
 
 
 def test_what_a_model_wrote_is_shown_and_not_obeyed() -> None:

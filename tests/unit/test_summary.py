@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
+from clipfleet.records import EnhancedCaption, Status
 from clipfleet_producer.runs.statistics import Lengths, Summary
-from tests.support.exported_run import done_record
+from tests.support.exported_run import done_record, with_caption
 
 
 def _lengths(*words: int) -> Lengths:
@@ -75,25 +76,24 @@ def test_errors_are_counted_by_step_and_name() -> None:
     ]
 
 
-def test_cut_and_repeating_captions_and_their_ends_are_counted() -> None:
+def test_flags_of_captions_and_how_they_ended_are_counted() -> None:
     summary = Summary("r1")
     record = done_record(0, ["one two", "three"])
-    cut = {"caption_cut": True, "caption_repeats": True, "finish_reason": "length"}
-    windows = [record.windows[0], record.windows[1].model_copy(update=cut)]
+    cut = {"flags": ["truncated", "repetitive"], "finish_reason": "length"}
+    windows = [record.windows[0], with_caption(record.windows[1], **cut)]
     summary.note(record.model_copy(update={"windows": windows}))
 
     found = summary.figures()["texts"]["caption"]
     assert found["finish_reasons"] == {"stop": 1, "length": 1}
-    assert (found["cut"], found["repeats"]) == (1, 1)
+    assert found["flags"] == {"truncated": 1, "repetitive": 1}
 
 
 def test_tokens_of_both_models_are_added_up() -> None:
     summary = Summary("r1")
     record = done_record(0, ["one"])
-    enhanced = {"enhance_prompt_tokens": 100, "enhance_output_tokens": 10}
-    summary.note(
-        record.model_copy(update={"windows": [record.windows[0].model_copy(update=enhanced)]})
-    )
+    enhanced = EnhancedCaption(status=Status.OK, prompt_tokens=100, output_tokens=10, recipe="")
+    windows = [with_caption(record.windows[0], enhanced=enhanced)]
+    summary.note(record.model_copy(update={"windows": windows}))
 
     assert summary.figures()["prompt_tokens"] == 5940
     assert summary.figures()["output_tokens"] == 200

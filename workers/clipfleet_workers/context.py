@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -26,7 +27,7 @@ from clipfleet.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from clipfleet.files import NotAFile, open_file
+from clipfleet.files import NotAFile, mtime, open_file
 from clipfleet.messages import ClipJob, Message
 from clipfleet.options import Options
 from clipfleet.presigned import bare, shown
@@ -43,6 +44,15 @@ log = logging.getLogger("clipfleet")
 _OPTIONS_KEPT = 64
 _CANCELLED_KEPT_S = 2.0
 _FETCH_BYTES = PIECE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenClip:
+    """A clip as a file of this machine, and what tells it from one that takes its place."""
+
+    file: BinaryIO
+    etag: str | None = None
+    mtime: str | None = None  # ISO 8601, UTC
 
 
 class Context:
@@ -160,7 +170,7 @@ class Context:
         return allowed.covers_open_file(os.fspath(_path_of(job.source)), file.fileno())
 
     @contextmanager
-    def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
+    def open_clip(self, job: ClipJob) -> Iterator[OpenClip]:
         """The clip as a file on this machine, fetched first where it lies in a store.
 
         Raises `ClipError` or a `StoreError`.
@@ -169,22 +179,28 @@ class Context:
         scheme = urlsplit(job.source).scheme
         if not job.staged and scheme == "file":
             with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
-                yield file
+                yield OpenClip(file=file, mtime=mtime(file))
             return
         if not job.staged:
             check_allowed(job.source, self.settings.sources)
         with _temporary_file() as file:
+            clip = OpenClip(file=file, mtime=job.mtime)
             if job.staged:
                 self._fetch_staged(job, file)
             elif scheme == "s3":
                 with _disk_errors():
-                    self._buckets.fetch(job.source, file, limit=limit, piece_bytes=_FETCH_BYTES)
+                    found = self._buckets.fetch(
+                        job.source, file, limit=limit, piece_bytes=_FETCH_BYTES
+                    )
+                clip = OpenClip(
+                    file=file, etag=found.etag, mtime=None if found.etag else found.modified
+                )
             elif scheme == "https":
-                _download(self._address(job), file, self.settings)
+                clip = OpenClip(file=file, etag=_download(self._address(job), file, self.settings))
             else:
                 said = f"workers cannot read {scheme or 'such'} sources: {shown(job.source)}"
                 raise ClipMissing(said)
-            yield file
+            yield clip
 
     def _address(self, job: ClipJob) -> str:
         """The address to ask for the clip by: with its signature, where scratch has one."""
@@ -236,16 +252,17 @@ def _path_of(source: str) -> Path:
     return Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))  # may not be UTF-8
 
 
-def _download(url: str, file: BinaryIO, settings: Settings) -> None:
-    """Copy a clip from the web to a file, a piece at a time."""
+def _download(url: str, file: BinaryIO, settings: Settings) -> str | None:
+    """Copy a clip from the web to a file, a piece at a time; returns its ETag."""
     from clipfleet_workers.sources.https import read_https
 
-    total = 0
+    total, etags = 0, list[str | None]()
     pieces = read_https(
         url,
         private=settings.fetch_private,
         within_s=settings.clip_limits.max_decode_s,
         allowed=settings.sources,
+        on_etag=etags.append,
     )
     with closing(pieces):
         for piece in pieces:
@@ -255,6 +272,7 @@ def _download(url: str, file: BinaryIO, settings: Settings) -> None:
                 file.write(piece)
     with _disk_errors():
         file.seek(0)
+    return etags[-1]
 
 
 @contextmanager

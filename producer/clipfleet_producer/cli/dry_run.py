@@ -67,6 +67,7 @@ def dry_run(
         seen = _look_up(
             lines,
             _run(asked, options, store),
+            variants,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
     if as_json:
@@ -90,9 +91,18 @@ def _run(asked: RunRequest, options: Options, store: Store) -> Run:
     return Run(head=head, store=store)
 
 
-def _look_up(lines: Iterator[ManifestLine], run: Run, tick: Callable[[int], None]) -> _Seen:
+def _look_up(
+    lines: Iterator[ManifestLine],
+    run: Run,
+    variants: OptionOverrides,
+    tick: Callable[[int], None],
+) -> _Seen:
     seen = _Seen()
     while batch := list(islice(lines, _AT_ONCE)):
+        run.known.clear()
+        run.known.update(
+            {name: variants.find(name).recipes for name in set(map(run.options_hash, batch))}
+        )
         for found in run.look_up(batch):
             if found.record is not None:
                 seen.done += count_record(found.record, run.run_id)

@@ -54,18 +54,18 @@ def print_captions(console: Console, found: Sequence[Pair], uri: str) -> None:
         (short_name(line.source), window)
         for line, record in found
         for window in (record.windows if record else ())
-        if window.qwen_caption
+        if window.caption and window.caption.text
     ]
     shown = said if len(said) <= WINDOWS_SHOWN else said[:1]
     for name, window in shown:
         console.print(
             f"\n[bold]{escape(printable(name))}[/], frames {window.start_frame}–{window.end_frame}"
         )
-        _print_line(console, "caption", _shortened(window.qwen_caption))
-        if window.qwen_lm_enhanced_caption:
-            _print_line(console, "enhanced", _shortened(window.qwen_lm_enhanced_caption))
-        if window.preview_key:
-            _print_line(console, "preview", f"{uri}/{window.preview_key}")
+        for label, text in (("caption", window.caption), ("enhanced", window.enhanced)):
+            if text and text.text:
+                _print_line(console, label, _shortened(text.text))
+        if window.preview:
+            _print_line(console, "preview", f"{uri}/{window.preview.key}")
 
 
 def _print_line(console: Console, label: str, text: str) -> None:

@@ -12,9 +12,10 @@ from rich.text import Text
 from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing, UsageError
 from clipfleet.messages import faults
+from clipfleet.options import DEFAULT
 from clipfleet.presigned import bare, shown
 from clipfleet.printable import printable
-from clipfleet.records import ClipRecord, Failure, ModelRecord, WindowRecord
+from clipfleet.records import ClipRecord, EnhancedCaption, Failure, WindowRecord
 from clipfleet.store import Store
 from clipfleet_producer.cli import commands
 from clipfleet_producer.cli.terminal import Console
@@ -104,9 +105,8 @@ def print_record(console: Console, record: ClipRecord, uri: str) -> None:
         _print_failure(console, failure)
     for number, window in enumerate(record.windows, 1):
         head = f"\nwindow {number}: frames {window.start_frame}–{window.end_frame}"
-        if window.frame_times_s:
-            first, last = window.frame_times_s[0], window.frame_times_s[-1]
-            head += f", {len(window.frame_indices)} sampled from {first:.2f} to {last:.2f} s"
+        if times_s := window.frames.times_s:
+            head += f", {len(times_s)} sampled from {times_s[0]:.2f} to {times_s[-1]:.2f} s"
         console.print(Text(head, style="bold"), soft_wrap=True)
         _print_pairs(console, _about_window(window, uri))
         for failure in window.errors:
@@ -123,9 +123,8 @@ def _about_clip(record: ClipRecord) -> Iterator[tuple[str, str]]:
         yield "warning", warning
     for name, value in record.metadata.items():
         yield "metadata", f"{name}: {as_json(value)}"
-    yield from _about_model("captions by", record.caption_model)
-    yield from _about_model("enhanced by", record.enhance_model)
-    yield "run", f"{record.run_id}, options {record.options_hash}"
+    yield from _about_models(record)
+    yield "run", record.run_id
     yield "finished", f"{record.finished_at}, by clipfleet {record.clipfleet_version}"
 
 
@@ -157,32 +156,36 @@ def _video(record: ClipRecord) -> Iterator[str]:
             yield words
 
 
-def _about_model(label: str, model: ModelRecord | None) -> Iterator[tuple[str, str]]:
-    if model is not None:
-        yield label, f"{model.repository} at {model.revision}, {model.engine}"
+def _about_models(record: ClipRecord) -> Iterator[tuple[str, str]]:
+    captions = [caption for window in record.windows for caption in window.captions.values()]
+    for label, texts in (
+        ("captions by", captions),
+        ("enhanced by", [caption.enhanced for caption in captions]),
+    ):
+        for key in dict.fromkeys(text.model for text in texts if text and text.model):
+            if (model := record.models.get(key)) is not None:
+                yield label, f"{model.repository} at {model.revision}, {model.engine}"
 
 
 def _about_window(window: WindowRecord, uri: str) -> Iterator[tuple[str, str]]:
-    if window.stage1_caption is not None:
-        yield "first pass", window.stage1_caption
-    if window.qwen_caption is not None:
-        yield "caption", window.qwen_caption
-        tokens = f"{window.prompt_tokens} tokens read, {window.output_tokens} written"
-        flaws = _flaws(window.caption_cut, window.caption_repeats)
-        yield "", f"{tokens}, ended by {window.finish_reason}{flaws}"
-    if window.qwen_lm_enhanced_caption is not None:
-        yield "enhanced", window.qwen_lm_enhanced_caption
-        tokens = f"{window.enhance_prompt_tokens} tokens read, {window.enhance_output_tokens}"
-        flaws = _flaws(window.enhance_cut, window.enhance_repeats)
-        yield "", f"{tokens} written, ended by {window.enhance_finish_reason}{flaws}"
-    if window.preview_key is not None:
-        yield "preview", f"{uri}/{window.preview_key}"
-        size = f"{window.preview_width}×{window.preview_height}, {window.preview_frames} frames"
-        yield "", f"{size}, {window.preview_bytes:,} bytes"
+    for name, caption in window.captions.items():
+        of = "" if name == DEFAULT else f" {name}"
+        if caption.first_pass is not None:
+            yield f"first pass{of}", caption.first_pass.text
+        yield from _about_text(f"caption{of}", caption)
+        if caption.enhanced is not None:
+            yield from _about_text(f"enhanced{of}", caption.enhanced)
+    if (preview := window.preview) is not None:
+        yield "preview", f"{uri}/{preview.key}"
+        size = f"{preview.width}×{preview.height}, {preview.num_frames} frames"
+        yield "", f"{size}, {preview.num_bytes:,} bytes"
 
 
-def _flaws(cut: bool | None, repeats: bool | None) -> str:
-    return (", cut" if cut else "") + (", repeats itself" if repeats else "")
+def _about_text(label: str, said: EnhancedCaption) -> Iterator[tuple[str, str]]:
+    if said.text is not None:
+        yield label, said.text
+        tokens = f"{said.prompt_tokens} tokens read, {said.output_tokens} written"
+        yield "", ", ".join([tokens, f"ended by {said.finish_reason}", *said.flags])
 
 
 def _print_pairs(console: Console, pairs: Iterator[tuple[str, str]]) -> None:

@@ -101,7 +101,9 @@ def _print_texts(console: Console, name: str, lengths: Lengths, found: Summary) 
     )
     reasons = found.finish_reasons[name].most_common()
     ends = ", ".join(f"{printable(reason)} {count:,}" for reason, count in reasons)
-    line = f"  ended by {ends}; cut {found.cut[name]:,}, repeating {found.repeats[name]:,}"
+    flags = found.flags[name]
+    odd = ", ".join(f"{printable(flag)} {count:,}" for flag, count in flags.most_common())
+    line = f"  ended by {ends}; {odd or 'none flagged'}"
     console.print(line, soft_wrap=True, markup=False)
     console.print(Padding(_histogram(lengths), (0, 0, 0, 2)))
 

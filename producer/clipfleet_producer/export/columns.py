@@ -29,22 +29,19 @@ class Column:
     """One column.
 
     `path` says where its value lies in the record that a row is made of, such as
-    `source.container`. What lies there is handed to `convert`, unless it is null. Where `kind` is
-    columns, the value is a list of rows with these.
+    `source.container`, or finds it. What lies there is handed to `convert`, unless it is null.
+    Where `kind` is columns, the value is a list of rows with these.
     """
 
     name: str
     kind: "Kind | tuple[Column, ...]"
     description: str
-    path: str
+    path: str | Callable[[Any], Any]
     convert: Callable[[Any], Any] | None = None
 
     def take(self) -> Callable[[BaseModel], Any]:
         """The function that finds the value in a record."""
-        outer, _, inner = self.path.partition(".")
-        find: Callable[[Any], Any] = attrgetter(outer)
-        if inner:
-            find = _find_within(attrgetter(outer), attrgetter(inner))
+        find = _finder(self.path) if isinstance(self.path, str) else self.path
         kind, convert = self.kind, self.convert
         if isinstance(kind, tuple):
             make = row_maker(kind)
@@ -74,5 +71,11 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _find_within(outer: Callable[[Any], Any], inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda record: None if (value := outer(record)) is None else inner(value)
+def _finder(path: str) -> Callable[[Any], Any]:
+    """The function that follows the path to its end, or to the first null."""
+    outer, _, inner = path.partition(".")
+    find: Callable[[Any], Any] = attrgetter(outer)
+    if not inner:
+        return find
+    rest = _finder(inner)
+    return lambda record: None if (value := find(record)) is None else rest(value)

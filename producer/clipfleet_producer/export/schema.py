@@ -1,13 +1,13 @@
 """The columns of an export. Every format is written from these tables, and described by them.
 
-Names are the record's, but for those of captions, which there bear the first model's name.
+Names are the record's, but that what it nests has its noun before it.
 """
 
 import enum
 from collections.abc import Callable, Iterator
 
 from clipfleet.queues import QUEUES, listed
-from clipfleet.records import ClipRecord
+from clipfleet.records import Caption, ClipRecord, EnhancedCaption
 from clipfleet_producer.export.columns import Column, Kind, Row, as_json, row_maker
 
 
@@ -33,121 +33,140 @@ WINDOW = (
         "start_frame", Kind.INTEGER, "First frame of the window, from 0 in its clip.", "start_frame"
     ),
     Column("end_frame", Kind.INTEGER, "Last frame of the window, inclusive.", "end_frame"),
-    Column("caption", Kind.TEXT, "The caption (qwen_caption in the record).", "qwen_caption"),
+    Column(
+        "start_s",
+        Kind.NUMBER,
+        "When its first frame is shown, in seconds from the clip's start.",
+        "start_s",
+    ),
+    Column(
+        "end_s", Kind.NUMBER, "When its last frame ends, in seconds from the clip's start.", "end_s"
+    ),
+    Column("caption", Kind.TEXT, "The caption (captions.default in the record).", "caption.text"),
     Column(
         "enhanced_caption",
         Kind.TEXT,
-        "The caption as a language model wrote it anew (qwen_lm_enhanced_caption in the record).",
-        "qwen_lm_enhanced_caption",
+        "The caption as a language model enhanced it.",
+        "enhanced.text",
     ),
     Column(
         "stage1_caption",
         Kind.TEXT,
         "The first pass's caption, where a second pass was asked for.",
-        "stage1_caption",
+        "caption.first_pass.text",
     ),
-    Column("status", Kind.TEXT, f"What came of the window: {_STATUS}.", "status", str),
+    Column("status", Kind.TEXT, f"Result of the window: {_STATUS}.", "status", str),
     Column(
-        "caption_status", Kind.TEXT, f"What came of its caption: {_STATUS}.", "caption_status", str
+        "caption_status", Kind.TEXT, f"Result of its caption: {_STATUS}.", "caption_status", str
     ),
     Column(
         "enhance_status",
         Kind.TEXT,
-        f"What came of its enhanced caption: {_STATUS}.",
+        f"Result of its enhanced caption: {_STATUS}.",
         "enhance_status",
         str,
     ),
     Column(
-        "preview_status", Kind.TEXT, f"What came of its preview: {_STATUS}.", "preview_status", str
+        "preview_status", Kind.TEXT, f"Result of its preview: {_STATUS}.", "preview_status", str
     ),
     Column(
         "finish_reason",
         Kind.TEXT,
-        "Why the caption ended: stop, or length where it is cut.",
-        "finish_reason",
-    ),
-    Column("prompt_tokens", Kind.INTEGER, "Tokens that the captioner read.", "prompt_tokens"),
-    Column("output_tokens", Kind.INTEGER, "Tokens that the captioner wrote.", "output_tokens"),
-    Column(
-        "caption_cut", Kind.BOOL, "The caption reached the most tokens asked for.", "caption_cut"
+        "Why the caption ended: stop, or length where it is truncated.",
+        "caption.finish_reason",
     ),
     Column(
-        "caption_repeats",
-        Kind.BOOL,
-        "The caption ends in one phrase over and over.",
-        "caption_repeats",
+        "prompt_tokens", Kind.INTEGER, "Tokens that the captioner read.", "caption.prompt_tokens"
+    ),
+    Column(
+        "output_tokens", Kind.INTEGER, "Tokens that the captioner wrote.", "caption.output_tokens"
+    ),
+    Column(
+        "caption_flags",
+        Kind.TEXTS,
+        "What is odd about the caption: truncated, repetitive, empty.",
+        "caption.flags",
     ),
     Column(
         "stage1_finish_reason",
         Kind.TEXT,
         "Why the first pass's caption ended.",
-        "stage1_finish_reason",
+        "caption.first_pass.finish_reason",
     ),
     Column(
         "stage1_output_tokens",
         Kind.INTEGER,
         "Tokens of the first pass's caption.",
-        "stage1_output_tokens",
+        "caption.first_pass.output_tokens",
     ),
     Column(
         "enhance_finish_reason",
         Kind.TEXT,
         "Why the enhanced caption ended.",
-        "enhance_finish_reason",
+        "enhanced.finish_reason",
     ),
     Column(
         "enhance_prompt_tokens",
         Kind.INTEGER,
         "Tokens that the enhancer read.",
-        "enhance_prompt_tokens",
+        "enhanced.prompt_tokens",
     ),
     Column(
         "enhance_output_tokens",
         Kind.INTEGER,
         "Tokens that the enhancer wrote.",
-        "enhance_output_tokens",
+        "enhanced.output_tokens",
     ),
     Column(
-        "enhance_cut",
-        Kind.BOOL,
-        "The enhanced caption reached the most tokens asked for.",
-        "enhance_cut",
-    ),
-    Column(
-        "enhance_repeats",
-        Kind.BOOL,
-        "The enhanced caption ends in one phrase over and over.",
-        "enhance_repeats",
+        "enhance_flags", Kind.TEXTS, "What is odd about the enhanced caption.", "enhanced.flags"
     ),
     Column(
         "frame_indices",
         Kind.INTEGERS,
         "The frames that the model saw, by number in the clip.",
-        "frame_indices",
+        "frames.indices",
     ),
     Column(
         "frame_times_s",
         Kind.NUMBERS,
         "When these frames are shown, in seconds from the clip's start.",
-        "frame_times_s",
+        "frames.times_s",
     ),
     Column(
         "sampling",
         Kind.TEXT,
         "How they were sampled: by index (frame number), or by time where frames are uneven.",
-        "sampling",
+        "frames.sampling",
     ),
-    Column("preview_key", Kind.TEXT, "Where the preview lies in the store.", "preview_key"),
-    Column("poster_key", Kind.TEXT, "Where its first frame lies, as a JPEG.", "poster_key"),
-    Column("preview_bytes", Kind.INTEGER, "Size of the preview in bytes.", "preview_bytes"),
-    Column("preview_width", Kind.INTEGER, "Width of the preview in pixels.", "preview_width"),
-    Column("preview_height", Kind.INTEGER, "Height of the preview in pixels.", "preview_height"),
-    Column("preview_frames", Kind.INTEGER, "Frames of the preview.", "preview_frames"),
+    Column(
+        "frame_width",
+        Kind.INTEGER,
+        "Width of these frames as the model saw them, in pixels.",
+        "frames.width",
+    ),
+    Column(
+        "frame_height",
+        Kind.INTEGER,
+        "Height of these frames as the model saw them, in pixels.",
+        "frames.height",
+    ),
+    Column(
+        "frame_encoding",
+        Kind.TEXT,
+        "How frames travelled to the model: raw and zstd without loss, jpeg444 with some.",
+        "frames.encoding",
+    ),
+    Column("preview_key", Kind.TEXT, "Where the preview lies in the store.", "preview.key"),
+    Column("poster_key", Kind.TEXT, "Where its first frame lies, as a JPEG.", "preview.poster_key"),
+    Column("preview_bytes", Kind.INTEGER, "Size of the preview in bytes.", "preview.num_bytes"),
+    Column("preview_width", Kind.INTEGER, "Width of the preview in pixels.", "preview.width"),
+    Column("preview_height", Kind.INTEGER, "Height of the preview in pixels.", "preview.height"),
+    Column("preview_frames", Kind.INTEGER, "Frames of the preview.", "preview.num_frames"),
     Column(
         "preview_duration_ms",
         Kind.INTEGER,
         "How long the preview plays, in milliseconds.",
-        "preview_duration_ms",
+        "preview.duration_ms",
     ),
     Column("errors", _FAILURE, "What went wrong with the window.", "errors"),
 )
@@ -159,19 +178,56 @@ def _of_the_stream(name: str, kind: Kind, description: str) -> Column:
     return Column(name, kind, description, f"source.{name}")
 
 
+def _texts(record: ClipRecord, side: str) -> Iterator[EnhancedCaption]:
+    """What the model wrote that captions, or enhances."""
+    for window in record.windows:
+        text = window.caption if side == "caption" else window.enhanced
+        if text is not None and text.model is not None:
+            yield text
+
+
+def _of_the_model(side: str, field: str) -> Callable[[ClipRecord], str | None]:
+    def find(record: ClipRecord) -> str | None:
+        text = next(_texts(record, side), None)
+        model = record.models.get(text.model) if text and text.model else None
+        return getattr(model, field) if model else None
+
+    return find
+
+
+def _prompt(side: str, *, last: bool = False) -> Callable[[ClipRecord], str | None]:
+    """Finds the prompt's SHA-256: of two passes the first's, or the `last` one's, if there are."""
+
+    def find(record: ClipRecord) -> str | None:
+        text = next(_texts(record, side), None)
+        first = text.first_pass if isinstance(text, Caption) else None
+        if last:
+            return text.prompt_sha256 if text and first else None
+        return (first or text).prompt_sha256 if text else None
+
+    return find
+
+
+def _prompt_text(of: Callable[[ClipRecord], str | None]) -> Callable[[ClipRecord], str | None]:
+    return lambda record: record.prompts.get(of(record) or "")
+
+
 def _model(side: str, who: str) -> tuple[Column, ...]:
-    record = f"{side}_model"
+    prompt = _prompt(side)
+    said = f"What the {who} was told."
     return (
-        Column(record, Kind.TEXT, f"The {who}'s repository.", f"{record}.repository"),
-        Column(f"{side}_revision", Kind.TEXT, f"The {who}'s revision.", f"{record}.revision"),
-        Column(f"{side}_engine", Kind.TEXT, f"What ran the {who}.", f"{record}.engine"),
-        Column(f"{side}_prompt", Kind.TEXT, f"What the {who} was told.", f"{record}.prompt"),
         Column(
-            f"{side}_prompt_sha256",
+            f"{side}_model",
             Kind.TEXT,
-            "SHA-256 of that prompt, in hex.",
-            f"{record}.prompt_sha256",
+            f"The {who}'s repository.",
+            _of_the_model(side, "repository"),
         ),
+        Column(
+            f"{side}_revision", Kind.TEXT, f"The {who}'s revision.", _of_the_model(side, "revision")
+        ),
+        Column(f"{side}_engine", Kind.TEXT, f"What ran the {who}.", _of_the_model(side, "engine")),
+        Column(f"{side}_prompt", Kind.TEXT, said, _prompt_text(prompt)),
+        Column(f"{side}_prompt_sha256", Kind.TEXT, "SHA-256 of that prompt, in hex.", prompt),
     )
 
 
@@ -215,6 +271,8 @@ _CLIP = (
     Column("num_bytes", Kind.INTEGER, "Size of the clip's file in bytes.", "num_bytes"),
     Column("video_codec", Kind.TEXT, "FFmpeg's name of the codec.", "video_codec"),
     _of_the_stream("container", Kind.TEXT, "FFmpeg's name of the file's format."),
+    _of_the_stream("etag", Kind.TEXT, "The ETag of the clip's file, where it had one."),
+    _of_the_stream("mtime", Kind.TEXT, "When the clip's file was last changed: ISO 8601, UTC."),
     _of_the_stream("pixel_format", Kind.TEXT, "FFmpeg's name of the pixel format."),
     _of_the_stream("video_streams", Kind.INTEGER, "Video streams, cover art not counted."),
     _of_the_stream(
@@ -232,22 +290,19 @@ _CLIP = (
     ),
     _of_the_stream("color_range", Kind.TEXT, "limited or full."),
     _of_the_stream("color_transfer", Kind.TEXT, "FFmpeg's name of the transfer function."),
-    Column(
-        "frame_encoding",
-        Kind.TEXT,
-        "How frames travelled to the model: raw and zstd without loss, jpeg444 with some.",
-        "frame_encoding",
-    ),
     *_model("caption", "captioner"),
     Column(
         "caption_stage2_prompt",
         Kind.TEXT,
         "What the captioner was told for its second pass, before the first caption was put in.",
-        "caption_model.stage2_prompt",
+        _prompt_text(_prompt("caption", last=True)),
     ),
     *_model("enhance", "enhancer"),
-    Column("run_id", Kind.TEXT, "The run that wrote the record.", "run_id"),
-    Column("options_hash", Kind.TEXT, "The hash of the options it was made with.", "options_hash"),
+    Column("run_id", Kind.TEXT, "The run that last added to the record.", "run_id"),
+    Column("set", Kind.TEXT, "The set that it belongs to; empty for the first.", "set"),
+    Column(
+        "recipes", Kind.TEXT, "The recipe of each of its products, as JSON.", "recipes", as_json
+    ),
     Column("finished_at", Kind.TEXT, "When it was written: ISO 8601, UTC.", "finished_at"),
     Column("clipfleet_version", Kind.TEXT, "What wrote it.", "clipfleet_version"),
     Column("schema_version", Kind.INTEGER, "The record's own version.", "schema_version"),

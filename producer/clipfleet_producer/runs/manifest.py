@@ -226,12 +226,17 @@ def _forget_unfinished(store: Store, run_id: str) -> None:
             forget(store, run_id, manifest_version)
 
 
-def read_options(store: Store, run_id: str) -> Options:
-    """The run's options. Raises `UsageError` where there is no such run, or none of ours."""
-    key = keys.run_options(run_id)
+def read_options(store: Store, run_id: str, variant: str | None = None) -> Options:
+    """The run's options, or those of this hash that some of its clips have of their own.
+
+    Raises `UsageError` where there is no such run, or none of ours.
+    """
+    key = keys.run_variant(run_id, variant) if variant else keys.run_options(run_id)
     try:
         return Options.from_json(store.get(key))
     except ObjectMissing:
+        if variant:
+            raise UsageError(f"{key} is gone; submit the run again") from None
         raise UsageError(f"there is no run {run_id} in {store.uri}") from None
     except NewerVersion as error:
         raise UsageError(f"{key}: {error}") from None

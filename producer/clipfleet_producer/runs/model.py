@@ -1,18 +1,18 @@
 """One clip of a run: whether the run is done with it, and how it is put on the queue."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfleet import keys
 from clipfleet.errors import AddressRefused, SourceUnreadable, StoreUnavailable
-from clipfleet.files import NotAFile, open_file
+from clipfleet.files import NotAFile, mtime, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
-from clipfleet.records import ClipRecord, ManifestLine, done_record, find_record
+from clipfleet.records import ClipRecord, ManifestLine, find_record
 from clipfleet.runs import RunHead
 from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet.store import Store
@@ -23,6 +23,10 @@ from clipfleet_producer.sources.uris import local_path
 
 if TYPE_CHECKING:
     from celery import Celery
+
+
+# Of how many options recipes are remembered: clips may have some of their own.
+_RECIPES_KEPT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Run:
     head: RunHead
     store: Store
     allowed: AllowedSources | None = None
+    known: dict[str, Mapping[str, str]] = field(default_factory=dict)  # recipes by options hash
 
     @property
     def run_id(self) -> str:
@@ -63,6 +68,20 @@ class Run:
         """The hash of the options that the clip is done with."""
         return line.options_hash or self.head.options_hash
 
+    def recipes(self, line: ManifestLine) -> Mapping[str, str]:
+        """The recipe of each product that the clip is to have.
+
+        Raises `UsageError` where its options are gone, or of a newer clipfleet.
+        """
+        name = self.options_hash(line)
+        found = self.known.get(name)
+        if found is None:
+            found = manifest.read_options(self.store, self.run_id, line.options_hash).recipes
+            if len(self.known) >= _RECIPES_KEPT:
+                self.known.clear()
+            self.known[name] = found
+        return found
+
     def scratch(self, line: ManifestLine) -> keys.Scratch:
         """What is in flight of the clip."""
         return keys.Scratch(line.clip_uuid, self.options_hash(line), self.head.set_name)
@@ -75,7 +94,7 @@ class Run:
         one that was refused.
         """
         kept = find_record(self.store, line.clip_uuid, self.head.set_name)
-        if kept is None or not kept.is_done(self.options_hash(line)):
+        if kept is None or not kept.is_done(self.recipes(line)):
             return Found(line=line, record=None)
         record = kept.record
         again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
@@ -87,8 +106,8 @@ class Run:
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, whichever run wrote it."""
-        options_hash = self.options_hash(line)
-        return done_record(self.store, line.clip_uuid, options_hash, self.head.set_name)
+        kept = find_record(self.store, line.clip_uuid, self.head.set_name)
+        return kept.record if kept and kept.is_done(self.recipes(line)) else None
 
     def records(
         self, lines: Iterable[ManifestLine]
@@ -112,8 +131,10 @@ class Run:
         """
         line, scratch = found.line, self.scratch(found.line)
         path = local_path(line) if self.stage else None
+        changed_at = None
         if path is not None:
-            self.store.put(scratch.source, _read(path, self.allowed))
+            data, changed_at = _read(path, self.allowed)
+            self.store.put(scratch.source, data)
         if line.address is not None:
             data = line.address.get_secret_value().encode()
             self.store.put(scratch.address, data)
@@ -131,6 +152,7 @@ class Run:
                 span_s=list(line.span) if line.span else None,
                 metadata=bool(line.metadata),
                 staged=path is not None,
+                mtime=changed_at,
                 replaces=found.replaces,
             ),
         )
@@ -162,7 +184,8 @@ _UNREADABLE = (
 )
 
 
-def _read(path: Path, allowed: AllowedSources | None) -> bytes:
+def _read(path: Path, allowed: AllowedSources | None) -> tuple[bytes, str]:
+    """The file's bytes, and when it was last changed."""
     name = os.fsencode(path).decode(errors="replace")
     if allowed is not None and not allowed.covers_path(str(path)):
         raise SourceUnreadable(str(not_allowed(name)))
@@ -170,7 +193,7 @@ def _read(path: Path, allowed: AllowedSources | None) -> bytes:
         with open_file(path) as file:
             if allowed is not None and not allowed.covers_open_file(str(path), file.fileno()):
                 raise SourceUnreadable(str(not_allowed(name)))
-            return file.read()
+            return file.read(), mtime(file)
     except _UNREADABLE as error:
         raise SourceUnreadable(error.strerror or str(error)) from None
     except OSError as error:  # a disk or a network that may come back

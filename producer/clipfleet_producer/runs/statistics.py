@@ -71,8 +71,9 @@ class Summary:
     finish_reasons: dict[str, Counter[str]] = field(
         default_factory=lambda: {"caption": Counter(), "enhanced": Counter()}
     )
-    cut: Counter[str] = field(default_factory=Counter)
-    repeats: Counter[str] = field(default_factory=Counter)
+    flags: dict[str, Counter[str]] = field(
+        default_factory=lambda: {"caption": Counter(), "enhanced": Counter()}
+    )
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)  # (step, error's name)
 
     def note(self, record: ClipRecord | None) -> None:
@@ -86,27 +87,11 @@ class Summary:
             self._note_window(window)
 
     def _note_window(self, window: WindowRecord) -> None:
-        for name, text, reason, cut, repeats in (
-            (
-                "caption",
-                window.qwen_caption,
-                window.finish_reason,
-                window.caption_cut,
-                window.caption_repeats,
-            ),
-            (
-                "enhanced",
-                window.qwen_lm_enhanced_caption,
-                window.enhance_finish_reason,
-                window.enhance_cut,
-                window.enhance_repeats,
-            ),
-        ):
-            if text is not None:
-                self.lengths[name].note(text)
-                self.finish_reasons[name][reason or "unknown"] += 1
-                self.cut[name] += bool(cut)
-                self.repeats[name] += bool(repeats)
+        for name, said in (("caption", window.caption), ("enhanced", window.enhanced)):
+            if said is not None and said.text is not None:
+                self.lengths[name].note(said.text)
+                self.finish_reasons[name][said.finish_reason or "unknown"] += 1
+                self.flags[name].update(said.flags)
 
     def figures(self) -> dict[str, Any]:
         """All of it as JSON has it."""
@@ -116,8 +101,7 @@ class Summary:
                 "words": lengths.figures(),
                 "words_histogram": {str(n): lengths.counts[n] for n in sorted(lengths.counts)},
                 "finish_reasons": dict(self.finish_reasons[name].most_common()),
-                "cut": self.cut[name],
-                "repeats": self.repeats[name],
+                "flags": dict(self.flags[name].most_common()),
             }
             for name, lengths in self.lengths.items()
         }

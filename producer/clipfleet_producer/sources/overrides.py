@@ -109,13 +109,19 @@ class OptionOverrides:
         for name in dict.fromkeys(line.options_hash for line in lines):
             if name is None or self._given.find(name.encode()):
                 continue
-            assert self._db is not None, f"options {name} were not made here"
-            with naming_spool_errors():
-                wanted = self._db.execute("SELECT json FROM made WHERE hash = ?", (name,))
-                (text,) = wanted.fetchone()
-            found[name] = Options.model_validate_json(text)
+            found[name] = self.find(name)
             self._given.put(name.encode(), True)
         return found
+
+    def find(self, name: str) -> Options:
+        """The options of this hash."""
+        if name == self._base_hash:
+            return self.base
+        assert self._db is not None, f"options {name} were not made here"
+        with naming_spool_errors():
+            wanted = self._db.execute("SELECT json FROM made WHERE hash = ?", (name,))
+            (text,) = wanted.fetchone()
+        return Options.model_validate_json(text)
 
     def _make(
         self, prompt: str | None, options: Mapping[str, JsonValue] | str | None

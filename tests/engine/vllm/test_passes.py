@@ -144,7 +144,7 @@ def test_the_second_pass_keeps_what_was_right(windows: Windows, captions: list[C
 
     assert score(first, windows.truth).facts_right >= 0.97
     assert score([c.text for c in captions], windows.truth).facts_right >= 0.97
-    assert all(c.first and c.first.output_tokens > 0 and not c.first.cut for c in captions)
+    assert all(c.first and c.first.output_tokens > 0 and not c.first.flags for c in captions)
 
 
 def test_the_second_pass_sees_the_frames_and_mends_what_was_wrong(

@@ -149,7 +149,7 @@ def _of_jobs(room: Room) -> dict[str, Reader]:
     record, plan = keys.record(CLIP), keys.Scratch(CLIP, HASH).plan
     part = keys.Scratch(CLIP, HASH).part(0, 9, "caption")
     read_part = room.stored(part, lambda: find_part(context, JOB, 0, 9, "caption"))
-    read_record = room.stored(record, lambda: done_record(store, CLIP, HASH))
+    read_record = room.stored(record, lambda: done_record(store, CLIP, Options().recipes))
     read_plan = room.stored(plan, lambda: stored_plan(context, JOB))
     found = {
         "plan": Reader(PLAN.model_dump(mode="json"), read_plan, (NewerVersion,)),

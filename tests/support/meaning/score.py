@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from clipfleet.records import ClipRecord
 from tests.support.meaning.reading import read_facts
 from tests.support.meaning.tally import Score
+from tests.support.records import words
 
 
 @dataclass
@@ -38,7 +39,7 @@ def score(records: Iterable[ClipRecord], *, truth: Path) -> Score:
             raise ValueError(f"the windows of {name} are not its scenes, {spans}")
         for window, scene in zip(record.windows, scenes, strict=True):
             where = f"{name}, frame {window.start_frame}"
-            found.count(window.qwen_caption or "", scene["facts"], where=where)
+            found.count(words(window.caption), scene["facts"], where=where)
     return found
 
 
@@ -47,7 +48,7 @@ def kept(records: Iterable[ClipRecord]) -> Kept:
     found = Kept()
     for record in records:
         for window in record.windows:
-            plain, enhanced = window.qwen_caption or "", window.qwen_lm_enhanced_caption or ""
+            plain, enhanced = words(window.caption), words(window.enhanced)
             found.count(enhanced, read_facts(plain), where=record.source_video)
             lengths = len(plain.split()), len(enhanced.split())
             found.longer += lengths[1] > lengths[0]

@@ -19,13 +19,15 @@ CHANGES = {
             '    options_hash: OptionsHash\n    tenant: str = "t"\n',
         ),
     ],
-    "clipfleet/records.py": [
-        ("SCHEMA_VERSION = 1\n", "SCHEMA_VERSION = 2\n"),
+    "clipfleet/records/record.py": [
+        ("SCHEMA_VERSION = 2\n", "SCHEMA_VERSION = 3\n"),
+        ("    finished_at: str\n", "    finished_at: str\n    reviewed_by: str = 'nobody yet'\n"),
+    ],
+    "clipfleet/records/stored.py": [
         (
             "    newest: ClassVar[int] = 1\n    version: int = 1\n",
             "    newest: ClassVar[int] = 2\n    version: int = 2\n    added: str = 'later'\n",
         ),
-        ("    finished_at: str\n", "    finished_at: str\n    reviewed_by: str = 'nobody yet'\n"),
     ],
 }
 KINDS = (PREPARE, PREVIEW, CAPTION, ASSEMBLE)

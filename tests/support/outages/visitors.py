@@ -122,7 +122,7 @@ def _replay(fleet: OutageFleet, chance: random.Random) -> None:
         job = ClipJob(
             run_id=record["run_id"],
             clip_uuid=record["span_uuid"],
-            options_hash=record["options_hash"],
+            options_hash=OPTIONS.hash,
             source=record["source_video"],
             replaces=base64.b16encode(chance.randbytes(16)).decode().lower(),
         )

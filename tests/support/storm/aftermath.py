@@ -14,6 +14,7 @@ from clipfleet.errors import ObjectMissing
 from clipfleet.records import ClipRecord, Status
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
+from tests.support.records import words
 
 # What a run does at a time of its own; all else is to be the same, byte for byte.
 _TIMES = {"finished_at"}
@@ -45,7 +46,7 @@ class Aftermath:
         for key, record in self.records.items():
             missing += [f"{key}: {failure.message}" for failure in record.failures()]
             for window in record.windows:
-                whole = window.qwen_caption and window.preview_key
+                whole = words(window.caption) and window.preview
                 if window.status is not Status.OK or not whole:
                     missing.append(f"{key} {window.start_frame}")
         return missing
@@ -60,7 +61,8 @@ class Aftermath:
             starts = [window.start_frame for window in record.windows]
             more += [key] * (len(starts) - len(set(starts)))
             for window in record.windows:
-                claimed |= {window.preview_key, window.poster_key}
+                if window.preview:
+                    claimed |= {window.preview.key, window.preview.poster_key}
         more += [item.key for item in self._store.list(keys.PREVIEWS) if item.key not in claimed]
         return more
 
@@ -69,11 +71,10 @@ class Aftermath:
         torn = []
         for record in self.records.values():
             for window in record.windows:
-                for key, frames in (
-                    (window.preview_key, window.preview_frames),
-                    (window.poster_key, 1),
-                ):
-                    if key is not None and not self._decodes(key, frames):
+                if (shown := window.preview) is None:
+                    continue
+                for key, frames in ((shown.key, shown.num_frames), (shown.poster_key, 1)):
+                    if not self._decodes(key, frames):
                         torn.append(key)
         return torn
 

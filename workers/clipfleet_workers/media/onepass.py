@@ -279,6 +279,8 @@ class _WindowBuilder:
             plan=WindowPlan(
                 start_frame=cut.start,
                 end_frame=cut.end,
+                start_s=timeline.times_s[cut.start],
+                end_s=timeline.ends_s(cut.end),
                 frame_indices=frames.indices,
                 frame_times_s=frames.times_s,
                 sampling=cut.sampling,

@@ -31,6 +31,11 @@ class Timeline:
     uneven: bool
     leaps: tuple[int, ...] = ()
 
+    def ends_s(self, number: int) -> float:
+        """When a frame ends: as the next one is shown."""
+        after = number + 1
+        return self.times_s[after] if after < len(self.times_s) else self.end_time_s
+
 
 def by_rate(num_frames: int, rate: float) -> Timeline:
     """The times of frames at a constant rate."""

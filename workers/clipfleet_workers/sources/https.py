@@ -9,7 +9,7 @@ import ipaddress
 import re
 import socket
 import string
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -37,7 +37,7 @@ RESOLVE_S = 10.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=30)
 _GONE = {404, 410, 451}
 _REFUSED = {401, 403}
-_WORDS_BYTES = 4096
+_WORDS_BYTES, _MOST_ETAG = 4096, 255
 _CODE = re.compile(r"<Code>([A-Za-z.]{1,64})</Code>")
 _EXPIRED = re.compile(r"expired", re.IGNORECASE)
 _FRESH = "run it again with a fresh one"
@@ -51,14 +51,16 @@ def read_https(
     private: bool,
     within_s: float,
     allowed: AllowedSources | None = None,
+    on_etag: Callable[[str | None], None] = lambda etag: None,
     clock: Clock = SYSTEM,
 ) -> Generator[bytes]:
     """The clip's bytes, a piece at a time, all of them within `within_s` seconds.
 
     With `private`, hosts of this network may be asked as well. It may lead on only to what is
-    `allowed` (None: anything). Raises `ClipError` for what there is not, may not be had or is sent
-    too slowly, `AddressRefused` for what another signature may open, `StoreUnavailable` for what
-    may come back. None of them says a signature (`presigned.shown`).
+    `allowed` (None: anything). `on_etag` is told the file's ETag, if it has one. Raises `ClipError`
+    for what there is not, may not be had or is sent too slowly, `AddressRefused` for what another
+    signature may open, `StoreUnavailable` for what may come back. None of them says a signature
+    (`presigned.shown`).
     """
     shared, start = Deadline(within_s, clock), url
     try:
@@ -68,6 +70,7 @@ def read_https(
             try:
                 if answer.status not in _REDIRECTS:
                     _check_status(url, answer, start)
+                    on_etag(answer.headers.get("ETag", "")[:_MOST_ETAG] or None)
                     yield from _pieces(url, answer)
                     return
                 url = _led_to(url, answer)

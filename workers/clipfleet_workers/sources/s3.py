@@ -15,6 +15,7 @@ from clipfleet.errors import (
 )
 from clipfleet.settings import Settings
 from clipfleet.store import Store
+from clipfleet.store.base import ObjectInfo
 from clipfleet.store.download import download
 from clipfleet.store.object_key import KeyRefused
 
@@ -33,15 +34,15 @@ class Buckets:
         self._settings = settings
         self._read: dict[str, deque[str]] = {}
 
-    def fetch(self, source: str, file: IO[bytes], *, limit: int, piece_bytes: int) -> None:
-        """Copy the object to an empty file. `limit` is in bytes.
+    def fetch(self, source: str, file: IO[bytes], *, limit: int, piece_bytes: int) -> ObjectInfo:
+        """Copy the object to an empty file; returns which it was. `limit` is in bytes.
 
         Raises `ClipError`, `SourceDenied` and other `StoreError`.
         """
         bucket, _, key = source.removeprefix("s3://").partition("/")
         store = self._settings.open_bucket(bucket)
         try:
-            download(
+            found = download(
                 store,
                 key,
                 file,
@@ -64,6 +65,7 @@ class Buckets:
         read = self._read.setdefault(bucket, deque(maxlen=_KEPT))
         if key not in read:
             read.append(key)
+        return found
 
     def _refused_alone(self, store: Store, bucket: str, key: str) -> bool:
         """Whether another clip of the bucket can be read now, and this one still cannot."""

@@ -1,37 +1,52 @@
 """The assemble queue: a clip's parts become its record, and its scratch is cleared."""
 
 import logging
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from celery import Celery
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from clipfleet import __version__, keys
+from clipfleet import __version__, keys, prompts
 from clipfleet.errors import ClipError, ObjectMissing, StoreUnavailable
 from clipfleet.messages import AssembleJob, ClipJob
-from clipfleet.options import Options
+from clipfleet.options import DEFAULT, Options, caption_of, enhanced_of
 from clipfleet.presigned import bare
 from clipfleet.queues import (
     ASSEMBLE,
     CAPTION,
     ENHANCE,
     PREVIEW,
-    WINDOW_QUEUES,
     send_clip,
     window_queues,
 )
 from clipfleet.records import (
+    Caption,
     ClipRecord,
-    Completion,
+    EnhancedCaption,
     Failure,
+    FirstPass,
+    Frames,
     Kept,
     ModelRecord,
     Part,
     Plan,
+    Preview,
     Status,
     WindowPlan,
     WindowRecord,
+    WrittenText,
+    add_model,
+    completed,
+    done_record,
     find_record,
+    is_valid,
+    merge,
+    read_record,
 )
 from clipfleet.store import Store
 from clipfleet_workers.context import Context
@@ -41,7 +56,8 @@ from clipfleet_workers.steps.scratch import clear_scratch, find_part, stored_pla
 log = logging.getLogger("clipfleet")
 
 MAX_ATTEMPTS = 3
-_WRITE_TRIES = 10
+_WRITE_TRIES, _WAIT_S = 20, 0.05
+_JSON = "application/json"
 
 Parts = dict[str, Part]
 
@@ -67,13 +83,13 @@ def assemble(
         )
         return
     plan = stored_plan(context, job)
-    kept = find_record(context.store, job.clip_uuid, job.set_name, to_replace=True)
-    record = kept.record if kept and _is_done(kept, job, plan) else None
+    options = context.options(job)
+    record = _done(context, job, plan, options)
     if record is None:
         if plan is None:
             log.warning("clip %s has no plan", job.clip_uuid, extra={"action": "plan_missing"})
             return
-        record = _write_record(context, app, job, plan, kept)
+        record = _write_record(context, app, job, plan, options)
     if record is None:
         return
     clear_scratch(context, job)
@@ -86,55 +102,78 @@ def assemble(
     )
 
 
-def _is_done(kept: Kept, job: AssembleJob, plan: Plan | None) -> bool:
-    return kept.is_done(job.options_hash, replaces=plan.job.replaces if plan else None)
+def _done(
+    context: Context, job: AssembleJob, plan: Plan | None, options: Options
+) -> ClipRecord | None:
+    """The clip's record, if nothing is to be added to it."""
+    return done_record(
+        context.store,
+        job.clip_uuid,
+        options.recipes,
+        job.set_name,
+        replaces=plan.job.replaces if plan else None,
+    )
 
 
 def _write_record(
-    context: Context, app: Celery, job: AssembleJob, plan: Plan, kept: Kept | None
+    context: Context, app: Celery, job: AssembleJob, plan: Plan, options: Options
 ) -> ClipRecord | None:
-    """The clip's record, written over the one that was `kept`.
-
-    None where the clip is prepared again instead.
-    """
-    options = context.options(job)
+    """The clip's record, with what this run made of it; None where it is prepared again instead."""
     parts = _collect(context, job, plan, options)
     if parts is None:
         # Another delivery may have written the record meanwhile, and cleared the parts away.
-        now = find_record(context.store, job.clip_uuid, job.set_name)
-        if now is not None and _is_done(now, job, plan):
-            return now.record
+        done = _done(context, job, plan, options)
+        if done is not None:
+            return done
         if plan.job.attempt < MAX_ATTEMPTS:
             _prepare_again(context, app, plan.job)
             return None
         plan, parts = _given_up(plan), []
     metadata = _metadata(context, plan.job)
     if metadata is None:
-        now = find_record(context.store, job.clip_uuid, job.set_name)
-        return now.record if now and _is_done(now, job, plan) else None
-    record = build_record(plan, parts, options=options, metadata=metadata)
-    for _ in range(_WRITE_TRIES):
-        if _put(context.store, record, kept, job.set_name):
-            return record
-        # Another's came between.
-        kept = find_record(context.store, job.clip_uuid, job.set_name, to_replace=True)
-        if kept is not None and _is_done(kept, job, plan):
+        return _done(context, job, plan, options)
+    return put_record(
+        context.store,
+        build_record(plan, parts, options=options, metadata=metadata),
+        replaces=plan.job.replaces,
+    )
+
+
+def put_record(store: Store, record: ClipRecord, *, replaces: str | None = None) -> ClipRecord:
+    """Put a run's record of a clip into the one that the clip has; returns that.
+
+    Several may do so at once: whoever comes second reads what the first wrote, and adds to that.
+    `replaces` names the record that is done again. Raises `StoreUnavailable` where others keep
+    coming first.
+    """
+    for tries in range(_WRITE_TRIES):
+        kept = find_record(store, record.span_uuid, record.set, to_replace=True)
+        if kept is None:
+            merged = record
+        elif kept.is_done(record.recipes, replaces=replaces):
             return kept.record
-    raise StoreUnavailable(f"the record of clip {job.clip_uuid} keeps changing as it is written")
+        else:
+            merged = merge(kept.record, record, again=kept.digest == replaces)
+        if _put(store, keys.record(record.span_uuid, record.set), merged.to_bytes(), kept):
+            return merged
+        time.sleep(random.uniform(0, _WAIT_S * tries))
+    raise StoreUnavailable(f"the record of clip {record.span_uuid} keeps changing as it is written")
 
 
-def _put(store: Store, record: ClipRecord, kept: Kept | None, set_name: str) -> bool:
+def _put(store: Store, key: str, data: bytes, kept: Kept | None) -> bool:
     """Write a record where `kept` is what lies there; whether it still was."""
-    key, data = keys.record(record.span_uuid, set_name), record.to_bytes()
-    kind = "application/json"
     if kept is not None:
-        return store.put_if_match(key, data, kept.version, content_type=kind)
-    if store.put(key, data, content_type=kind, if_absent=True):
+        return store.put_if_match(key, data, kept.version, content_type=_JSON)
+    if store.put(key, data, content_type=_JSON, if_absent=True):
         return True
-    if find_record(store, record.span_uuid, set_name) is not None:
+    try:
+        found, version = store.get_version(key)
+        read_record(found)
+    except ObjectMissing:
         return False
-    store.put(key, data, content_type=kind)  # what lies there is no record
-    return True
+    except ValidationError:  # what lies there is no record
+        return store.put_if_match(key, data, version, content_type=_JSON)
+    return False
 
 
 def _metadata(context: Context, job: ClipJob) -> dict[str, JsonValue] | None:
@@ -201,14 +240,14 @@ def build_record(
     options: Options,
     metadata: dict[str, JsonValue] | None = None,
 ) -> ClipRecord:
-    """The record of a clip from its plan and its windows' parts. Pure but for the clock."""
+    """What a run made of a clip, from its plan and its windows' parts. Pure but for the clock."""
+    named = _Named()
     windows = [
-        build_window(window, found, options=options)
+        build_window(plan, window, found, recipes=options.recipes, named=named)
         for window, found in zip(plan.windows, parts, strict=True)
     ]
     job, source = plan.job, plan.source
     address = bare(job.source)  # lists of before have signatures in them
-    valid = bool(windows) and not plan.errors and all(w.status is Status.OK for w in windows)
     return ClipRecord(
         span_uuid=job.clip_uuid,
         source_video=address,
@@ -224,15 +263,15 @@ def build_record(
         video_codec=source.video_codec if source else None,
         num_bytes=plan.num_bytes,
         windows=windows,
-        frame_encoding=plan.frame_encoding,
-        valid=valid,
+        valid=is_valid(windows, plan.errors),
         errors=plan.errors,
         warnings=[*options.caveats, *plan.warnings],
         metadata=metadata or {},
         source=source,
-        caption_model=_model_record(parts, CAPTION),
-        enhance_model=_model_record(parts, ENHANCE),
-        options_hash=job.options_hash,
+        models=named.models,
+        prompts=named.prompts,
+        recipes=options.recipes,
+        set=job.set_name,
         run_id=job.run_id,
         clipfleet_version=__version__,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -248,67 +287,77 @@ def _span(plan: Plan) -> tuple[float, float]:
     return 0.0, plan.source.duration_s if plan.source else 0.0
 
 
-def build_window(window: WindowPlan, parts: Parts, *, options: Options) -> WindowRecord:
+@dataclass
+class _Named:
+    """What a clip's texts refer to, once each: models by key, prompts by SHA-256."""
+
+    models: dict[str, ModelRecord] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+
+    def prompt(self, text: str) -> str:
+        """The prompt's key."""
+        key = prompts.sha256(text)
+        self.prompts[key] = text
+        return key
+
+    def text(self, part: Part, recipe: str) -> dict[str, Any]:
+        """The fields of the text that a part brings, or of none."""
+        said = part.completion
+        if said is None:
+            return {"status": part.status, "recipe": recipe}
+        return {
+            "status": part.status,
+            **dict(_written(said)),
+            "model": add_model(self.models, said.variant, said.model),
+            "prompt_sha256": self.prompt(said.prompt),
+            "sampling": said.sampling,
+            "recipe": recipe,
+        }
+
+    def first_pass(self, part: Part) -> FirstPass | None:
+        """The text that the second pass was shown, if there was one."""
+        said = part.completion
+        if said is None or said.first is None:
+            return None
+        return FirstPass(**_written(said.first), prompt_sha256=self.prompt(said.first_prompt or ""))
+
+
+def _written(text: WrittenText) -> dict[str, Any]:
+    return {name: getattr(text, name) for name in WrittenText.model_fields}
+
+
+def build_window(
+    plan: Plan, window: WindowPlan, parts: Parts, *, recipes: Mapping[str, str], named: _Named
+) -> WindowRecord:
     """One window of the record. An error or a cancellation in any of its steps is the window's."""
-    statuses = {
-        queue: parts[queue].status if queue in parts else Status.SKIPPED for queue in WINDOW_QUEUES
-    }
-    worst = (s for s in (Status.ERROR, Status.CANCELLED) if s in statuses.values())
-    caption = parts[CAPTION].completion
-    first = caption.first if caption else None
-    enhanced = parts[ENHANCE].completion if ENHANCE in parts else None
+    captions, enhanced = {}, None
+    if ENHANCE in parts:
+        recipe = recipes.get(enhanced_of(DEFAULT), "")
+        enhanced = EnhancedCaption(**named.text(parts[ENHANCE], recipe))
+    if CAPTION in parts:
+        captions[DEFAULT] = Caption(
+            **named.text(parts[CAPTION], recipes.get(caption_of(DEFAULT), "")),
+            first_pass=named.first_pass(parts[CAPTION]),
+            enhanced=enhanced,
+        )
     preview = parts[PREVIEW].preview if PREVIEW in parts else None
-    return WindowRecord(
-        start_frame=window.start_frame,
-        end_frame=window.end_frame,
-        qwen_caption=caption.text if caption else None,
-        stage1_caption=first.text if first else None,
-        stage1_finish_reason=first.finish_reason if first else None,
-        stage1_output_tokens=first.output_tokens if first else None,
-        qwen_lm_enhanced_caption=enhanced.text if enhanced else None,
-        status=next(worst, Status.OK),
-        caption_status=statuses[CAPTION],
-        enhance_status=statuses[ENHANCE],
-        preview_status=statuses[PREVIEW],
-        finish_reason=caption.finish_reason if caption else None,
-        prompt_tokens=caption.prompt_tokens if caption else None,
-        output_tokens=caption.output_tokens if caption else None,
-        caption_cut=caption.cut if caption else None,
-        caption_repeats=caption.repeats if caption else None,
-        enhance_finish_reason=enhanced.finish_reason if enhanced else None,
-        enhance_prompt_tokens=enhanced.prompt_tokens if enhanced else None,
-        enhance_output_tokens=enhanced.output_tokens if enhanced else None,
-        enhance_cut=enhanced.cut if enhanced else None,
-        enhance_repeats=enhanced.repeats if enhanced else None,
-        frame_indices=window.frame_indices,
-        frame_times_s=window.frame_times_s,
-        sampling=window.sampling,
-        preview_key=preview.key if preview else None,
-        poster_key=preview.poster_key if preview else None,
-        preview_bytes=preview.num_bytes if preview else None,
-        preview_width=preview.width if preview else None,
-        preview_height=preview.height if preview else None,
-        preview_frames=preview.num_frames if preview else None,
-        preview_duration_ms=preview.duration_ms if preview else None,
-        errors=[part.error for part in parts.values() if part.error is not None],
-    )
-
-
-def _model_record(parts: list[Parts], queue: str) -> ModelRecord | None:
-    """The model that wrote the clip's texts, as its first window has it."""
-    found: list[Completion] = [
-        part.completion
-        for window in parts
-        if (part := window.get(queue)) is not None and part.completion is not None
-    ]
-    if not found:
-        return None
-    first = found[0]
-    return ModelRecord(
-        repository=first.model,
-        revision=first.revision,
-        engine=first.engine,
-        prompt=first.prompt,
-        prompt_sha256=first.prompt_sha256,
-        stage2_prompt=first.stage2_prompt,
+    return completed(
+        WindowRecord(
+            start_frame=window.start_frame,
+            end_frame=window.end_frame,
+            start_s=window.start_s,
+            end_s=window.end_s,
+            status=Status.OK,
+            captions=captions,
+            frames=Frames(
+                indices=window.frame_indices,
+                times_s=window.frame_times_s,
+                sampling=window.sampling,
+                width=window.grid_width,
+                height=window.grid_height,
+                encoding=plan.frame_encoding,
+            ),
+            preview=Preview(**dict(preview), recipe=recipes.get(PREVIEW, "")) if preview else None,
+            errors=[part.error for part in parts.values() if part.error is not None],
+        )
     )

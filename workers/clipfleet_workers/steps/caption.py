@@ -24,15 +24,22 @@ def caption(context: Context, job: WindowJob) -> Part:
     video = window_video(pack, job.start_frame, job.end_frame, options.prepare)
     prompt = prompts.caption_prompt(options.caption)
     answer = _ask(model, job, prompt, video, options.caption)
-    first, stage2, left_out = None, None, None
+    first, first_prompt, left_out = None, None, None
     if options.caption.generate_stage2_caption:
-        stage2 = prompts.stage2_text(options.caption)
         again = prompts.stage2_prompt(options.caption, answer.text)
         try:
             first, answer = answer, _ask(model, job, again, video, options.caption)
+            first_prompt, prompt = prompt, prompts.stage2_text(options.caption)
         except WindowTooLong as error:  # with the first caption in it, the prompt may be
             left_out = _left_out(job, error)
-    written = completion(model, answer, prompt, first=first, stage2=stage2)
+    written = completion(
+        model,
+        answer,
+        prompt,
+        max_output_tokens=options.caption.max_output_tokens,
+        first=first,
+        first_prompt=first_prompt,
+    )
     return Part(status=Status.OK, completion=written, error=left_out)
 
 

@@ -27,16 +27,18 @@ def enhance(context: Context, job: WindowJob) -> Part:
     variant, fp8, _ = options.enhancer
     model = loaded_model(context, ENHANCE, variant, fp8=fp8)
     prompt = prompts.enhance_prompt(options.enhance)
+    most = options.enhance.max_output_tokens
     answer = model.generate(
         ENHANCE,
         Prompt(
             request_id=request_id(job, ENHANCE),
             system=prompt,
             user=caption.completion.text,
-            max_output_tokens=options.enhance.max_output_tokens,
+            max_output_tokens=most,
         ),
     )
-    return Part(status=Status.OK, completion=completion(model, answer, prompt))
+    written = completion(model, answer, prompt, max_output_tokens=most)
+    return Part(status=Status.OK, completion=written)
 
 
 def _skipped(job: WindowJob, reason: str) -> Failure:

@@ -4,11 +4,11 @@ import dataclasses
 import time
 from typing import Any
 
-from clipfleet import prompts
 from clipfleet.errors import ModelMismatch
 from clipfleet.messages import WindowJob
+from clipfleet.models import find
 from clipfleet.queues import CAPTION
-from clipfleet.records import Completion, Written
+from clipfleet.records import Completion, Flag, ModelRecord, Sampling, WrittenText
 from clipfleet_workers.context import Context
 from clipfleet_workers.inference.engine import Answer
 from clipfleet_workers.inference.loaded_model import LoadedModel
@@ -42,22 +42,32 @@ def completion(
     answer: Answer,
     prompt: str,
     *,
+    max_output_tokens: int,
     first: Answer | None = None,
-    stage2: str | None = None,
+    first_prompt: str | None = None,
 ) -> Completion:
-    """The answer as it is stored."""
+    """The answer to the prompt as it is stored; with the first pass's, where it is the second's."""
     return Completion(
         **_written(answer),
-        first=Written(**_written(first)) if first else None,
-        model=model.repository,
-        revision=model.revision,
-        engine=model.engine.name,
+        variant=model.variant,
+        model=ModelRecord(
+            repository=model.repository, revision=model.revision, engine=model.engine.name
+        ),
         prompt=prompt,
-        prompt_sha256=prompts.sha256(prompt),
-        stage2_prompt=stage2,
+        sampling=Sampling(
+            max_output_tokens=max_output_tokens,
+            temperature=0.0,
+            repetition_penalty=find(model.variant).repetition_penalty,
+        ),
+        first=WrittenText(**_written(first)) if first else None,
+        first_prompt=first_prompt,
     )
 
 
 def _written(answer: Answer) -> dict[str, Any]:
-    marks = {"cut": answer.finish_reason == "length", "repeats": runs_away(answer.text)}
-    return dataclasses.asdict(answer) | marks
+    marks = {
+        Flag.TRUNCATED: answer.finish_reason == "length",
+        Flag.REPETITIVE: runs_away(answer.text),
+        Flag.EMPTY: not answer.text,
+    }
+    return {**dataclasses.asdict(answer), "flags": [str(flag) for flag in marks if marks[flag]]}

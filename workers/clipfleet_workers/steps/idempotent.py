@@ -93,7 +93,8 @@ def _delete_stale_part(context: Context, job: WindowJob, queue: str) -> None:
     """Remove a part of a clip that another delivery finished meanwhile; nobody else would."""
     if context.store.exists(job.scratch.plan):
         return
-    if done_record(context.store, job.clip_uuid, job.options_hash, job.set_name) is not None:
+    recipes = context.options(job).recipes
+    if done_record(context.store, job.clip_uuid, recipes, job.set_name) is not None:
         context.store.delete(job.scratch.part(job.start_frame, job.end_frame, queue))
 
 

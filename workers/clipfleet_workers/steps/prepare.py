@@ -32,14 +32,14 @@ def prepare(context: Context, app: Celery, job: ClipJob, given_up: ClipError | N
     """
     if given_up and stored_plan(context, job) is None:
         _put_plan(context, Plan(job=job, source=None, windows=[], errors=[_failure(given_up)]))
+    options = context.options(job)
     done = done_record(
-        context.store, job.clip_uuid, job.options_hash, job.set_name, replaces=job.replaces
+        context.store, job.clip_uuid, options.recipes, job.set_name, replaces=job.replaces
     )
     if done is not None:
         clear_scratch(context, job)
         context.emit(job, step=ASSEMBLE, status=Status.OK if done.valid else Status.ERROR)
         return
-    options = context.options(job)
     plan = stored_plan(context, job)
     if plan is None:
         try:
@@ -74,7 +74,8 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
     """The clip's plan, its packs written; with the reason in place of windows if it has none."""
     num_bytes = None
     try:
-        with context.open_clip(job) as file:
+        with context.open_clip(job) as opened:
+            file = opened.file
             num_bytes = file.seek(0, io.SEEK_END)
             if not num_bytes:
                 raise ClipUnreadable("the file is empty (0 bytes)")
@@ -99,7 +100,7 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
     return Plan(
         job=job,
         num_bytes=num_bytes,
-        source=clip.source,
+        source=clip.source.model_copy(update={"etag": opened.etag, "mtime": opened.mtime}),
         span=clip.span,
         windows=clip.windows,
         frame_encoding=encoding,

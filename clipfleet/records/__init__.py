@@ -1,0 +1,65 @@
+"""What lands in the store: the plan and parts of a clip in flight, and its record."""
+
+from clipfleet.records.kept import Kept, digest, done_record, find_record, read_record
+from clipfleet.records.manifest_line import ManifestLine
+from clipfleet.records.merge import add_model, completed, is_valid, merge
+from clipfleet.records.part import Completion, Part
+from clipfleet.records.plan import Plan, SourceInfo, SpanPlan, WindowPlan
+from clipfleet.records.record import (
+    SCHEMA_VERSION,
+    Attempt,
+    Caption,
+    ClipRecord,
+    EnhancedCaption,
+    FirstPass,
+    Flag,
+    Frames,
+    ModelRecord,
+    Preview,
+    PreviewFile,
+    Sampling,
+    Score,
+    WindowRecord,
+    WrittenText,
+)
+from clipfleet.records.status import Failure, Status
+from clipfleet.records.stored import Stored, Versioned, check_version
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Attempt",
+    "Caption",
+    "ClipRecord",
+    "Completion",
+    "EnhancedCaption",
+    "Failure",
+    "FirstPass",
+    "Flag",
+    "Frames",
+    "Kept",
+    "ManifestLine",
+    "ModelRecord",
+    "Part",
+    "Plan",
+    "Preview",
+    "PreviewFile",
+    "Sampling",
+    "Score",
+    "SourceInfo",
+    "SpanPlan",
+    "Status",
+    "Stored",
+    "Versioned",
+    "WindowPlan",
+    "WindowRecord",
+    "WrittenText",
+    "add_model",
+    "check_version",
+    "completed",
+    "digest",
+    "done_record",
+    "find_record",
+    "is_valid",
+    "merge",
+    "read_record",
+]
