@@ -88,38 +88,27 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
     state = out / "state.pt"
     step = _resume(state, masters, optimizer, schedule) if state.exists() else 0
-    began = step
     stream = seed + 1_000_003 * step + 7_919 * rank  # nobody sees what another has seen
     generator = torch.Generator(device).manual_seed(stream)
-    started = saved = time.monotonic()
-    log = (out / "log.jsonl").open("a")
-    recent: dict[str, list[torch.Tensor]] = {"video": [], "text": []}
+    log = _Log(out / "log.jsonl", step)
+    saved = time.monotonic()
     loader = _batches(plan, tokenizer, stream)
     stop = False
     while step < plan.steps and not stop:
-        stop = stop_after_s is not None and time.monotonic() - started > stop_after_s
+        stop = stop_after_s is not None and log.seconds() > stop_after_s
         _copy(masters, model)
         for batch in itertools.islice(loader, plan.batches // ranks):
             kind = "text" if batch.tracks is None else "video"
-            recent[kind].append(_learn(model, batch, plan, generator))
+            log.recent[kind].append(_learn(model, batch, plan, generator))
         stop = _step(model, masters, optimizer, plan, stop=stop)
         schedule.step()
         step += 1
         if rank == 0 and (step % LOG_EVERY == 0 or step == plan.steps or stop):
-            line: dict[str, Any] = {
-                "step": step,
-                "from": began,
-                "seconds": round(time.monotonic() - started, 1),
-            }
-            line |= {kind: _mean(found) for kind, found in recent.items() if found}
-            recent = {kind: [] for kind in recent}
-            print(json.dumps(line), flush=True)
-            print(json.dumps(line), file=log, flush=True)
+            log.write(step)
         now = time.monotonic()
         if rank == 0 and (step == plan.steps or stop or now - saved > SAVE_EVERY_S):
             _save_state(state, masters, optimizer, schedule, step)
             saved = now
-    log.close()
     if ranks > 1:
         dist.destroy_process_group()
     if rank:
@@ -127,18 +116,44 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     _lower(model, torch.float32)
     _copy(masters, model)
     if step == plan.steps:
-        scores = evaluate(
-            model,
-            tokenizer,
-            device,
-            batches=plan.eval_batches,
-            batch_size=plan.batch_size,
-            longest=plan.eval_tokens,
-        )
-        scores |= {"step": step, "seed": seed, "seconds": round(time.monotonic() - started, 1)}
+        scores = _scores(model, tokenizer, device, plan)
+        scores |= {"step": step, "seed": seed, "seconds": log.seconds()}
         print(json.dumps(scores, indent=1), flush=True)
         (out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     checkpoint.save(model, tokenizer, out / "model")
+
+
+def _scores(model: Any, tokenizer: Any, device: torch.device, plan: Plan) -> dict[str, Any]:
+    scores: dict[str, Any] = evaluate(
+        model,
+        tokenizer,
+        device,
+        batches=plan.eval_batches,
+        batch_size=plan.batch_size,
+        longest=plan.eval_tokens,
+    )
+    return scores
+
+
+class _Log:
+    """What has been learnt, a line at a time: on standard output and at the end of a file."""
+
+    def __init__(self, path: Path, began: int) -> None:
+        self._path, self._began, self._started = path, began, time.monotonic()
+        self.recent: dict[str, list[torch.Tensor]] = {"video": [], "text": []}
+
+    def seconds(self) -> float:
+        """Since it began."""
+        return round(time.monotonic() - self._started, 1)
+
+    def write(self, step: int) -> None:
+        """The means since the last line."""
+        line: dict[str, Any] = {"step": step, "from": self._began, "seconds": self.seconds()}
+        line |= {kind: _mean(found) for kind, found in self.recent.items() if found}
+        self.recent = {kind: [] for kind in self.recent}
+        print(json.dumps(line), flush=True)
+        with self._path.open("a") as file:
+            print(json.dumps(line), file=file)
 
 
 def _mean(found: list[torch.Tensor]) -> dict[str, float]:

@@ -37,31 +37,48 @@ class Measured:
                         yield f"{clip.name}: {a:g} {what}, and {b:g} of the peer's"
 
 
-def _clip_rows(measured: Measured, clip: str) -> Iterator[Row]:
-    def median(side: str, value: Callable[[Usage], float]) -> float | None:
-        runs = measured.runs.get((clip, side))
+class _OfClip:
+    """Medians and largest figures of one clip's runs; None where a side has none."""
+
+    def __init__(self, measured: Measured, clip: str) -> None:
+        self._measured, self._clip = measured, clip
+
+    def runs(self, side: str) -> list[Usage]:
+        return self._measured.runs.get((self._clip, side), [])
+
+    def median(self, side: str, value: Callable[[Usage], float]) -> float | None:
+        runs = self.runs(side)
         return statistics.median(map(value, runs)) if runs else None
 
-    def largest(side: str, value: Callable[[Usage], float]) -> float | None:
-        runs = measured.runs.get((clip, side))
-        return max(map(value, runs)) if runs else None
+    def largest(self, side: str, value: Callable[[Usage], float]) -> float | None:
+        return max(map(value, self.runs(side)), default=None)
 
-    def detail(name: str) -> Callable[[Usage], float]:
-        return lambda usage: usage.details[name]
 
+_Figure = tuple[str, float | None, str]
+
+
+def _clip_rows(measured: Measured, clip: str) -> Iterator[Row]:
+    found = _OfClip(measured, clip)
+    figures = [*_cpu_figures(found), *_other_figures(found, measured.clip_bytes.get(clip))]
+    for name, value, unit in figures:
+        if value is not None:
+            yield Row(f"{name}/{clip}", value, unit)
+
+
+def _cpu_figures(found: _OfClip) -> list[_Figure]:
     cpu = {
-        side: median(side, lambda usage: usage.cpu_s)
+        side: found.median(side, lambda usage: usage.cpu_s)
         for side in (FLOOR, OURS, OURS_FRAMES, PEER, PEER_FRAMES)
     }
-    ours_webp = median(OURS, detail("webp_cpu_s"))
-    peer_stage = median(PEER, detail("preview_stage_cpu_s"))
+    ours_webp = found.median(OURS, _detail("webp_cpu_s"))
+    peer_stage = found.median(PEER, _detail("preview_stage_cpu_s"))
     # A difference of two larger figures: never less than what was measured of it by itself.
     ours_previews = _less(cpu[OURS], cpu[OURS_FRAMES], at_least=ours_webp)
     peer_previews = _less(cpu[PEER], cpu[PEER_FRAMES], at_least=peer_stage)
-    runs = measured.runs.get((clip, OURS), [])
+    runs = found.runs(OURS)
     spread = (max(u.cpu_s for u in runs) - min(u.cpu_s for u in runs)) if runs else None
     times = "times less CPU"
-    figures: list[tuple[str, float | None, str]] = [
+    return [
         ("cpu_ratio_vs_peer", _ratio(cpu[PEER], cpu[OURS]), times),
         (
             "cpu_ratio_vs_peer_frames",
@@ -81,25 +98,35 @@ def _clip_rows(measured: Measured, clip: str) -> Iterator[Row]:
         ("cpu_s_peer_frames", cpu[PEER_FRAMES], "CPU s, no previews"),
         ("cpu_s_peer_previews", peer_previews, "CPU s, the difference"),
         ("cpu_s_peer_preview_stage", peer_stage, "CPU s, without cutting windows"),
+    ]
+
+
+def _other_figures(found: _OfClip, clip_bytes: int | None) -> list[_Figure]:
+    return [
         *(
-            (f"wall_s_{side}", median(side, lambda usage: usage.wall_s), "s")
+            (f"wall_s_{side}", found.median(side, lambda usage: usage.wall_s), "s")
             for side in (FLOOR, OURS, PEER)
         ),
-        ("peak_mb", largest(OURS, lambda usage: usage.peak_mb), "MB"),
-        ("peak_mb_peer", largest(PEER, lambda usage: usage.peak_mb), "MB, without its ffmpeg"),
-        ("peak_mb_peer_ffmpeg", largest(PEER, detail("ffmpeg_mb")), "MB"),
-        ("windows", median(OURS, detail("windows")), ""),
-        ("frames", median(OURS, detail("frames")), "sampled frames"),
-        ("clip_mb", _scaled(measured.clip_bytes.get(clip), 1e6), "MB"),
-        ("packs_mb", _scaled(median(OURS, detail("pack_bytes")), 1e6), "MB, raw"),
-        ("preview_kb", _scaled(median(OURS, detail("preview_bytes")), 1e3), "kB"),
-        ("preview_kb_peer", _scaled(median(PEER, detail("preview_bytes")), 1e3), "kB"),
-        ("rounds", float(len(runs)) or None, ""),
-        ("rounds_peer", float(len(measured.runs.get((clip, PEER), []))) or None, ""),
+        ("peak_mb", found.largest(OURS, lambda run: run.peak_mb), "MB"),
+        (
+            "peak_mb_peer",
+            found.largest(PEER, lambda usage: usage.peak_mb),
+            "MB, without its ffmpeg",
+        ),
+        ("peak_mb_peer_ffmpeg", found.largest(PEER, _detail("ffmpeg_mb")), "MB"),
+        ("windows", found.median(OURS, _detail("windows")), ""),
+        ("frames", found.median(OURS, _detail("frames")), "sampled frames"),
+        ("clip_mb", _scaled(clip_bytes, 1e6), "MB"),
+        ("packs_mb", _scaled(found.median(OURS, _detail("pack_bytes")), 1e6), "MB, raw"),
+        ("preview_kb", _scaled(found.median(OURS, _detail("preview_bytes")), 1e3), "kB"),
+        ("preview_kb_peer", _scaled(found.median(PEER, _detail("preview_bytes")), 1e3), "kB"),
+        ("rounds", float(len(found.runs(OURS))) or None, ""),
+        ("rounds_peer", float(len(found.runs(PEER))) or None, ""),
     ]
-    for name, value, unit in figures:
-        if value is not None:
-            yield Row(f"{name}/{clip}", value, unit)
+
+
+def _detail(name: str) -> Callable[[Usage], float]:
+    return lambda usage: usage.details[name]
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

@@ -1,4 +1,7 @@
-"""What a store must do. The contract tests in `tests/integration/test_stores.py` say it in full."""
+"""What a store must do.
+
+`tests/integration/test_stores.py` and `test_conditional_puts.py` say it in full, for every store.
+"""
 
 import abc
 from collections.abc import Iterator

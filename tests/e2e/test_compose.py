@@ -17,7 +17,7 @@ from clipfleet.errors import ExitCode
 from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
 from clipfleet.store import Store, open_store
-from tests.support import compose
+from tests.support import compose, compose_file
 from tests.support.meaning.score import kept, score
 from tests.support.records import words
 from tests.support.s3_server import S3Server
@@ -33,7 +33,7 @@ PREVIEW_FRAMES = {
 }
 WINDOWS = {(clip, start) for clip, windows in PREVIEW_FRAMES.items() for start, _ in windows}
 
-SERVICES = compose.services(compose.read_file())
+SERVICES = compose_file.services(compose_file.read_file())
 PRODUCER = SERVICES["producer"]
 MINI = (
     *("--captioning-algorithm", "mini"),
@@ -46,7 +46,7 @@ def fleet(
     s3_server: S3Server, cache_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[compose.Fleet]:
     """Every service of the profile `cpu`, healthy by its own check; preview twice."""
-    up = compose.in_profiles(SERVICES, ["cpu"])
+    up = compose_file.in_profiles(SERVICES, ["cpu"])
     folder = tmp_path_factory.mktemp("compose")
     volumes = {"models": cache_dir.parent}
     fleet = compose.Fleet(up, s3_server, folder, scale={"preview": 2}, volumes=volumes)
@@ -199,8 +199,8 @@ def test_the_programs_have_every_right_on_the_broker_that_they_ask_for(
 
 
 def test_the_broker_refuses_a_wrong_password(fleet: compose.Fleet, clips: Path) -> None:
-    content = compose.read_file(variables={"REDIS_PASSWORD": "wrong"})
-    mistaken = compose.services(content)["producer"]
+    content = compose_file.read_file(variables={"REDIS_PASSWORD": "wrong"})
+    mistaken = compose_file.services(content)["producer"]
 
     refused = fleet.run(mistaken, "submit", str(clips), *MINI, timeout_s=60)
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from clipfleet.store import Store, open_store
+from clipfleet.testing import broker
 from tests.support.broker import BrokerServer
 from tests.support.feeding import Scene
 from tests.support.s3_server import S3Server
+
+__all__ = ["broker"]  # a fixture, for all that are here
 
 
 @pytest.fixture

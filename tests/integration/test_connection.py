@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +11,11 @@ from celery.exceptions import Reject
 
 from clipfleet.broker import connection
 from clipfleet.queues import make_app
+from clipfleet.testing import PrivateBroker
 from clipfleet_workers.delivery import pool
 from clipfleet_workers.delivery.tasks import WorkerApp
 from clipfleet_workers.delivery.transport import Transport
 from clipfleet_workers.delivery.verdicts import GiveBack
-from tests.support.broker import BrokerServer
 from tests.support.outages.link import Link
 
 PASSING = {
@@ -45,20 +43,14 @@ def test_what_it_says_of_the_command_does_not(name: str) -> None:
     assert not connection.passes(ITS_OWN[name])
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerServer]:
-    with BrokerServer(tmp_path) as server:
-        yield server
-
-
-def ill(server: BrokerServer, answers: bool) -> None:
+def ill(server: PrivateBroker, answers: bool) -> None:
     with redis.Redis.from_url(server.url) as client:
         client.replicaof(*(("127.0.0.1", "1") if answers else ("NO", "ONE")))
 
 
 @pytest.mark.parametrize("within", ["a command", "a transaction"])
 def test_a_broker_that_is_a_replica_is_a_lost_connection_and_then_well(
-    broker: BrokerServer, within: str
+    broker: PrivateBroker, within: str
 ) -> None:
     client = connection.connect(broker.url)
 
@@ -79,7 +71,7 @@ def test_a_broker_that_is_a_replica_is_a_lost_connection_and_then_well(
 
 
 def test_where_one_connection_is_dead_those_beside_it_are_made_anew_at_once(
-    broker: BrokerServer, monkeypatch: pytest.MonkeyPatch
+    broker: PrivateBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "ANSWER_S", 0.5)
     with Link(broker.port) as link:
@@ -117,7 +109,7 @@ def returned(app: Any, task: str) -> None:
 
 
 def test_a_chord_whose_body_the_broker_does_not_take_is_sent_when_its_last_part_comes_again(
-    broker: BrokerServer,
+    broker: PrivateBroker,
 ) -> None:
     app = worker_app(broker.url)
     app.backend.set_chord_size("group", 2)
@@ -141,7 +133,7 @@ def test_a_chord_whose_body_the_broker_does_not_take_is_sent_when_its_last_part_
         assert client.llen("assemble") == 1, "once is enough"
 
 
-def test_a_part_that_the_broker_does_not_count_goes_back(broker: BrokerServer) -> None:
+def test_a_part_that_the_broker_does_not_count_goes_back(broker: PrivateBroker) -> None:
     app = worker_app(broker.url)
     app.backend.set_chord_size("group", 1)
     ill(broker, True)
@@ -153,7 +145,7 @@ def test_a_part_that_the_broker_does_not_count_goes_back(broker: BrokerServer) -
         assert client.llen("assemble") == 1
 
 
-def test_a_part_that_failed_is_not_counted(broker: BrokerServer) -> None:
+def test_a_part_that_failed_is_not_counted(broker: PrivateBroker) -> None:
     app = worker_app(broker.url)
     app.backend.set_chord_size("group", 1)
     request = Context(id="one", group="group", group_index=0, chord=None)
@@ -163,7 +155,7 @@ def test_a_part_that_failed_is_not_counted(broker: BrokerServer) -> None:
 
 
 def test_a_message_that_the_broker_does_not_take_is_no_fault_of_the_task(
-    broker: BrokerServer,
+    broker: PrivateBroker,
 ) -> None:
     app = worker_app(broker.url)
     ill(broker, True)

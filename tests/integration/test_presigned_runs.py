@@ -249,8 +249,7 @@ def test_presigned_clips_are_done_and_their_signatures_are_nowhere(
     records = {record.source_video: record for record in small_fleet.records().values()}
     assert set(records) == {signer.bare(f"{name} 1.mp4") for name in "abc"}
     done = records[signer.bare("a 1.mp4")]
-    assert done.errors[0].error == "ClipTooShort"
-    assert done.num_bytes
+    assert (done.errors[0].error, bool(done.num_bytes)) == ("ClipTooShort", True)
     assert done.metadata == {"thumb": signer.bare("a 1.mp4"), "label": "x"}
     refused = [records[signer.bare(f"{name} 1.mp4")].first_error() for name in "bc"]
     assert refused[0].startswith("its presigned URL has expired (at ")
@@ -260,9 +259,8 @@ def test_presigned_clips_are_done_and_their_signatures_are_nowhere(
     assert list(small_fleet.out.glob("scratch/*")) == []
 
     everything = ["".join(said).encode(), small_fleet.log.read_bytes()]
-    everything += [p.read_bytes() for p in small_fleet.out.rglob("*") if p.is_file()]
-    everything += [p.read_bytes() for p in (tmp_path / "export").rglob("*") if p.is_file()]
-    everything += [p.read_bytes() for p in tmp_path.rglob("*.aof")]
+    kept = [*small_fleet.out.rglob("*"), *(tmp_path / "export").rglob("*")]
+    everything += [p.read_bytes() for p in (*kept, *tmp_path.rglob("*.aof")) if p.is_file()]
     for secret in secrets_of(good, again, old, wrong):
         assert not any(form in data for form in forms(secret) for data in everything), secret
 

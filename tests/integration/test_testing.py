@@ -10,9 +10,7 @@ import redis
 
 from clipfleet.errors import BrokerError, UsageError
 from clipfleet.store import Store
-from clipfleet.testing import PrivateBroker, broker, private_broker, temporary_store
-
-__all__ = ["broker"]  # a fixture
+from clipfleet.testing import PrivateBroker, private_broker, temporary_store
 
 DOCS = Path(__file__).parents[2] / "docs" / "testing.md"
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,12 @@ from clipfleet.errors import BrokerError
 from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
-from clipfleet.testing import free_port
+from clipfleet.testing import PrivateBroker, free_port
 from clipfleet_producer.runs import manifest
 from clipfleet_workers import cli
 from clipfleet_workers.context import Context
-from tests.support.broker import BrokerServer
 from tests.support.feeding import lines
 from tests.support.records import JOB
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[BrokerServer]:
-    with BrokerServer(tmp_path) as server:
-        yield server
 
 
 def test_a_worker_that_starts_before_its_broker_waits_for_it(
@@ -34,7 +26,7 @@ def test_a_worker_that_starts_before_its_broker_waits_for_it(
 ) -> None:
     monkeypatch.setattr(cli, "LONGEST_START_WAIT_S", 0.2)
     (tmp_path / "broker").mkdir()
-    server = BrokerServer(tmp_path / "broker")
+    server = PrivateBroker(tmp_path / "broker")
     settings = read_settings(broker=server.url, store=str(tmp_path / "out"))
     caplog.set_level(logging.WARNING, "clipfleet")
     waiting = threading.Thread(target=cli._wait_for_services, args=(settings,))
@@ -47,7 +39,7 @@ def test_a_worker_that_starts_before_its_broker_waits_for_it(
 
 
 def test_a_worker_whose_password_is_wrong_does_not_wait(
-    broker: BrokerServer, tmp_path: Path
+    broker: PrivateBroker, tmp_path: Path
 ) -> None:
     url = broker.url.replace(broker.password, "wrong")
     with pytest.raises(BrokerError, match="refuses the password"):
@@ -56,7 +48,7 @@ def test_a_worker_whose_password_is_wrong_does_not_wait(
 
 @pytest.mark.parametrize(("stuck", "code"), [(0, 0), (3, 1)])
 def test_a_worker_that_holds_work_and_does_none_is_not_well(
-    broker: BrokerServer,
+    broker: PrivateBroker,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     stuck: int,
@@ -81,7 +73,7 @@ def test_a_worker_that_holds_work_and_does_none_is_not_well(
         '{"queues": [], "holds": -1, "busy": 0}',
     ],
 )
-def test_a_beat_that_is_none_is_passed_over(broker: BrokerServer, forged: str) -> None:
+def test_a_beat_that_is_none_is_passed_over(broker: PrivateBroker, forged: str) -> None:
     mine = Broker(broker.url)
     mine.client.set(beat_key("evil"), forged)
     beat = WorkerBeat(name="w", queues=("prepare",), holds=1)
@@ -93,7 +85,7 @@ def test_a_beat_that_is_none_is_passed_over(broker: BrokerServer, forged: str) -
 
 
 def test_a_cancellation_is_believed_where_the_store_says_so(
-    broker: BrokerServer, folder_store: Store
+    broker: PrivateBroker, folder_store: Store
 ) -> None:
     head = manifest.write_run(folder_store, "r1", Options(), lines(1))
     Broker(broker.url).cancel("r1")  # as anybody might who has the password

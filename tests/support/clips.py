@@ -127,20 +127,13 @@ def encode(
     """
     width, height = size if turn_clockwise % 180 == 0 else size[::-1]
     time_base = Fraction(1, 1000) if times_ms else 1 / Fraction(rate)
-    names = {number: name for name, number in TAGS.items()}
     full_range = full_range or pixel_format.startswith("yuvj")
+    colours = coded_as or _MATRICES.get(matrix or 5, "bt601")
     code = functools.partial(
-        to_planes,
-        pixel_format=pixel_format,
-        matrix=coded_as or names.get(matrix or 5, "bt601"),
-        full_range=full_range,
+        to_planes, pixel_format=pixel_format, matrix=colours, full_range=full_range
     )
     if turn_clockwise:
-
-        def draw(number: int) -> Image:
-            image = picture(number, width=size[0], height=size[1])
-            return np.ascontiguousarray(np.rot90(image, turn_clockwise // 90))
-
+        draw = functools.partial(_on_its_side, size=size, turns=turn_clockwise // 90)
     if interlaced:
         paint = _weaver(width, height, pixel_format, code)
     else:
@@ -156,23 +149,33 @@ def encode(
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.codec_context.time_base = time_base
         if display is not None:
-            degrees, hflip, vflip = display
-            stream.set_display_rotation(degrees, hflip=hflip, vflip=vflip)
+            stream.set_display_rotation(display[0], hflip=display[1], vflip=display[2])
         if pixel_aspect is not None:
             stream.codec_context.sample_aspect_ratio = pixel_aspect
-        for name, value in fields.items():
-            setattr(stream.codec_context, name, value)
+        _set(stream.codec_context, fields)
         audio = file.add_stream("aac", rate=16_000) if sound else None
         for n in range(num_frames):
             frame = paint(first_number + n)
             frame.pts, frame.time_base = times_ms[n] if times_ms else n, time_base
-            for name, value in fields.items():
-                setattr(frame, name, value)
+            _set(frame, fields)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
         if audio is not None:
             _encode_silence(file, audio, seconds=num_frames / Fraction(rate))
     return _turned(result(), turn_clockwise) if turn_clockwise else result()
+
+
+_MATRICES = {number: name for name, number in TAGS.items()}
+
+
+def _on_its_side(number: int, size: tuple[int, int], turns: int) -> Image:
+    """The picture turned counter-clockwise by so many quarters."""
+    return np.ascontiguousarray(np.rot90(picture(number, width=size[0], height=size[1]), turns))
+
+
+def _set(target: Any, fields: dict[str, int]) -> None:
+    for name, value in fields.items():
+        setattr(target, name, value)
 
 
 def _painter(

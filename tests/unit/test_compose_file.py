@@ -12,12 +12,12 @@ from clipfleet.flags import each_option
 from clipfleet.queues import GPU_QUEUES, QUEUES
 from clipfleet.settings import Settings
 from clipfleet.store.s3_lifecycle import expiry_rule, meaning
-from tests.support import closed, compose, setup_minio
+from tests.support import closed, compose_file, setup_minio
 
-CONTENT = compose.read_file()
-SERVICES = compose.services(CONTENT)
+CONTENT = compose_file.read_file()
+SERVICES = compose_file.services(CONTENT)
 BODIES = CONTENT["services"]
-DOCKERFILE = (compose.ROOT / "Dockerfile").read_text()
+DOCKERFILE = (compose_file.ROOT / "Dockerfile").read_text()
 TARGETS = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE))
 WORKERS = {n: s for n, s in SERVICES.items() if s.command[0] == "clipfleet-worker"}
 
@@ -38,17 +38,17 @@ def test_every_target_ends_as_a_user_without_rights(target: str) -> None:
 
 @pytest.mark.parametrize("copied", re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE))
 def test_everything_that_the_dockerfile_copies_is_there_and_not_ignored(copied: str) -> None:
-    allowed = (compose.ROOT / ".dockerignore").read_text().splitlines()
+    allowed = (compose_file.ROOT / ".dockerignore").read_text().splitlines()
 
     for path in copied.split():
-        assert (compose.ROOT / path).exists()
+        assert (compose_file.ROOT / path).exists()
         assert f"!{path.partition('/')[0]}" in allowed
 
 
 @pytest.mark.parametrize("profile", ["gpu", "cpu"])
 @pytest.mark.parametrize("queue", QUEUES)
 def test_every_queue_has_one_service_in_every_profile(profile: str, queue: str) -> None:
-    up = compose.in_profiles(SERVICES, [profile])
+    up = compose_file.in_profiles(SERVICES, [profile])
 
     serving = [s.name for s in up.values() if s.command == ("clipfleet-worker", queue)]
 
@@ -56,13 +56,13 @@ def test_every_queue_has_one_service_in_every_profile(profile: str, queue: str) 
 
 
 def test_by_default_the_gpu_services_come_up() -> None:
-    profiles = compose.read_env_file()["COMPOSE_PROFILES"].split(",")
+    profiles = compose_file.read_env_file()["COMPOSE_PROFILES"].split(",")
 
-    assert {"caption", "enhance"} <= compose.in_profiles(SERVICES, profiles).keys()
+    assert {"caption", "enhance"} <= compose_file.in_profiles(SERVICES, profiles).keys()
 
 
 def test_without_a_gpu_no_service_asks_for_one() -> None:
-    up = compose.in_profiles(SERVICES, ["cpu"])
+    up = compose_file.in_profiles(SERVICES, ["cpu"])
 
     assert [name for name in up if "deploy" in BODIES[name]] == []
     assert [s.name for s in up.values() if s.target == "gpu"] == []
@@ -96,14 +96,14 @@ def test_redis_asks_for_a_password_keeps_what_it_takes_and_forgets_nothing() -> 
 
 
 def test_every_password_is_required_and_none_is_in_the_repository() -> None:
-    text = compose.FILE.read_text()
-    example = compose.read_env_file()
+    text = compose_file.FILE.read_text()
+    example = compose_file.read_env_file()
 
     named = set(re.findall(r"\$\{(\w*PASSWORD)\W", text))
 
     assert named == set(re.findall(r"\$\{(\w+):\?run make env\}", text))
     assert named == {name for name, value in example.items() if not value}
-    assert "/.env" in (compose.ROOT / ".gitignore").read_text().splitlines()
+    assert "/.env" in (compose_file.ROOT / ".gitignore").read_text().splitlines()
 
 
 CHOSEN = {
@@ -116,7 +116,7 @@ CHOSEN = {
 
 
 def test_a_password_that_the_user_chooses_reaches_everyone_who_needs_it() -> None:
-    found = compose.services(compose.read_file(variables=CHOSEN))
+    found = compose_file.services(compose_file.read_file(variables=CHOSEN))
 
     assert found["redis"].environment["REDISCLI_AUTH"] == "chosen-0"
     assert found["redis"].environment["FLEET_PASSWORD"] == "chosen-1"
@@ -129,7 +129,7 @@ def test_a_password_that_the_user_chooses_reaches_everyone_who_needs_it() -> Non
 
 
 def test_no_program_gets_an_owners_password() -> None:
-    found = compose.services(compose.read_file(variables=CHOSEN))
+    found = compose_file.services(compose_file.read_file(variables=CHOSEN))
 
     def has(password: str) -> set[str]:
         return {name for name, s in found.items() if password in str(s.environment)}
@@ -140,7 +140,7 @@ def test_no_program_gets_an_owners_password() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_password_is_on_a_command_line(name: str) -> None:
-    service = compose.services(compose.read_file(variables=CHOSEN))[name]
+    service = compose_file.services(compose_file.read_file(variables=CHOSEN))[name]
 
     assert "chosen" not in " ".join((*service.command, *service.healthcheck))
 
@@ -235,8 +235,8 @@ def test_named_volumes_are_declared_and_used() -> None:
 @pytest.fixture
 def setup(tmp_path: Path) -> setup_minio.Setup:
     """What the service `setup` tells MinIO, run twice."""
-    service = compose.services(compose.read_file(variables=CHOSEN))["setup"]
-    script = compose.ROOT / service.volumes["/deploy"] / "setup-minio.sh"
+    service = compose_file.services(compose_file.read_file(variables=CHOSEN))["setup"]
+    script = compose_file.ROOT / service.volumes["/deploy"] / "setup-minio.sh"
     assert service.command == ("sh", "/deploy/setup-minio.sh")
     setup_minio.record(script, service.environment, folder=tmp_path)
     return setup_minio.record(script, service.environment, folder=tmp_path)
@@ -256,7 +256,7 @@ def test_setting_up_makes_a_user_for_each_side_with_its_policies(setup: setup_mi
         "producer": ["clipfleet-producer", "clipfleet-reader"],
     }, "attached once, though set up twice"
     for side in ("worker", "producer", "reader"):
-        shipped = compose.ROOT / "deploy" / f"s3-policy-{side}.json"
+        shipped = compose_file.ROOT / "deploy" / f"s3-policy-{side}.json"
         assert setup.policies[f"clipfleet-{side}"] == shipped.read_text()
 
 
@@ -280,7 +280,7 @@ def test_every_setting_in_the_file_is_one_that_the_programs_read() -> None:
     flags = {flag.partition("/")[0].removeprefix("--") for _, _, _, flag in each_option()}
     options = {"CLIPFLEET_" + flag.upper().replace("-", "_") for flag in flags}
 
-    given = set(re.findall(r"CLIPFLEET_\w+", compose.FILE.read_text()))
+    given = set(re.findall(r"CLIPFLEET_\w+", compose_file.FILE.read_text()))
 
     assert given <= settings | options | {"CLIPFLEET_CONCURRENCY"}
 
@@ -298,25 +298,25 @@ def test_every_setting_in_the_file_is_one_that_the_programs_read() -> None:
 def test_variables_are_resolved_as_compose_does(text: str, expected: str) -> None:
     variables = {"SET": "chosen", "EMPTY": ""}
 
-    assert compose.interpolate(text, variables) == expected
+    assert compose_file.interpolate(text, variables) == expected
 
 
 @pytest.mark.parametrize("variables", [{}, {"NAME": ""}])
 def test_a_required_variable_without_a_value_ends_with_the_remedy(
     variables: dict[str, str],
 ) -> None:
-    with pytest.raises(compose.Missing, match="NAME is missing a value: run this"):
-        compose.interpolate("${NAME:?run this}", variables)
+    with pytest.raises(compose_file.Missing, match="NAME is missing a value: run this"):
+        compose_file.interpolate("${NAME:?run this}", variables)
 
 
 @pytest.mark.parametrize("text", ["$NAME", "${NAME}"])
 def test_a_variable_without_a_default_is_refused(text: str) -> None:
-    with pytest.raises(compose.Unmappable):
-        compose.interpolate(text, {"NAME": "value"})
+    with pytest.raises(compose_file.Unmappable):
+        compose_file.interpolate(text, {"NAME": "value"})
 
 
 def test_a_key_that_the_runner_does_not_know_is_refused() -> None:
     body = {"image": "redis:7.4.6", "command": ["redis-server"], "network_mode": "host"}
 
-    with pytest.raises(compose.Unmappable, match="network_mode"):
-        compose.services({"services": {"redis": body}})
+    with pytest.raises(compose_file.Unmappable, match="network_mode"):
+        compose_file.services({"services": {"redis": body}})

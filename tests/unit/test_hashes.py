@@ -15,11 +15,11 @@ from packaging.requirements import Requirement
 
 import audit
 import bootstrap
-from tests.support import compose
+from tests.support import compose_file
 
 CONSTRAINTS = (bootstrap.ROOT / "constraints.txt").read_text()
 HASHES = bootstrap.HASHES.read_text()
-DOCKERFILE = (compose.ROOT / "Dockerfile").read_text()
+DOCKERFILE = (compose_file.ROOT / "Dockerfile").read_text()
 # Of whose files no list would be right: torch and what is built for it differ by machine and by
 # where they come from; of apache-tvm-ffi vLLM takes another version on GPUs than on CPUs.
 HELD_TO_NO_HASH = {"torch", "torchaudio", "torchcodec", "torchvision", "triton", "apache-tvm-ffi"}

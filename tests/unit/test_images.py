@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.support import compose
+from tests.support import compose_file
 
-IMAGES: list[dict[str, Any]] = tomllib.loads((compose.ROOT / "deploy" / "images.toml").read_text())[
-    "image"
-]
-DOCKERFILE = (compose.ROOT / "Dockerfile").read_text()
+IMAGES: list[dict[str, Any]] = tomllib.loads(
+    (compose_file.ROOT / "deploy" / "images.toml").read_text()
+)["image"]
+DOCKERFILE = (compose_file.ROOT / "Dockerfile").read_text()
 
 
 def reference(image: dict[str, Any]) -> str:
@@ -20,7 +20,7 @@ def reference(image: dict[str, Any]) -> str:
 
 
 def test_what_is_used_is_what_is_listed() -> None:
-    services = compose.services(compose.read_file()).values()
+    services = compose_file.services(compose_file.read_file()).values()
     base = re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)
 
     used = {service.image for service in services if service.image} | set(base)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import compose
+from tests.support import compose_file
 
-SCRIPT = compose.ROOT / "deploy" / "make_env.py"
+SCRIPT = compose_file.ROOT / "deploy" / "make_env.py"
 
 
 def make_env(folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -20,20 +20,20 @@ def make_env(folder: Path) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with our .env.example."""
-    (tmp_path / ".env.example").write_text((compose.ROOT / ".env.example").read_text())
+    (tmp_path / ".env.example").write_text((compose_file.ROOT / ".env.example").read_text())
     return tmp_path
 
 
 def test_every_password_is_long_and_like_no_other_and_the_rest_is_as_in_the_example(
     folder: Path,
 ) -> None:
-    example = compose.read_env_file(folder / ".env.example")
+    example = compose_file.read_env_file(folder / ".env.example")
 
     assert make_env(folder).returncode == 0
-    first = compose.read_env_file(folder / ".env")
+    first = compose_file.read_env_file(folder / ".env")
     (folder / ".env").unlink()
     assert make_env(folder).returncode == 0
-    second = compose.read_env_file(folder / ".env")
+    second = compose_file.read_env_file(folder / ".env")
 
     empty = [name for name, value in example.items() if not value]
     made = [each[name] for each in (first, second) for name in empty]
@@ -44,9 +44,9 @@ def test_every_password_is_long_and_like_no_other_and_the_rest_is_as_in_the_exam
 
 def test_the_compose_file_takes_what_it_wrote(folder: Path) -> None:
     make_env(folder)
-    made = compose.read_env_file(folder / ".env")
+    made = compose_file.read_env_file(folder / ".env")
 
-    found = compose.services(compose.read_file(variables=made))
+    found = compose_file.services(compose_file.read_file(variables=made))
 
     assert made["REDIS_PASSWORD"] in found["prepare"].environment["CLIPFLEET_BROKER"]
 
@@ -60,7 +60,7 @@ def test_nobody_else_can_read_it(folder: Path) -> None:
 def test_no_password_is_printed(folder: Path) -> None:
     said = make_env(folder)
 
-    for value in compose.read_env_file(folder / ".env").values():
+    for value in compose_file.read_env_file(folder / ".env").values():
         assert value == "gpu" or value not in said.stdout + said.stderr
 
 
@@ -97,6 +97,6 @@ def test_a_link_in_its_place_is_not_followed(folder: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/fleet.md", "docker-compose.yml"])
 def test_whoever_reads_how_to_start_reads_of_it_first(page: str) -> None:
-    text = (compose.ROOT / page).read_text()
+    text = (compose_file.ROOT / page).read_text()
 
     assert 0 < text.index("make env") < text.index("docker compose ")

@@ -125,31 +125,35 @@ def write_nemotron(folder: Path, tiny: bool, *, quantization: str | None = None)
         "projector_hidden_size": vision["projector"],
         "eos_token_id": ids["<SPECIAL_12>"],
         "llm_config": _language_model(ids, tiny),
-        "vision_config": {
-            "model_type": "radio",
-            "dtype": "bfloat16",
-            "patch_size": 16,
-            "max_resolution": 2048,
-            "preferred_resolution": [vision["tile"], vision["tile"]],
-            "version": "radio_v2.5-h",
-            # Four teachers' summary tokens, filled up to 16 with registers.
-            "args": {
-                "model": vision["vit"],
-                "cpe_max_size": 2048,
-                "register_multiple": 16,
-                "cls_token_per_teacher": True,
-                "teachers": [
-                    {"name": "clip", "use_summary": True},
-                    {"name": "siglip", "use_summary": True},
-                    {"name": "dino_v2", "use_summary": True},
-                    {"name": "sam", "use_summary": False},
-                ],
-            },
-        },
+        "vision_config": _radio(vision),
     }
     if quantization is not None:
         config["quantization_config"] = _modelopt(quantization)
     write_json(folder / "config.json", config)
+
+
+def _radio(vision: Json) -> Json:
+    return {
+        "model_type": "radio",
+        "dtype": "bfloat16",
+        "patch_size": 16,
+        "max_resolution": 2048,
+        "preferred_resolution": [vision["tile"], vision["tile"]],
+        "version": "radio_v2.5-h",
+        # Four teachers' summary tokens, filled up to 16 with registers.
+        "args": {
+            "model": vision["vit"],
+            "cpe_max_size": 2048,
+            "register_multiple": 16,
+            "cls_token_per_teacher": True,
+            "teachers": [
+                {"name": "clip", "use_summary": True},
+                {"name": "siglip", "use_summary": True},
+                {"name": "dino_v2", "use_summary": True},
+                {"name": "sam", "use_summary": False},
+            ],
+        },
+    }
 
 
 def _language_model(ids: dict[str, int], tiny: bool) -> Json:

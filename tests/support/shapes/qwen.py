@@ -98,33 +98,35 @@ _TINY_DECODER = {
 }
 
 
+_TEXT_2_5_7B = {
+    "hidden_size": 3584,
+    "intermediate_size": 18_944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+_VISION_2_5_7B = {
+    "depth": 32,
+    "hidden_size": 1280,
+    "num_heads": 16,
+    "intermediate_size": 3420,
+    "out_hidden_size": 3584,
+    "fullatt_block_indexes": [7, 15, 23, 31],
+}
+_TINY_VISION_2_5 = {
+    "depth": 2,
+    "hidden_size": 160,
+    "num_heads": 2,
+    "intermediate_size": 320,
+    "out_hidden_size": 256,
+    "fullatt_block_indexes": [1],
+}
+
+
 def write_qwen2_5_vl_7b(folder: Path, tiny: bool) -> None:
     ids = _write_qwen_tokenizer(folder, QWEN2_TEMPLATE, 131_072)
-    text = {
-        "hidden_size": 3584,
-        "intermediate_size": 18_944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-    }
-    vision = {
-        "depth": 32,
-        "hidden_size": 1280,
-        "num_heads": 16,
-        "intermediate_size": 3420,
-        "out_hidden_size": 3584,
-        "fullatt_block_indexes": [7, 15, 23, 31],
-    }
-    if tiny:
-        text = _TINY_DECODER
-        vision = {
-            "depth": 2,
-            "hidden_size": 160,
-            "num_heads": 2,
-            "intermediate_size": 320,
-            "out_hidden_size": 256,
-            "fullatt_block_indexes": [1],
-        }
+    text = _TINY_DECODER if tiny else _TEXT_2_5_7B
+    vision = _TINY_VISION_2_5 if tiny else _VISION_2_5_7B
     write_json(
         folder / "config.json",
         {
@@ -164,33 +166,42 @@ def write_qwen2_5_vl_7b(folder: Path, tiny: bool) -> None:
     )
 
 
+_TEXT_3_8B = {
+    "hidden_size": 4096,
+    "intermediate_size": 12_288,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+}
+_TINY_TEXT_3 = {**_TINY_DECODER, "num_hidden_layers": 4}  # deepstack feeds the first three
+_VISION_3_8B = {
+    "depth": 27,
+    "hidden_size": 1152,
+    "num_heads": 16,
+    "intermediate_size": 4304,
+    "out_hidden_size": 4096,
+    "deepstack_visual_indexes": [8, 16, 24],
+}
+_TINY_VISION_3 = {
+    "depth": 4,
+    "hidden_size": 144,
+    "num_heads": 2,
+    "intermediate_size": 288,
+    "out_hidden_size": 256,
+    "deepstack_visual_indexes": [1, 2, 3],
+}
+
+
 def write_qwen3_vl_8b(folder: Path, tiny: bool) -> None:
     ids = _write_qwen_tokenizer(folder, QWEN3_VL_TEMPLATE, 262_144)
-    text = {
-        "hidden_size": 4096,
-        "intermediate_size": 12_288,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-    }
-    vision = {
-        "depth": 27,
-        "hidden_size": 1152,
-        "num_heads": 16,
-        "intermediate_size": 4304,
-        "out_hidden_size": 4096,
-        "deepstack_visual_indexes": [8, 16, 24],
-    }
-    if tiny:
-        text = {**_TINY_DECODER, "num_hidden_layers": 4}  # deepstack feeds the first three
-        vision = {
-            "depth": 4,
-            "hidden_size": 144,
-            "num_heads": 2,
-            "intermediate_size": 288,
-            "out_hidden_size": 256,
-            "deepstack_visual_indexes": [1, 2, 3],
-        }
+    text = _decoder(
+        ids,
+        attention_bias=False,
+        head_dim=128,
+        vocab_size=151_936,
+        max_position_embeddings=262_144,
+        **(_TINY_TEXT_3 if tiny else _TEXT_3_8B),
+    )
     write_json(
         folder / "config.json",
         {
@@ -200,14 +211,7 @@ def write_qwen3_vl_8b(folder: Path, tiny: bool) -> None:
             "tie_word_embeddings": False,
             "text_config": {
                 "model_type": "qwen3_vl_text",
-                **_decoder(
-                    ids,
-                    attention_bias=False,
-                    head_dim=128,
-                    vocab_size=151_936,
-                    max_position_embeddings=262_144,
-                    **text,
-                ),
+                **text,
                 "rope_theta": 5_000_000,
                 "rope_scaling": {
                     "rope_type": "default",
@@ -224,7 +228,7 @@ def write_qwen3_vl_8b(folder: Path, tiny: bool) -> None:
                 "patch_size": 16,
                 "spatial_merge_size": 2,
                 "temporal_patch_size": 2,
-                **vision,
+                **(_TINY_VISION_3 if tiny else _VISION_3_8B),
             },
         },
     )

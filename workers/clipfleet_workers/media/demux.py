@@ -1,6 +1,7 @@
 """What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO
@@ -101,15 +102,7 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
             extradata=stream.codec_context.extradata,
             intra_only=codec.intra_only,
         )
-        packets: list[Packet] = []
-        warnings: list[str] = []
-        try:
-            for packet in packets_of(container, stream, guard):
-                packets.append(_read(packet, reader))
-                guard.frames(len(packets))
-        except av.FFmpegError as error:
-            guard.memory(error)
-            warnings.append(f"reading stopped after {len(packets)} packets ({why(error)})")
+        packets, warnings = _read_all(packets_of(container, stream, guard), reader, guard)
         if not warnings:
             most = guard.limits.max_frames
             warnings += cut_short.warnings(file, container.format.name, stream, most=most)
@@ -124,13 +117,12 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
         known = [pts for pts in shown if pts is not None]
         own_times = container.format.name not in _WITHOUT_TIMES
         rises = _keys_rise(packets)
-        ordered = rises and len(known) == len(shown)
         return Contents(
             packets=packets,
             time_base=stream.time_base or Fraction(1, 1000),
             rates=_stated_rates(stream, own_times=own_times),
             timed=own_times and rises and bool(known),
-            ordered=ordered,
+            ordered=rises and len(known) == len(shown),
             filed=filed,
             states_durations=_states_durations(container.format.name, packets),
             knows_starts=knows_starts,
@@ -152,6 +144,21 @@ def _states_durations(container: str, packets: list[Packet]) -> bool:
     """
     shown = [packet.duration for packet in packets if packet.shown]
     return container in _DURATIONS and (len(shown) == 1 or len({*shown} - {0}) > 1)
+
+
+def _read_all(
+    demuxed: Iterable["av.Packet[VideoStream]"], reader: Reader, guard: Guard
+) -> tuple[list[Packet], list[str]]:
+    """The packets, and a warning where reading them ended in an error."""
+    packets: list[Packet] = []
+    try:
+        for packet in demuxed:
+            packets.append(_read(packet, reader))
+            guard.frames(len(packets))
+    except av.FFmpegError as error:
+        guard.memory(error)
+        return packets, [f"reading stopped after {len(packets)} packets ({why(error)})"]
+    return packets, []
 
 
 def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:

@@ -91,15 +91,9 @@ class Hevc:
                 if unit[2] & 0x80:
                     pictures += 1
                     starts |= 16 <= kind <= _CRA and pictures == 1
-                    head = self._slice(kind, unit)
-                    other = self._begins_anew(kind, head)
+                    shown, order, other, misses = self._picture(kind, unit, layer)
                     anew |= other and kind in _IRAP
-                    unsure |= other and kind not in _IRAP
-                    shown = head.shown
-                    # Neither pictures of higher layers nor those that may be left out: 8.3.1.
-                    counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
-                    order = self._order.of(head.order, head.sps.order_length, counts=counts)
-                    unsure |= self._misses_any(kind, head, order)
+                    unsure |= misses or (other and kind not in _IRAP)
                 elif not pictures:
                     raise Unknown  # its first slice is lost
             elif kind in _ENDS:
@@ -124,6 +118,19 @@ class Hevc:
             hidden=not shown,
             order=order,
         )
+
+    def _picture(
+        self, kind: int, unit: bytes, layer: int
+    ) -> tuple[bool, tuple[int, int], bool, bool]:
+        """Of a picture's first slice: whether it is shown, its order, whether it begins anew, and
+        whether it misses a reference.
+        """
+        head = self._slice(kind, unit)
+        anew = self._begins_anew(kind, head)
+        # Neither pictures of higher layers nor those that may be left out: 8.3.1.
+        counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
+        order = self._order.of(head.order, head.sps.order_length, counts=counts)
+        return head.shown, order, anew, self._misses_any(kind, head, order)
 
     def _slice(self, kind: int, unit: bytes) -> _Slice:
         """7.3.6.1, up to slice_pic_order_cnt_lsb."""

@@ -119,11 +119,8 @@ def _cut(
     span = None
     if span_s:
         begins_s = index.timeline.times_s[first] if timeline.times_s else span_s[0]
-        span = SpanPlan(
-            start_s=begins_s,
-            end_s=begins_s + timeline.end_time_s,
-            num_frames=len(timeline.times_s),
-        )
+        end_s, num_frames = begins_s + timeline.end_time_s, len(timeline.times_s)
+        span = SpanPlan(start_s=begins_s, end_s=end_s, num_frames=num_frames)
     warnings = list(dict.fromkeys([*index.warnings, *renderer.warnings]))  # said by both: once
     if span is not None and not span.num_frames:
         warnings.append("no frame begins within its span")
