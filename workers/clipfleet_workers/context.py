@@ -6,7 +6,6 @@ import os
 import socket
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -53,8 +52,7 @@ class Context:
         self.models: dict[str, LoadedModel] = {}
         self.stopping = threading.Event()
         self.engine_dead = False
-        self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
-        self._options_lock = threading.Lock()
+        self._options = functools.lru_cache(_OPTIONS_KEPT)(self._options_of)
         self._cancelled: dict[str, tuple[bool, float]] = {}
         self._left: set[str] = set()
         self._buckets = Buckets(settings)
@@ -88,21 +86,14 @@ class Context:
         Raises `MessageInvalid` where neither the run's options nor those of one of its clips have
         the hash that it names, `NewerVersion` where a newer clipfleet wrote them.
         """
-        wanted = (message.run_id, message.options_hash)
-        with self._options_lock:
-            if wanted in self._options:
-                self._options.move_to_end(wanted)
-                return self._options[wanted]
-        options = self._read_options(message.run_id, keys.run_options(message.run_id))
-        if options.hash != message.options_hash:  # the clip may have some of its own
-            key = keys.run_variant(message.run_id, message.options_hash)
-            options = self._read_options(message.run_id, key)
-        if options.hash != message.options_hash:
-            raise MessageInvalid(f"run {message.run_id} has other options than the message names")
-        with self._options_lock:
-            self._options[wanted] = options
-            while len(self._options) > _OPTIONS_KEPT:
-                self._options.popitem(last=False)
+        return self._options(message.run_id, message.options_hash)
+
+    def _options_of(self, run_id: str, options_hash: str) -> Options:
+        options = self._read_options(run_id, keys.run_options(run_id))
+        if options.hash != options_hash:  # the clip may have some of its own
+            options = self._read_options(run_id, keys.run_variant(run_id, options_hash))
+        if options.hash != options_hash:
+            raise MessageInvalid(f"run {run_id} has other options than the message names")
         return options
 
     def _read_options(self, run_id: str, key: str) -> Options:
