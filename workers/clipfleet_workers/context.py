@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -31,7 +31,7 @@ from clipfleet.options import Options
 from clipfleet.presigned import bare, shown
 from clipfleet.runs import RunHead, RunSources
 from clipfleet.settings import Settings
-from clipfleet.sources import AllowedSources, check_allowed, not_allowed
+from clipfleet.sources import AllowedSources, check_allowed, not_allowed, path_of
 from clipfleet.store import Store
 from clipfleet.store.download import PIECE_BYTES, download
 from clipfleet_workers.inference.loaded_model import LoadedModel
@@ -148,7 +148,7 @@ class Context:
             return False
         if job.staged or urlsplit(job.source).scheme != "file":
             return allowed.covers(job.source)
-        return allowed.covers_open_file(os.fspath(_path_of(job.source)), file.fileno())
+        return allowed.covers_open_file(path_of(job.source), file.fileno())
 
     @contextmanager
     def open_clip(self, job: ClipJob) -> Iterator[BinaryIO]:
@@ -159,7 +159,7 @@ class Context:
         limit = self.settings.clip_limits.max_bytes
         scheme = urlsplit(job.source).scheme
         if not job.staged and scheme == "file":
-            with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
+            with _open_file(Path(path_of(job.source)), limit, self.settings.sources) as file:
                 yield file
             return
         if not job.staged:
@@ -221,10 +221,6 @@ class Context:
     def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
         """Tell whoever watches the run what was just done."""
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
-
-
-def _path_of(source: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))  # may not be UTF-8
 
 
 def _download(url: str, file: BinaryIO, settings: Settings) -> None:
