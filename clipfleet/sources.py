@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, quote_from_bytes, unquote, unquote_to_byte
 
 from clipfleet.errors import ClipError
 from clipfleet.presigned import bare, shown
+from clipfleet.store.object_key import bucket_and_key
 
 _HOW = "give a folder's whole path, s3://BUCKET[/PREFIX] or https://HOST[/PATH]"
 
@@ -91,9 +92,18 @@ def check_allowed(source: str, allowed: AllowedSources | None) -> None:
         raise not_allowed(source)
 
 
-def _uri(path: str) -> str:
-    path = os.path.expanduser(path)  # noqa: PTH111 - Path's raises
+def file_uri(path: str) -> str:
+    """The URI of a whole path; names need not be UTF-8."""
     return f"file://{quote_from_bytes(os.fsencode(path))}"
+
+
+def path_of(uri: str) -> str:
+    """The path that a `file:` URI means. Raises `ValueError` where it is no address."""
+    return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
+
+
+def _uri(path: str) -> str:
+    return file_uri(os.path.expanduser(path))  # noqa: PTH111 - Path's raises
 
 
 def _parts(uri: str) -> Parts | None:
@@ -115,10 +125,10 @@ def _parts(uri: str) -> Parts | None:
 def _names(uri: str, found: SplitResult) -> list[str]:
     """Raises `ValueError` where it is no address of the three kinds."""
     if found.scheme == "s3":  # a key may hold what means something elsewhere, such as ? and #
-        bucket, _, key = uri.partition("://")[2].partition("/")
+        bucket, key = bucket_and_key(uri)
         return [bucket, *(key.removesuffix("/").split("/") if key else ())]  # a//b is not a/b
     if found.scheme == "file":
-        path = os.fsdecode(unquote_to_bytes(found.path))
+        path = path_of(uri)
         if found.netloc not in ("", "localhost") or not path.startswith("/"):
             raise ValueError(uri)
         return [name for name in path.split("/") if name]

@@ -13,6 +13,12 @@ class KeyRefused(StoreError, ValueError):
     """The key cannot name an object."""
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """What follows the scheme: the bucket's name, and the key as it is; both may be empty."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
 def check_key(key: str) -> None:
     """Raises `KeyRefused` unless `key` is a relative path, such as `metas/v0/x.json`."""
     _check_parts(key, key.split("/"))

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from clipfleet.connections import OutOfTime
 from clipfleet.errors import ObjectChanged, UsageError
 from clipfleet.store.base import PROBE, Access, Data, ObjectInfo, Store
-from clipfleet.store.object_key import check_key, check_prefix
+from clipfleet.store.object_key import bucket_and_key, check_key, check_prefix
 from clipfleet.store.s3_client import BACKOFF_FACTOR_S, connect
 from clipfleet.store.s3_errors import MISSING, named, translate_errors
 from clipfleet.store.s3_lifecycle import expire_scratch
@@ -91,7 +91,7 @@ class S3Store(Store):
         if_absent: bool = False,
     ) -> bool:
         name = self._name(key)
-        content = b"".join(data) if isinstance(data, tuple) else bytes(data)
+        content = _joined(data)
         if if_absent:
             if len(content) > MAX_PART_SIZE:
                 raise ValueError(f"{key}: {len(content)} bytes are too many to put if absent")
@@ -143,7 +143,7 @@ class S3Store(Store):
         *,
         content_type: str = "application/octet-stream",
     ) -> bool:
-        content = b"".join(data) if isinstance(data, tuple) else bytes(data)
+        content = _joined(data)
         # Without the quotes that HTTP wants: so Amazon's examples have it, and Ceph takes no other.
         condition = _If("If-Match", version or "*")
         return self._put_if(condition, self._name(key), key, content, content_type)
@@ -335,8 +335,8 @@ class _If(Sse):
 
 def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     """`s3://bucket/some/prefix/` -> `bucket`, `some/prefix/`; the prefix may be empty."""
-    bucket, _, prefix = uri.partition("://")[2].partition("/")
-    prefix = prefix.strip("/")
+    bucket, key = bucket_and_key(uri)
+    prefix = key.strip("/")
     if not bucket:
         raise UsageError(f"{uri} names no bucket; write s3://bucket/prefix")
     try:
@@ -346,6 +346,10 @@ def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     except ValueError as error:
         raise UsageError(f"{uri} is not a store: {error}") from error
     return bucket, f"{prefix}/" if prefix else ""
+
+
+def _joined(data: Data) -> bytes:
+    return b"".join(data) if isinstance(data, tuple) else bytes(data)
 
 
 def _was_retried(error: S3Error) -> bool:

@@ -6,13 +6,12 @@ import os
 import socket
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -33,7 +32,7 @@ from clipfleet.options import Options
 from clipfleet.presigned import bare, shown
 from clipfleet.runs import RunHead, RunSources
 from clipfleet.settings import Settings
-from clipfleet.sources import AllowedSources, check_allowed, not_allowed
+from clipfleet.sources import AllowedSources, check_allowed, not_allowed, path_of
 from clipfleet.store import Store
 from clipfleet.store.download import PIECE_BYTES, download
 from clipfleet_workers.inference.loaded_model import LoadedModel
@@ -63,8 +62,7 @@ class Context:
         self.models: dict[str, LoadedModel] = {}
         self.stopping = threading.Event()
         self.engine_dead = False
-        self._options: OrderedDict[tuple[str, str], Options] = OrderedDict()
-        self._options_lock = threading.Lock()
+        self._options = functools.lru_cache(_OPTIONS_KEPT)(self._options_of)
         self._cancelled: dict[str, tuple[bool, float]] = {}
         self._left: set[str] = set()
         self._buckets = Buckets(settings)
@@ -98,21 +96,14 @@ class Context:
         Raises `MessageInvalid` where neither the run's options nor those of one of its clips have
         the hash that it names, `NewerVersion` where a newer clipfleet wrote them.
         """
-        wanted = (message.run_id, message.options_hash)
-        with self._options_lock:
-            if wanted in self._options:
-                self._options.move_to_end(wanted)
-                return self._options[wanted]
-        options = self._read_options(message.run_id, keys.run_options(message.run_id))
-        if options.hash != message.options_hash:  # the clip may have some of its own
-            key = keys.run_variant(message.run_id, message.options_hash)
-            options = self._read_options(message.run_id, key)
-        if options.hash != message.options_hash:
-            raise MessageInvalid(f"run {message.run_id} has other options than the message names")
-        with self._options_lock:
-            self._options[wanted] = options
-            while len(self._options) > _OPTIONS_KEPT:
-                self._options.popitem(last=False)
+        return self._options(message.run_id, message.options_hash)
+
+    def _options_of(self, run_id: str, options_hash: str) -> Options:
+        options = self._read_options(run_id, keys.run_options(run_id))
+        if options.hash != options_hash:  # the clip may have some of its own
+            options = self._read_options(run_id, keys.run_variant(run_id, options_hash))
+        if options.hash != options_hash:
+            raise MessageInvalid(f"run {run_id} has other options than the message names")
         return options
 
     def _read_options(self, run_id: str, key: str) -> Options:
@@ -167,7 +158,7 @@ class Context:
             return False
         if job.staged or urlsplit(job.source).scheme != "file":
             return allowed.covers(job.source)
-        return allowed.covers_open_file(os.fspath(_path_of(job.source)), file.fileno())
+        return allowed.covers_open_file(path_of(job.source), file.fileno())
 
     @contextmanager
     def open_clip(self, job: ClipJob) -> Iterator[OpenClip]:
@@ -178,7 +169,7 @@ class Context:
         limit = self.settings.clip_limits.max_bytes
         scheme = urlsplit(job.source).scheme
         if not job.staged and scheme == "file":
-            with _open_file(_path_of(job.source), limit, self.settings.sources) as file:
+            with _open_file(Path(path_of(job.source)), limit, self.settings.sources) as file:
                 yield OpenClip(file=file, mtime=mtime(file))
             return
         if not job.staged:
@@ -246,10 +237,6 @@ class Context:
     def emit(self, job: Message, /, *, step: str, **fields: Any) -> None:
         """Tell whoever watches the run what was just done."""
         self.broker.emit(job.run_id, Event(step=step, clip_uuid=job.clip_uuid, **fields))
-
-
-def _path_of(source: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(urlsplit(source).path)))  # may not be UTF-8
 
 
 def _download(url: str, file: BinaryIO, settings: Settings) -> str | None:

@@ -3,10 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from urllib.parse import quote_from_bytes
 
 from clipfleet.records import ManifestLine
-from clipfleet.sources import AllowedSources
+from clipfleet.sources import AllowedSources, file_uri
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.spellings import one_spelling
 
@@ -34,7 +33,7 @@ class NamedPlaces:
     def add_path(self, path: str) -> None:
         """Add a file or a folder, by the path that it has with all links followed."""
         real = one_spelling(os.path.realpath(path or os.curdir))
-        self.add(f"file://{quote_from_bytes(os.fsencode(real))}")
+        self.add(file_uri(real))
 
     def add_s3(self, bucket: str, place: str) -> None:
         """Add an object, or all below a folder: empty, or with its slash."""

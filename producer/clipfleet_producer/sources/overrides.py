@@ -2,11 +2,11 @@
 
 import hashlib
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from cachetools import LRUCache
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
@@ -33,23 +33,6 @@ _OF_OUTPUT = {
 
 _APART = "submit these clips as a run of their own"
 
-Value = TypeVar("Value")
-
-
-class _Recent(OrderedDict[bytes, Value], Generic[Value]):
-    """The values that were put or found last."""
-
-    def find(self, key: bytes) -> Value | None:
-        value = self.get(key)
-        if value is not None:
-            self.move_to_end(key)
-        return value
-
-    def put(self, key: bytes, value: Value) -> None:
-        self[key] = value
-        if len(self) > _KEPT:
-            self.popitem(last=False)
-
 
 class OptionOverrides:
     """The options of a run, `base`, and what becomes of them for clips that have some of their own.
@@ -60,8 +43,9 @@ class OptionOverrides:
 
     def __init__(self, base: Options) -> None:
         self.base, self._base_hash = base, base.hash
-        self._known: _Recent[tuple[str | None, str | None]] = _Recent()  # (hash, what is wrong)
-        self._given: _Recent[bool] = _Recent()
+        # What came up last: (hash, what is wrong), and the hashes that were given.
+        self._known: LRUCache[bytes, tuple[str | None, str | None]] = LRUCache(_KEPT)
+        self._given: LRUCache[str, bool] = LRUCache(_KEPT)
         self._stack = ExitStack()
         self._db: sqlite3.Connection | None = None
 
@@ -88,13 +72,13 @@ class OptionOverrides:
         if len(named) > _MOST_BYTES:
             raise UsageError(f"its options are over the limit of {_MOST_BYTES // 1024} KiB")
         key = hashlib.blake2b(named, digest_size=16).digest()
-        known = self._known.find(key)
+        known = self._known.get(key)
         if known is None:
             try:
                 known = self._make(prompt, options), None
             except UsageError as error:
                 known = None, short(error, 300)
-            self._known.put(key, known)
+            self._known[key] = known
         name, fault = known
         if fault is not None:
             raise UsageError(fault)
@@ -107,10 +91,10 @@ class OptionOverrides:
         """
         found = {}
         for name in dict.fromkeys(line.options_hash for line in lines):
-            if name is None or self._given.find(name.encode()):
+            if name is None or self._given.get(name):
                 continue
             found[name] = self.find(name)
-            self._given.put(name.encode(), True)
+            self._given[name] = True
         return found
 
     def find(self, name: str) -> Options:

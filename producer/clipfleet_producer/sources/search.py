@@ -79,23 +79,12 @@ def find_clips(
         follow_links,
     )
     for argument in arguments:
-        before, names_any = len(problems), False
         selection = Selection()
         try:
-            for line in search.expand(argument, selection):
-                names_any = True
-                yield line
-        except (StoreUnavailable, StoreDenied, SpoolFull):
-            raise
-        except ClipfleetError as error:
-            problems.add(str(error))
-        except OSError as error:
-            problems.add(f"{argument}: {error.strerror or error}")
+            yield from search.found(argument, selection)
         finally:
             if passed is not None:
                 passed.merge(selection.passed)
-        if not names_any and len(problems) == before:
-            problems.add(f"{argument}: {_nothing_in(argument, selection)}")
 
 
 def _nothing_in(argument: str, selection: Selection) -> str:
@@ -123,6 +112,22 @@ class _Search:
     here: Addresses
     named: NamedPlaces
     follow_links: bool
+
+    def found(self, argument: str, selection: Selection) -> Iterator[ManifestLine]:
+        """What one argument names. That it names nothing, or cannot be read, is a problem."""
+        before, names_any = len(self.problems), False
+        try:
+            for line in self.expand(argument, selection):
+                names_any = True
+                yield line
+        except (StoreUnavailable, StoreDenied, SpoolFull):
+            raise
+        except ClipfleetError as error:
+            self.problems.add(str(error))
+        except OSError as error:
+            self.problems.add(f"{argument}: {error.strerror or error}")
+        if not names_any and len(self.problems) == before:
+            self.problems.add(f"{argument}: {_nothing_in(argument, selection)}")
 
     def expand(self, argument: str, selection: Selection) -> Iterator[ManifestLine]:
         """What one argument names. Raises `ClipfleetError`, `OSError`."""

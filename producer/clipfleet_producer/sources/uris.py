@@ -5,7 +5,7 @@ import re
 import stat
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -13,7 +13,8 @@ from clipfleet.errors import UsageError
 from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
 from clipfleet.presigned import bare, is_signed, shown
 from clipfleet.records import ManifestLine
-from clipfleet.store.object_key import KeyRefused, check_foreign_key
+from clipfleet.sources import file_uri, path_of
+from clipfleet.store.object_key import KeyRefused, bucket_and_key, check_foreign_key
 from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
 
@@ -103,7 +104,7 @@ class Addresses:
         return checked_length(uri), found.st_size
 
     def _beside(self, text: str) -> str:
-        bucket, _, folder = self._place.removeprefix("s3://").partition("/")
+        bucket, folder = bucket_and_key(self._place)
         names = folder.removesuffix("/").split("/") if folder else []
         # Unlike `posixpath.normpath` this keeps empty parts: keys may have some.
         for name in text.split("/"):
@@ -139,7 +140,7 @@ def with_address(line: ManifestLine, text: str) -> ManifestLine:
 
 def _folder_uri(folder: str) -> str:
     real = os.path.realpath(folder)
-    return f"file://{quote_from_bytes(os.fsencode(real))}{'' if real == '/' else '/'}"
+    return file_uri(real if real == "/" else f"{real}/")
 
 
 def checked_length(source: str) -> str:
@@ -168,7 +169,7 @@ def is_s3(text: str) -> bool:
 
 def read_s3(text: str) -> tuple[str, str]:
     """(bucket, key) of an address in S3; the key as it is, or empty. Raises `ClipRefused`."""
-    bucket, _, key = text.partition("://")[2].partition("/")
+    bucket, key = bucket_and_key(text)
     if not _BUCKET.fullmatch(bucket):
         raise ClipRefused(f"{short(text)}: {short(bucket, 70)!r} is no bucket's name")
     return bucket, key
@@ -210,7 +211,7 @@ def _path_of(text: str) -> str:
     """The path that a file: address means."""
     try:
         parts = urlsplit(text)
-        path = os.fsdecode(unquote_to_bytes(parts.path))
+        path = path_of(text)
     except ValueError as error:  # also for bytes that are no letters
         raise ClipRefused(f"{short(text)}: not an address ({error})") from None
     if parts.netloc.lower() not in ("", "localhost"):
@@ -222,10 +223,7 @@ def _path_of(text: str) -> str:
 
 def local_path(line: ManifestLine) -> Path | None:
     """The clip's path on this machine, or None for one that lies elsewhere."""
-    parts = urlsplit(line.source)
-    if parts.scheme != "file":
-        return None
-    return Path(os.fsdecode(unquote_to_bytes(parts.path)))  # a name need not be UTF-8
+    return Path(path_of(line.source)) if urlsplit(line.source).scheme == "file" else None
 
 
 def short_name(source: str) -> str:

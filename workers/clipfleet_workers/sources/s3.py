@@ -17,7 +17,7 @@ from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet.store.base import ObjectInfo
 from clipfleet.store.download import download
-from clipfleet.store.object_key import KeyRefused
+from clipfleet.store.object_key import KeyRefused, bucket_and_key
 
 _KEPT = 4
 
@@ -39,7 +39,7 @@ class Buckets:
 
         Raises `ClipError`, `SourceDenied` and other `StoreError`.
         """
-        bucket, _, key = source.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(source)
         store = self._settings.open_bucket(bucket)
         try:
             found = download(
