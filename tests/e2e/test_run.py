@@ -34,6 +34,26 @@ def records_in(out: Path) -> dict[str, ClipRecord]:
     return found
 
 
+def check_whole(record: ClipRecord, out: Path, said: str) -> None:
+    """A good clip's record, with all its products, each of them shown in what the command said."""
+    assert record.valid
+    assert record.errors == []
+    assert record.models["mini"].engine.startswith("vllm ")
+    assert record.models["mini"].revision == models.find("mini").revision
+    assert record.warnings[0] == MODELS["mini"].caveat
+    for window in record.windows:
+        assert window.caption
+        assert window.enhanced
+        assert words(window.enhanced)
+        assert window.caption.finish_reason == window.enhanced.finish_reason == "stop"
+        assert window.preview is not None
+        for shown in (words(window.caption), window.preview.key):
+            assert shown in said, "side by side, for a person to compare"
+        image = Image.open(io.BytesIO((out / window.preview.key).read_bytes()))
+        assert getattr(image, "n_frames", 1) >= 3
+        assert image.size == (window.preview.width, window.preview.height)
+
+
 def test_clips_become_captions_enhanced_captions_previews_and_records(
     cli: Cli, sample_clips: Path, tmp_path: Path
 ) -> None:
@@ -57,22 +77,7 @@ def test_clips_become_captions_enhanced_captions_previews_and_records(
         "sample-002.mp4": [(0, 299)],
     }
     for record in records.values():
-        assert record.valid
-        assert record.errors == []
-        assert record.models["mini"].engine.startswith("vllm ")
-        assert record.models["mini"].revision == models.find("mini").revision
-        assert record.warnings[0] == MODELS["mini"].caveat
-        for window in record.windows:
-            assert window.caption
-            assert window.enhanced
-            assert words(window.enhanced)
-            assert window.caption.finish_reason == window.enhanced.finish_reason == "stop"
-            assert window.preview is not None
-            for shown in (words(window.caption), window.preview.key):
-                assert shown in done.stdout, "side by side, for a person to compare"
-            image = Image.open(io.BytesIO((out / window.preview.key).read_bytes()))
-            assert getattr(image, "n_frames", 1) >= 3
-            assert image.size == (window.preview.width, window.preview.height)
+        check_whole(record, out, done.stdout)
     captions, enhanced = score(records.values(), truth=sample_clips), kept(records.values())
     assert captions.facts_right >= 0.97, captions.mistakes
     assert enhanced.facts_right >= 0.97, enhanced.mistakes
