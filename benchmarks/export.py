@@ -26,7 +26,7 @@ from clipfleet import keys
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import open_store
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.writing import write_run
 from tests.support.exported_run import done_record
 
 RUN = "bench"
@@ -105,7 +105,7 @@ def make_run(folder: Path, clips: int) -> list[str]:
     """
     store = open_store(str(folder))
     store.prepare()
-    manifest.write_run(store, RUN, OPTIONS, map(line, range(clips)))
+    write_run(store, RUN, OPTIONS, map(line, range(clips)))
     (folder / keys.RECORDS).mkdir(parents=True)
     captions = []
     for number in range(clips):

@@ -25,6 +25,7 @@ from clipfleet.queues import PREPARE
 from clipfleet.runs import RunCounts, count_record
 from clipfleet.store import open_store
 from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
 from tests.support.broker import BrokerServer
 from tests.support.exported_run import done_record
 
@@ -65,7 +66,7 @@ def write_rows(folder: Path, server: BrokerServer, lines: int) -> list[Row]:
         peak_kb = max(peak_kb, most_resident_kb(process.pid))
         time.sleep(0.02)
     seconds = time.monotonic() - began
-    head = manifest.read_head(open_store(str(folder / "out")), "big")
+    head = RunStore.open(open_store(str(folder / "out")), "big").head
     if status or head.clips != lines - lines // TWICE:
         raise RuntimeError(f"status {status}, {head.clips} clips")
     return [
@@ -93,14 +94,14 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
             file.write(record.source_video + "\n")
     client = redis.Redis.from_url(server.url)
     anew = first_fed(client, command(folder, server, "submit", str(listed), "--run=r", "--wait"))
-    head, places = manifest.read_head(store, "r"), 0
-    for shard in range(head.shards):  # as the feeder leaves it that brought it so far
+    run, places = RunStore.open(store, "r"), 0
+    for shard in range(run.head.shards):  # as the feeder leaves it that brought it so far
         places += manifest.lines_in(shard)
         if places <= done:
             many = {
                 name: value * manifest.lines_in(shard) for name, value in counts if name != "errors"
             }
-            manifest.write_done(store, head, shard, RunCounts(**many))
+            run.done.write(shard, RunCounts(**many))
     client.flushall()
     resumed = first_fed(client, command(folder, server, "feed", "r"))
     return [

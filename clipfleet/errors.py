@@ -38,6 +38,14 @@ class UsageError(ClipfleetError):
     exit_code = ExitCode.USAGE
 
 
+class RunFinished(UsageError):
+    """The run has finished."""
+
+
+class RunCancelled(UsageError):
+    """The run is cancelled."""
+
+
 class ClipError(ClipfleetError):
     """The clip cannot be processed."""
 

@@ -26,16 +26,16 @@ from benchmarks.queue.bare import DONE
 from benchmarks.queue.bare import make_app as make_bare_app
 from benchmarks.report import Row, publish
 from clipfleet import keys
-from clipfleet.broker.client import Broker, Event
+from clipfleet.broker.client import Broker
 from clipfleet.options import Options
 from clipfleet.queues import make_app
-from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunCounts
+from clipfleet.records import ManifestLine
 from clipfleet.store import Store, open_store
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.in_flight import InFlightLimit
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.feeding.limit import InFlightLimit
+from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.writing import write_run
 from tests.support.broker import BrokerServer
 
 QUEUES = ("prepare", "caption", "preview", "assemble")
@@ -156,24 +156,11 @@ def fleet(
             worker.kill()
 
 
-class Quiet:
-    """Watches a feeder and says nothing."""
+class Quiet(FeedObserver):
+    """Says what feeders warn of, and nothing else."""
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr)
-
-    def on_event(self, event: Event) -> None: ...
-
-    def on_clip_done(
-        self,
-        line: ManifestLine,
-        record: ClipRecord | None,
-        counts: RunCounts,
-        *,
-        previously_done: bool,
-    ) -> None: ...
-
-    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None: ...
 
 
 def measure_ours(folder: Path, clips: int) -> Cost:
@@ -195,7 +182,7 @@ def feed_all(server: BrokerServer, store: Store, run_id: str, clips: int) -> Non
     """Feed a run of so many clips, until all have their records."""
     sources = (f"s3://bucket/{run_id}/{number}.mp4" for number in range(clips))
     lines = (ManifestLine(clip_uuid=keys.clip_uuid(each), source=each) for each in sources)
-    head = manifest.write_run(store, run_id, Options(), lines)
+    head = write_run(store, run_id, Options(), lines).head
     feeder = Feeder(
         make_app(server.url, lease_s=LEASE_S),
         Broker(server.url),

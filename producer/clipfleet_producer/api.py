@@ -3,23 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rich.console import Console
-
 from clipfleet import keys
 from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunHead
+from clipfleet.runs import RunControl, RunHead
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
 from clipfleet_producer.export import Exported, Format, Per, export_run, make_spec
-from clipfleet_producer.feeding.following import fill, follow
-from clipfleet_producer.feeding.submission import RunRequest, create_run
-from clipfleet_producer.runs import control, manifest
-from clipfleet_producer.runs.model import Run, manifest_records
-from clipfleet_producer.runs.status import FleetStatus, Reader, RunStatus, read_fleet
-
-_QUIET = Console(quiet=True)
+from clipfleet_producer.feeding.following import Outcome, fill, follow
+from clipfleet_producer.feeding.progress import ProgressObserver
+from clipfleet_producer.feeding.submission import RunRequest, submit_run
+from clipfleet_producer.runs import control
+from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.names import choose_run_id
+from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
+from clipfleet_producer.runs.store import active_runs
 
 
 class Fleet:
@@ -44,7 +43,7 @@ class Fleet:
         *,
         run_id: str | None = None,
         limit: int | None = None,
-        shard: tuple[int, int] | None = None,
+        partition: tuple[int, int] | None = None,
         shuffle: int | None = None,
         clip_column: str | None = None,
         columns: Mapping[str, str] | None = None,
@@ -53,49 +52,48 @@ class Fleet:
         stage: bool | None = None,
         follow_links: bool = True,
     ) -> "FleetRun":
-        """Write a run down and put its first clips on the queues.
+        """Create a run and put its first clips on the queues.
 
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
-        `https://` URLs. `shard` (i, n) takes part i of n, from 1; `shuffle` is a seed. `stage`
-        copies files of this machine to scratch for workers, by default where the store is S3.
-        Without `follow_links`, links in folders are passed over. `columns` are those of manifests,
-        by what they hold, such as {"start_s": "from"}; `clip_column` is that of the clip.
-        Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
+        `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
+        `stage` copies files of this machine to scratch for workers, by default where the store is
+        S3. Without `follow_links`, links in folders are passed over. `columns` are those of
+        manifests, by what they hold, such as {"start_s": "from"}; `clip_column` is that of the
+        clip. Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
-        staged = self._store.is_remote if stage is None else stage
-        broker = self.settings.open_broker()
-        asked = RunRequest(
+        request = RunRequest(
             names=map(str, clips),
             limit=limit,
-            shard=shard,
+            partition=partition,
             shuffle=shuffle,
             columns={**(columns or {}), **({"clip": clip_column} if clip_column else {})},
-            run_id=manifest.choose_run_id(run_id),
+            run_id=choose_run_id(run_id),
             retry_failed=retry_failed,
-            staged=staged,
-            priority=priority,
+            staged=self._store.is_remote if stage is None else stage,
             follow_links=follow_links,
-            fleet=broker.fleet(),
-            broker=broker.address,
+            control=RunControl(priority=priority),
         )
-        broker.clear_cancellation(asked.run_id)
-        planned = create_run(asked, self.settings, options or Options(), _QUIET)
-        fill(planned.run, self.settings, _QUIET, in_flight=None)
-        run = FleetRun(self, planned.head)
-        run.problems = list(planned.problems)
-        run.passed_over = asked.passed.counts()
+        submitted = submit_run(
+            request, self.settings, options or Options(), self.settings.open_broker()
+        )
+        made = submitted.run
+        fill(made, self.settings, ProgressObserver(made.head.clips), in_flight=None)
+        run = FleetRun(self.settings, made)
+        run.problems = list(submitted.problems)
+        run.passed_over = submitted.passed.counts()
         return run
 
     def run(self, run_id: str) -> "FleetRun":
         """A run that is there. Raises `UsageError` where there is none."""
-        return FleetRun(self, manifest.read_head(self._store, run_id))
+        found = Run.open(self._store, run_id, allowed=self.settings.sources)
+        return FleetRun(self.settings, found)
 
     def runs(self) -> list[str]:
-        """The runs that are not at their end, by name."""
-        return manifest.active_runs(self._store)
+        """The runs that have not finished, by name."""
+        return active_runs(self._store)
 
     def status(self) -> FleetStatus:
-        """What waits in the queues, and which workers live."""
+        """What waits in the queues, and which workers are alive."""
         return read_fleet(self.settings.open_broker())
 
     def record(self, clip_uuid: str) -> ClipRecord | None:
@@ -109,17 +107,19 @@ class Fleet:
 class FleetRun:
     """One run of a fleet.
 
-    `problems` are what was named as it was submitted and is no clip; `passed_over` counts what lay
-    in the folders and prefixes and is none, by ending.
+    `problems` are what was named as it was submitted and is no clip; `passed_over` counts what was
+    found in the folders and prefixes and is none, by ending.
     """
 
-    def __init__(self, fleet: Fleet, head: RunHead) -> None:
-        self.head = head
+    def __init__(self, settings: Settings, run: Run) -> None:
         self.problems: list[str] = []
         self.passed_over: dict[str, int] = {}
-        self._settings = fleet.settings
-        self._store = fleet.settings.open_store()
-        self._run = Run(head=head, store=self._store, allowed=self._settings.sources)
+        self._settings, self._run = settings, run
+
+    @property
+    def head(self) -> RunHead:
+        """What it is: its clips, its options' hash, when it was created."""
+        return self._run.head
 
     @property
     def run_id(self) -> str:
@@ -127,36 +127,46 @@ class FleetRun:
         return self.head.run_id
 
     def status(self) -> RunStatus:
-        """How it stands, counted anew from the store and what feeders say. Raises `StoreError`."""
-        broker = self._settings.open_broker()
-        return Reader(self._store, broker, self.run_id).read()
+        """Its status, counted anew from the store and what feeders say. Raises `StoreError`."""
+        return StatusReader(self._run, self._settings.open_broker()).read()
 
     def feed(self, *, in_flight: int | None = None) -> RunStatus:
-        """Feed it to its end, and find what is lost of it. Raises `KeyboardInterrupt`."""
-        if manifest.read_state(self._store, self.head) is not None:
-            options = manifest.read_options(self._store, self.run_id)
-            if follow(self._run, options, self._settings, _QUIET, in_flight=in_flight).interrupted:
+        """Feed it until it has finished, and find what was lost of it.
+
+        Of a run that has finished or is cancelled, only the status. Raises `KeyboardInterrupt`.
+        """
+        if self._run.control() is not None:
+            progress = ProgressObserver(self.head.clips)
+            options = self._run.options()
+            outcome = follow(self._run, options, self._settings, progress, in_flight=in_flight)
+            if outcome is Outcome.INTERRUPTED:
                 raise KeyboardInterrupt
         return self.status()
 
     def pause(self) -> None:
-        """Feed no more of it; what is on the queues goes on."""
-        control.pause(self._settings, self.run_id, _QUIET)
+        """Feed no more of it; what is on the queues goes on.
+
+        Raises `RunFinished`, `RunCancelled`.
+        """
+        control.pause(self._run)
 
     def resume(self, *, priority: int | None = None) -> None:
-        """Feed it again after `pause` or `cancel`."""
-        control.resume(self._settings, self.run_id, _QUIET, priority=priority)
+        """Feed it again after `pause` or `cancel`, or give it another priority.
+
+        Raises `RunFinished`, and `UsageError` where a cancelled run's presigned addresses are gone.
+        """
+        control.resume(self._run, self._settings.open_broker(), priority=priority)
 
     def cancel(self) -> None:
-        """Feed no more of it, and have workers drop what they get of it."""
-        control.cancel(self._settings, self.run_id, _QUIET)
+        """Feed no more of it, and have workers drop what they get of it. Raises `RunFinished`."""
+        control.cancel(self._run, self._settings.open_broker())
 
     def records(self) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
         """Each of its clips with its record, None where it has none of the run's options.
 
-        In the manifest's spec, one shard in memory at a time.
+        In the manifest's order, one shard in memory at a time.
         """
-        return manifest_records(self._run)
+        return self._run.records()
 
     def export(
         self,
@@ -170,7 +180,7 @@ class FleetRun:
         escape_formulas: bool = True,
         shard_size: int | None = None,
     ) -> Exported:
-        """Write what is known of its clips to files, for training code to read.
+        """Write its clips' records to files, for training code to read.
 
         It goes on where an earlier call with the same arguments was stopped. Raises `UsageError`
         where the folder holds another export, or a library is missing.
@@ -185,4 +195,4 @@ class FleetRun:
             escape_formulas=escape_formulas,
             shard_size=shard_size,
         )
-        return export_run(self._store, self.head, spec, Path(folder))
+        return export_run(self._run.store, self.head, spec, Path(folder))

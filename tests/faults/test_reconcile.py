@@ -100,7 +100,7 @@ def test_refused_messages_are_listed(small_fleet: SmallFleet) -> None:
         time.sleep(0.2)
     said = small_fleet.run("failures").stdout
     assert "on prepare: message: Input should be a valid dictionary" in said
-    assert "Messages refused because they were none of ours: 1" in said
+    assert "Unrecognised messages, refused by workers: 1" in said
 
 
 def test_a_run_that_there_is_not_is_refused(small_fleet: SmallFleet) -> None:

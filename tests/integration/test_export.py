@@ -14,6 +14,8 @@ from clipfleet.store import Store
 from clipfleet_producer.cli import results
 from clipfleet_producer.export import Format, export_run, make_spec
 from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
+from clipfleet_producer.runs.writing import write_run
 from tests.support.exported_run import (
     IN_THREES,
     OPTIONS,
@@ -144,7 +146,7 @@ def test_it_reads_from_s3_too(s3_store: Store, tmp_path: Path) -> None:
     run = StoredRun(s3_store, tmp_path)
     run.begin(10)
     run.put(*(done_record(n) for n in range(10)), pictures=True)
-    head = manifest.read_head(s3_store, RUN)
+    head = RunStore.open(s3_store, RUN).head
 
     done = export_run(s3_store, head, make_spec(head, Format.JSONL, shard_size=3), tmp_path / "to")
 
@@ -154,7 +156,7 @@ def test_it_reads_from_s3_too(s3_store: Store, tmp_path: Path) -> None:
 
 def test_a_manifest_that_is_not_whole_is_refused(run: StoredRun, dest: Path) -> None:
     run.put(*(done_record(n) for n in range(10)))
-    shard = keys.run_manifest(RUN, manifest.read_head(run.store, RUN).manifest_version, 1)
+    shard = keys.run_manifest(RUN, RunStore.open(run.store, RUN).head.manifest_version, 1)
     run.store.put(shard, run.store.get(shard).split(b"\n")[0] + b"\n")
 
     result = run.export(dest)
@@ -181,7 +183,7 @@ def test_memory_does_not_grow_with_the_run(run: StoredRun, dest: Path) -> None:
     """At most some hundreds of records are held, however many there are in a part."""
     run.begin(3000)
     run.put(*(done_record(n) for n in range(3000)))
-    head = manifest.read_head(run.store, RUN)
+    head = RunStore.open(run.store, RUN).head
     taken = 0
     ahead: list[int] = []
     counting: Any = _Counting(run.store)
@@ -202,7 +204,7 @@ def test_single_clips_may_have_options_of_their_own(folder_store: Store, dest: P
     line = ManifestLine(
         clip_uuid=keys.clip_uuid(source(0)), source=source(0), options_hash=own.hash
     )
-    manifest.write_run(folder_store, RUN, OPTIONS, [line], variants=lambda _: {own.hash: own})
+    write_run(folder_store, RUN, OPTIONS, [line], variants=lambda _: {own.hash: own})
     run = StoredRun(folder_store, Path(folder_store.uri))
     run.put(done_record(0, recipes=own.recipes))
 

@@ -15,6 +15,7 @@ from clipfleet.store import Store
 from clipfleet_producer.export import Format, export_run, make_spec
 from clipfleet_producer.export.journal import JOURNAL_FILE
 from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
 from tests.support.exported_run import (
     IN_THREES,
     RUN,
@@ -181,7 +182,7 @@ def test_a_store_that_goes_away_ends_it_and_no_part_is_half_there(
     run: StoredRun, dest: Path, format: Format
 ) -> None:
     run.put(*(done_record(n) for n in range(10)), pictures=True)
-    head = manifest.read_head(run.store, RUN)
+    head = RunStore.open(run.store, RUN).head
     spec = make_spec(head, format, shard_size=3)
     failing: Any = _Failing(run.store, 7)
 

@@ -14,9 +14,10 @@ from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import digest
 from clipfleet.runs import RunControl, RunCounts
 from clipfleet_producer.feeding import feeder as feeder_module
-from clipfleet_producer.feeding import in_flight
+from clipfleet_producer.feeding import limit
 from clipfleet_producer.feeding.feeder import SILENT_BESIDE_OTHERS_S, SILENT_S, Feeder
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.done import DoneShards
+from clipfleet_producer.runs.store import active_runs
 from tests.support.feeding import (
     LEASE_S,
     OPTIONS,
@@ -35,7 +36,7 @@ def most_waiting(scene: Scene, feeder: Feeder) -> int:
     most = 0
     while not feeder.step(wait_s=0.05):
         most = max(most, scene.waiting())
-        scene.clock.sleep(in_flight.STEP_S)
+        scene.clock.sleep(limit.STEP_S)
         scene.work_off()
     return most
 
@@ -55,7 +56,7 @@ def test_a_fleet_that_ends_clips_all_the_time_is_given_more_of_them(
 ) -> None:
     scene.write(lines(1000))
     feeder, _ = scene.feeder(in_flight=500)
-    assert most_waiting(scene, feeder) > 2 * in_flight.FIRST
+    assert most_waiting(scene, feeder) > 2 * limit.FIRST
 
 
 def test_an_event_of_before_ends_nothing(scene: Scene) -> None:
@@ -251,13 +252,13 @@ def test_a_store_that_fails_in_mid_step_loses_no_clip(
     feeder, watcher = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 3)
     scene.work_off()
-    real = manifest.write_done
+    real = DoneShards.write
 
     def fails(*_: object) -> None:
-        monkeypatch.setattr(manifest, "write_done", real)
+        monkeypatch.setattr(DoneShards, "write", real)
         raise StoreError("away")
 
-    monkeypatch.setattr(manifest, "write_done", fails)
+    monkeypatch.setattr(DoneShards, "write", fails)
     with pytest.raises(StoreError):
         steps(feeder, for_s=5)
     assert step_until(feeder, lambda: False)
@@ -331,21 +332,20 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
     scene: Scene,
 ) -> None:
     scene.write(lines(2))
-    head = scene.head
-    manifest.write_done(scene.store, head, 0, RunCounts(clips=2, done=1, lost=1))
-    manifest.conclude(scene.store, head, RunCounts(clips=2, done=1, lost=1))
-    manifest.reopen(scene.store, head, RunControl())
-    assert manifest.active_runs(scene.store) == ["r1"]
+    scene.run.done.write(0, RunCounts(clips=2, done=1, lost=1))
+    scene.run.conclude(RunCounts(clips=2, done=1, lost=1))
+    scene.run.reopen(RunControl())
+    assert active_runs(scene.store) == ["r1"]
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
 
 
 def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> None:
     scene.write(lines(1))
-    manifest.write_done(scene.store, scene.head, 0, RunCounts(clips=1, done=1))
-    manifest.conclude(scene.store, scene.head, RunCounts(clips=1, done=1))
-    manifest.reopen(scene.store, scene.head, RunControl())
-    assert manifest.active_runs(scene.store) == []
+    scene.run.done.write(0, RunCounts(clips=1, done=1))
+    scene.run.conclude(RunCounts(clips=1, done=1))
+    scene.run.reopen(RunControl())
+    assert active_runs(scene.store) == []
 
 
 def wait_for_the_store(scene: Scene, clips: list[str], run_id: str = "r1") -> None:
@@ -364,14 +364,14 @@ def wait_for_the_store(scene: Scene, clips: list[str], run_id: str = "r1") -> No
 def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Scene) -> None:
     scene.write(lines(1000))
     feeder, watcher = scene.feeder(in_flight=500)
-    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
+    step_until(feeder, lambda: scene.waiting() == limit.FIRST)
 
-    wait_for_the_store(scene, [line.clip_uuid for line in lines(in_flight.FIRST)])
+    wait_for_the_store(scene, [line.clip_uuid for line in lines(limit.FIRST)])
     for _ in range(10):
         feeder.step(wait_s=0.05)
-        scene.clock.sleep(in_flight.STEP_S)
+        scene.clock.sleep(limit.STEP_S)
 
-    assert feeder.in_flight == in_flight.FIRST
+    assert feeder.in_flight == limit.FIRST
     assert watcher.said == ["waiting: s3://raw: ExpiredToken"]
     (beat,) = feeders(scene.broker)
     assert beat.blocked_reason == "waiting: s3://raw: ExpiredToken"
@@ -380,12 +380,12 @@ def test_a_run_whose_clips_wait_for_a_store_is_not_fed_on_and_says_why(scene: Sc
 def test_a_run_goes_on_once_a_clip_need_not_wait(scene: Scene) -> None:
     scene.write(lines(300))
     feeder, _ = scene.feeder()
-    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
+    step_until(feeder, lambda: scene.waiting() == limit.FIRST)
     wait_for_the_store(scene, [lines(1)[0].clip_uuid])
     feeder.step(wait_s=0.05)
 
     while not feeder.step(wait_s=0.05):
-        scene.clock.sleep(in_flight.STEP_S)
+        scene.clock.sleep(limit.STEP_S)
         scene.work_off()
 
     assert feeder.total.done == 300
@@ -395,12 +395,12 @@ def test_while_clips_wait_a_few_are_fed_all_the_same(scene: Scene) -> None:
     """Whether one is refused alone shows only as another is read."""
     scene.write(lines(300))
     feeder, _ = scene.feeder()
-    step_until(feeder, lambda: scene.waiting() == in_flight.FIRST)
+    step_until(feeder, lambda: scene.waiting() == limit.FIRST)
     wait_for_the_store(scene, [lines(1)[0].clip_uuid])
     feeder.step(wait_s=0.05)
 
     scene.work_off(telling=False)
 
-    step_until(feeder, lambda: scene.waiting() == in_flight.LEAST)
+    step_until(feeder, lambda: scene.waiting() == limit.LEAST)
     steps(feeder, for_s=1)
-    assert scene.waiting() == in_flight.LEAST
+    assert scene.waiting() == limit.LEAST

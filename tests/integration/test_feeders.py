@@ -12,12 +12,12 @@ from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunControl, RunCounts
 from clipfleet.settings import read_settings
-from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.feeding.feeder import Feeder
 from clipfleet_producer.feeding.service import Service
 from clipfleet_producer.runs import control, manifest
-from clipfleet_producer.runs.model import Found, Run
-from clipfleet_producer.runs.status import Reader
+from clipfleet_producer.runs.model import CheckedClip, Run
+from clipfleet_producer.runs.status import StatusReader
+from clipfleet_producer.runs.store import active_runs
 from tests.support.feeding import LEASE_S, Scene, lines, record_of, step_until, steps
 
 # Feeders that come and go.
@@ -71,7 +71,7 @@ def test_a_shard_whose_clips_are_all_done_is_not_looked_at_again(
     first, _ = scene.feeder(in_flight=10)
     step_until(first, lambda: scene.waiting() == 10)
     scene.work_off()
-    step_until(first, lambda: manifest.done_shards(scene.store, scene.head) == {0})
+    step_until(first, lambda: scene.run.done.numbers() == {0})
     first.close()
     for line in lines(10):
         scene.store.delete(keys.record(line.clip_uuid))
@@ -105,13 +105,13 @@ def test_a_list_that_another_run_did_most_of_is_fed_from_where_that_left_off(
     scene.write(lines(200))
     have_done(scene, 125)
     looked: list[str] = []
-    look = Run.look
+    check = Run.check
 
-    def noting(run: Run, line: ManifestLine) -> Found:
+    def noting(run: Run, line: ManifestLine) -> CheckedClip:
         looked.append(line.source)
-        return look(run, line)
+        return check(run, line)
 
-    monkeypatch.setattr(Run, "look", noting)
+    monkeypatch.setattr(Run, "check", noting)
     feeder, watcher = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
     assert len(looked) < 30, "a few, to find the place, and its shard"
@@ -151,13 +151,13 @@ def test_a_paused_run_is_not_fed_and_what_is_in_flight_comes_to_its_end(scene: S
     scene.write(lines(20))
     feeder, watcher = scene.feeder(in_flight=5)
     step_until(feeder, lambda: scene.waiting() == 5)
-    manifest.write_state(scene.store, scene.head, RunControl(feeding=Feeding.PAUSED))
+    scene.run.set_control(RunControl(feeding=Feeding.PAUSED))
     step_until(feeder, lambda: feeder.blocked_reason == "paused")
     scene.work_off()
     steps(feeder, for_s=1)
     assert len(watcher.finished) == 5
     assert scene.waiting() == 0
-    manifest.write_state(scene.store, scene.head, RunControl())
+    scene.run.set_control(RunControl())
     step_until(feeder, scene.waiting)
 
 
@@ -174,11 +174,12 @@ def test_a_run_that_is_written_anew_is_over_for_those_who_fed_it_before(scene: S
     scene.write(lines(2))
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
+    before = scene.run
     scene.write(lines(3, of="b"))
     scene.work_off()
     assert step_until(feeder, lambda: False)
-    manifest.conclude(scene.store, feeder._run.head, feeder.total)  # as its feeder would
-    assert manifest.active_runs(scene.store) == ["r1"]
+    before.conclude(feeder.total)  # as who fed it does when it has finished
+    assert active_runs(scene.store) == ["r1"]
     second, watcher = scene.feeder()
     step_until(second, lambda: scene.waiting() == 3)
     scene.work_off()
@@ -268,7 +269,7 @@ def test_status_counts_a_shard_once_that_two_feeders_say_they_have(scene: Scene)
                 windows_per_s=0,
             )
         )
-    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 3
+    assert StatusReader(Run.open(scene.store, "r1"), scene.broker).read().counts.done == 3
 
 
 def test_status_counts_what_is_begun_and_what_no_feeder_has_open_yet(
@@ -283,7 +284,7 @@ def test_status_counts_what_is_begun_and_what_no_feeder_has_open_yet(
     second, _ = scene.feeder(in_flight=1)
     second.fill()
     second._keep_claims()
-    assert Reader(scene.store, scene.broker, "r1").read().counts.done == 6
+    assert StatusReader(Run.open(scene.store, "r1"), scene.broker).read().counts.done == 6
 
 
 # The service.
@@ -333,14 +334,13 @@ def test_the_service_takes_the_runs_of_its_own_fleet(
 def test_a_run_of_another_fleet_is_fed_here_once_it_is_told_to_be(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
+    scene.write(lines(1), "theirs", fleet="1", broker="redis://elsewhere:6379/0")
     with pytest.raises(UsageError, match="clipfleet resume theirs"):
-        control.check_fleet(scene.broker, scene.store, head)
+        control.check_fleet(scene.broker, scene.run)
 
-    settings = read_settings(broker=scene.server.url, store=scene.store.uri)
-    control.resume(settings, "theirs", Console(quiet=True), priority=None)
+    control.resume(scene.run, scene.broker)
 
-    control.check_fleet(scene.broker, scene.store, head)
+    control.check_fleet(scene.broker, scene.run)
     assert begun(scene, monkeypatch) == {"theirs"}
 
 
@@ -352,18 +352,18 @@ def test_a_broker_that_forgot_which_fleet_it_serves_is_told_by_who_remembers(sce
 
 
 def test_a_run_that_another_fleet_took_over_is_over_for_who_fed_it(scene: Scene) -> None:
-    head = scene.write(lines(2), fleet=scene.broker.fleet(), broker=scene.broker.address)
+    scene.write(lines(2), fleet=scene.broker.fleet(), broker=scene.broker.address)
     feeder, _ = scene.feeder()
     step_until(feeder, lambda: scene.waiting() == 2)
-    state = manifest.read_state(scene.store, head)
+    state = scene.run.control()
     assert state is not None
     taken = state.model_copy(update={"fleet": "1", "broker": scene.broker.address})
-    manifest.write_state(scene.store, head, taken)
+    scene.run.set_control(taken)
 
     assert step_until(feeder, lambda: False)
     assert not feeder.at_end
-    control.check_fleet(scene.broker, scene.store, head)
-    back = manifest.read_state(scene.store, head)
+    control.check_fleet(scene.broker, scene.run)
+    back = scene.run.control()
     assert back is not None
     assert back.fleet == scene.broker.fleet(), "asked for here, under the address of its own"
 

@@ -17,7 +17,8 @@ from clipfleet.messages import ClipJob
 from clipfleet.options import Options
 from clipfleet.records import Failure, ManifestLine
 from clipfleet.store import Store
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore, read_options
+from clipfleet_producer.runs.writing import write_run
 from clipfleet_workers.media.packs import Pack
 from tests.support import clips
 from tests.support.cutting import cut_file
@@ -30,7 +31,7 @@ LINE: dict[str, Any] = {"clip_uuid": CLIP, "source": JOB.source}
 
 def run_of(store: Store, *lines: bytes) -> None:
     line = ManifestLine.model_validate(LINE)
-    head = manifest.write_run(store, RUN, Options(), [line])
+    head = write_run(store, RUN, Options(), [line]).head
     store.put(keys.run_manifest(RUN, head.manifest_version, 0), b"\n".join(lines) + b"\n")
 
 
@@ -54,7 +55,7 @@ def test_a_line_that_is_not_ours_is_refused_with_its_place(
     with pytest.raises(
         UsageError, match=r"^runs/r1/manifest/[0-9a-f]+/000000\.jsonl, line 2: "
     ) as refusal:
-        list(manifest.read_clips(folder_store, RUN))
+        list(RunStore.open(folder_store, RUN).manifest.lines())
     assert len(str(refusal.value)) < 500
 
 
@@ -62,14 +63,14 @@ def test_a_line_that_is_not_ours_is_refused_with_its_place(
 def test_a_manifest_that_is_no_json_is_refused(folder_store: Store, text: bytes) -> None:
     run_of(folder_store, json.dumps(LINE).encode(), text)
     with pytest.raises(UsageError, match="line 2: "):
-        list(manifest.read_clips(folder_store, RUN))
+        list(RunStore.open(folder_store, RUN).manifest.lines())
 
 
 def test_every_line_of_ours_is_read_back(folder_store: Store) -> None:
     sources = ["s3://bucket/a%00[b]\U0001f600.mp4", "file:///a%20b.mp4", "https://[::1]/a.mp4"]
     lines = [ManifestLine(clip_uuid=keys.clip_uuid(each), source=each) for each in sources]
-    manifest.write_run(folder_store, RUN, Options(), lines)
-    assert list(manifest.read_clips(folder_store, RUN)) == lines
+    write_run(folder_store, RUN, Options(), lines)
+    assert list(RunStore.open(folder_store, RUN).manifest.lines()) == lines
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b'{"shell": "id"}', b"\xff"], ids=repr)
@@ -78,7 +79,7 @@ def test_options_that_are_not_ours_are_refused_with_their_place(
 ) -> None:
     folder_store.put(keys.run_options(RUN), text)
     with pytest.raises(UsageError, match=r"^runs/r1/options\.json: ") as refusal:
-        manifest.read_options(folder_store, RUN)
+        read_options(folder_store, RUN)
     assert len(str(refusal.value)) < 500
 
 

@@ -12,7 +12,8 @@ from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.store import Store, open_store
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
+from clipfleet_producer.runs.writing import write_run
 from tests.support.cli import Cli
 from tests.support.small_fleet import SmallFleet
 
@@ -115,17 +116,17 @@ def run_in_store(tmp_path: Path) -> Store:
     """A run with one clip of ours, to put a line behind."""
     store = open_store(str(tmp_path / "out"))
     store.prepare()
-    manifest.write_run(store, "r", Options(), [ManifestLine(clip_uuid=CLIP, source="s3://b/k")])
+    write_run(store, "r", Options(), [ManifestLine(clip_uuid=CLIP, source="s3://b/k")])
     return store
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, line: str) -> None:
-    key = keys.run_manifest("r", manifest.read_head(run_in_store, "r").manifest_version, 0)
+    key = keys.run_manifest("r", RunStore.open(run_in_store, "r").head.manifest_version, 0)
     run_in_store.put(key, run_in_store.get(key) + LINES[line] + b"\n")
 
     with pytest.raises(UsageError) as refused:
-        list(manifest.read_clips(run_in_store, "r"))
+        list(RunStore.open(run_in_store, "r").manifest.lines())
 
     assert str(refused.value).startswith(f"{key}, line 2: ")
     assert len(str(refused.value).splitlines()) == 1
@@ -134,7 +135,7 @@ def test_a_line_that_is_none_of_ours_is_named_in_one_line(run_in_store: Store, l
 
 @pytest.mark.parametrize("command", ["status", "failures"])
 def test_commands_end_at_such_a_line_with_that(cli: Cli, run_in_store: Store, command: str) -> None:
-    manifest_version = manifest.read_head(run_in_store, "r").manifest_version
+    manifest_version = RunStore.open(run_in_store, "r").head.manifest_version
     run_in_store.put(keys.run_manifest("r", manifest_version, 0), LINES["a foreign id"])
 
     said = cli.run(command, "r", CLIPFLEET_STORE=run_in_store.uri)

@@ -84,7 +84,7 @@ def test_two_feeders_at_once_do_each_clip_once(small_fleet: SmallFleet, clips: P
     for follower in followers:
         said, _ = follower.communicate(timeout=120)
         assert follower.returncode in (0, 3), said
-        assert f"{CLIPS} of {CLIPS} clips done" in said or "has come to its end" in said
+        assert f"{CLIPS} of {CLIPS} clips done" in said or "has finished" in said
     assert len(small_fleet.records()) == CLIPS
     assert messages(small_fleet) == 0
 

@@ -95,7 +95,7 @@ def test_shards_that_are_done_keep_no_addresses_while_others_go_on(
     step_until(feeder, lambda: scene.waiting() == 2)
 
     scene.work_off()
-    step_until(feeder, lambda: manifest.done_shards(scene.store, head) == {0})
+    step_until(feeder, lambda: scene.run.done.numbers() == {0})
 
     left = {key for key in holding(scene.store) if "/runs/" in key}
     assert left == {keys.shard_addresses("r1", head.manifest_version, 1)}
@@ -105,11 +105,11 @@ def test_a_run_that_is_cancelled_keeps_no_addresses(scene: Scene) -> None:
     scene.write(presigned())
     assert holding(scene.store)
 
-    control.cancel(settings_of(scene), "r1", QUIET)
+    control.cancel(scene.run, scene.broker)
 
     assert holding(scene.store) == set()
     with pytest.raises(UsageError, match="submit them again, with fresh ones"):
-        control.resume(settings_of(scene), "r1", QUIET, priority=None)
+        control.resume(scene.run, scene.broker)
 
 
 def test_a_run_that_is_written_anew_has_its_fresh_addresses_alone(scene: Scene) -> None:

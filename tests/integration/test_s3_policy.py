@@ -11,7 +11,6 @@ import pytest
 import redis
 from minio import Minio
 from minio.error import S3Error
-from rich.console import Console
 
 from clipfleet import keys
 from clipfleet.errors import StoreDenied
@@ -22,9 +21,10 @@ from clipfleet.records import ManifestLine
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import Store
 from clipfleet_producer.feeding.following import fill
+from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.submission import RunRequest, SubmittedRun, create_run
-from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.writing import forget, write_run
 from clipfleet_producer.sources.uris import with_address
 from clipfleet_workers.context import Context
 from clipfleet_workers.steps.assemble import assemble
@@ -128,16 +128,14 @@ def planned(bucket: Bucket, clip: Path) -> SubmittedRun:
         run_id="r1",
         staged=True,
     )
-    return create_run(asked, bucket.sides["producer"], OPTIONS, Console(quiet=True))
+    return create_run(asked, bucket.sides["producer"], OPTIONS)
 
 
 def submitted(bucket: Bucket, clip: Path) -> SubmittedRun:
     """What a producer does."""
     made = planned(bucket, clip)
-    counts, in_flight, _ = fill(
-        made.run, bucket.sides["producer"], Console(quiet=True), in_flight=None
-    )
-    assert (counts.done, in_flight) == (0, 2)
+    filled = fill(made.run, bucket.sides["producer"], ProgressObserver(2), in_flight=None)
+    assert (filled.counts.done, filled.in_flight) == (0, 2)
     return made
 
 
@@ -181,16 +179,16 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
         made = submitted(bucket, clip)
         worked_on(bucket, broker)
         run = made.run
-        for line in manifest.read_clips(run.store, "r1"):
+        for line in run.manifest.lines():
             run.clear_scratch(line)  # as of clips that are to be done again
-        counts, in_flight, _ = fill(run, settings, Console(quiet=True), in_flight=None)
+        filled = fill(run, settings, ProgressObserver(2), in_flight=None)
 
-    assert made.head.clips == 2
-    assert (counts.done, in_flight) == (2, 0)
+    assert run.head.clips == 2
+    assert (filled.counts.done, filled.in_flight) == (2, 0)
     assert [record.getMessage() for record in caplog.records] == []
     reader = bucket.store("reader")
-    seen = Run(head=manifest.read_head(reader, "r1"), store=reader)
-    for found in seen.look_up(manifest.read_clips(reader, "r1")):
+    seen = Run.open(reader, "r1")
+    for found in seen.check_all(seen.manifest.lines()):
         record = found.record
         assert record is not None
         assert record.valid, record.failures()
@@ -199,9 +197,9 @@ def test_a_job_comes_to_its_end_and_whoever_may_read_finds_it(
             assert reader.get(window.preview.key)
         assert reader.get(keys.clip(record.span_uuid))
         assert list(reader.list(keys.Scratch(record.span_uuid, OPTIONS.hash).prefix)) == []
-    assert manifest.read_summary(reader, seen.head)
-    assert manifest.read_state(reader, seen.head) is None, "it has finished"
-    assert planned(bucket, clip).head.clips == 2, "it can be written anew"
+    assert seen.summary()
+    assert seen.control() is None, "it has finished"
+    assert planned(bucket, clip).run.head.clips == 2, "it can be written anew"
 
 
 def test_the_sides_do_the_same_in_every_set(bucket: Bucket) -> None:
@@ -282,17 +280,17 @@ def test_presigned_addresses_pass_from_whoever_submits_to_feeders_to_workers(
     line = ManifestLine(clip_uuid=keys.clip_uuid(source), source=source)
     address = f"{source}?X-Amz-Signature=5ec"
     store = bucket.store("producer")
-    head = manifest.write_run(store, "signed", OPTIONS, [with_address(line, address)])
+    write_run(store, "signed", OPTIONS, [with_address(line, address)])
 
-    run = Run(head=head, store=store)
-    _, in_flight, _ = fill(run, bucket.sides["producer"], Console(quiet=True), in_flight=None)
+    run = Run.open(store, "signed")
+    filled = fill(run, bucket.sides["producer"], ProgressObserver(1), in_flight=None)
 
-    assert in_flight == len(taken(broker, PREPARE)) == 1
+    assert filled.in_flight == len(taken(broker, PREPARE)) == 1
     found = bucket.store("worker").get(keys.Scratch(line.clip_uuid, OPTIONS.hash).address)
     assert found.decode() == address
-    manifest.forget(store, "signed", head.manifest_version)
+    forget(store, "signed", run.head.manifest_version)
     run.clear_scratch(line)
-    assert [*store.list(keys.run_addresses("signed", head.manifest_version))] == []
+    assert [*store.list(keys.run_addresses("signed", run.head.manifest_version))] == []
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -16,6 +16,7 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 CLIPS = 60
+IN_FLIGHT = 4
 
 
 @pytest.fixture
@@ -38,11 +39,12 @@ def holds(fleet: SmallFleet, found: dict[str, Any]) -> None:
 
 
 def stands_still(fleet: SmallFleet) -> bool:
-    """Whether nothing is in flight any more, and the feeder has said so."""
+    """Whether what was on its way is done, and the feeder has fed the next and said so."""
     before = len(fleet.records())
     time.sleep(1.0)
     found = status(fleet)
-    return bool(before == len(fleet.records()) == found["done"])
+    refilled = found["in_flight"] == min(IN_FLIGHT, found["missing"])
+    return bool(before == len(fleet.records()) == found["done"]) and refilled
 
 
 def watched(fleet: SmallFleet) -> Terminal:
@@ -60,14 +62,14 @@ def test_what_is_shown_is_true_from_start_to_end(small_fleet: SmallFleet, clips:
 
     with watched(small_fleet) as terminal:
         wait_for("such a screen", lambda: "no feeder" in terminal.screens, 60)
-        feeder = small_fleet.start_command("feed", "r", "--in-flight", "4")
+        feeder = small_fleet.start_command("feed", "r", "--in-flight", str(IN_FLIGHT))
         small_fleet.continue_prepare()
         wait_for("such records", lambda: len(small_fleet.records()) >= 4, 60)
         small_fleet.pause_prepare()
         wait_for("truth", lambda: stands_still(small_fleet), 60)
         found = status(small_fleet)
         holds(small_fleet, found)
-        assert found["in_flight"] == min(4, found["missing"])
+        assert found["in_flight"] == min(IN_FLIGHT, found["missing"])
         wait_for("such a screen", lambda: "in flight" in terminal.last("run r"), 60)
 
         small_fleet.kill_prepare()

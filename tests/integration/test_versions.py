@@ -16,9 +16,10 @@ from clipfleet.records import SCHEMA_VERSION, Part, digest, find_record
 from clipfleet.runs import Feeding, RunControl, RunCounts, RunHead
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
-from clipfleet_producer.cli.terminal import Console
-from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.runs import control
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.store import RunStore, read_options
+from clipfleet_producer.runs.writing import write_run
 from clipfleet_workers.context import Context
 from clipfleet_workers.steps import assemble, idempotent, scratch
 from tests.support.feeding import lines, record_of
@@ -143,7 +144,7 @@ def test_a_run_is_done_with_clips_that_a_later_version_did(folder_store: Store) 
             keys.record(line.clip_uuid), later(record.to_bytes(), version="schema_version")
         )
         run = Run(head=head.model_copy(update={"retry_failed": True}), store=folder_store)
-        found = run.look(line.model_copy(update={"redo": True, "replaces": replaces}))
+        found = run.check(line.model_copy(update={"redo": True, "replaces": replaces}))
         assert found.record is not None
 
 
@@ -157,9 +158,9 @@ def test_a_clip_is_done_again_for_the_record_that_was_meant_and_no_other(
     again = line.model_copy(update={"replaces": digest(bad)})
 
     folder_store.put(keys.record(line.clip_uuid), bad)
-    assert run.look(again).replaces == digest(bad)
+    assert run.check(again).replaces == digest(bad)
     folder_store.put(keys.record(line.clip_uuid), good)  # by another retry
-    assert run.look(again).record is not None
+    assert run.check(again).record is not None
 
 
 # What lies in scratch.
@@ -227,9 +228,9 @@ def test_options_of_a_later_version_are_left_to_it(folder_store: Store, context:
     with pytest.raises(NewerVersion):
         context.options(WINDOW)
     with pytest.raises(UsageError, match="options of version 2 are left to a newer clipfleet"):
-        manifest.read_options(folder_store, "r1")
+        read_options(folder_store, "r1")
     with pytest.raises(UsageError, match="newer clipfleet"):
-        manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+        write_run(folder_store, "r1", OPTIONS, lines(1))
     assert folder_store.get(keys.run_options("r1")) == newer
 
 
@@ -253,9 +254,9 @@ def test_a_run_of_a_later_version_is_named_and_left_alone(folder_store: Store) -
     folder_store.put(keys.run_options("r1"), OPTIONS.to_json().encode())
 
     with pytest.raises(UsageError, match="a RunHead of version 2 is left to a newer clipfleet"):
-        manifest.read_head(folder_store, "r1")
+        RunStore.open(folder_store, "r1")
     with pytest.raises(UsageError, match="newer clipfleet"):
-        manifest.write_run(folder_store, "r1", OPTIONS, lines(1))
+        write_run(folder_store, "r1", OPTIONS, lines(1))
     assert folder_store.get(keys.run_head("r1")) == newer
 
 
@@ -264,9 +265,8 @@ def test_what_a_later_version_says_of_how_a_run_is_fed_is_kept(folder_store: Sto
     folder_store.put(keys.run_head("r1"), with_field(head.to_bytes(), later=1))
     state = with_field(RunControl(priority=3).to_bytes(), until="2027-01-01")
     folder_store.put(keys.active("r1", EDITION), state)
-    settings = read_settings(store=folder_store.uri)
 
-    control.pause(settings, "r1", Console(quiet=True))
+    control.pause(RunStore.open(folder_store, "r1"))
 
     kept = json.loads(folder_store.get(keys.active("r1", EDITION)))
     assert (kept["feeding"], kept["priority"], kept["until"]) == (Feeding.PAUSED, 3, "2027-01-01")
@@ -279,7 +279,7 @@ def test_counts_of_a_shard_of_a_later_version_are_read_with_what_is_known(
     data = with_field(RunCounts(clips=2, done=2).to_bytes(), judged=2)
     folder_store.put(keys.run_done("r1", EDITION, 0), data)
 
-    found = manifest.read_done(folder_store, head, 0)
+    found = RunStore(store=folder_store, head=head).done.counts(0)
 
     assert found is not None
     assert found.done == 2

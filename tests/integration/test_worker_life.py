@@ -14,7 +14,7 @@ from clipfleet.options import Options
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
 from clipfleet.testing import PrivateBroker, free_port
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.writing import write_run
 from clipfleet_workers import cli
 from clipfleet_workers.context import Context
 from tests.support.feeding import lines
@@ -87,7 +87,7 @@ def test_a_beat_that_is_none_is_passed_over(broker: PrivateBroker, forged: str) 
 def test_a_cancellation_is_believed_where_the_store_says_so(
     broker: PrivateBroker, folder_store: Store
 ) -> None:
-    head = manifest.write_run(folder_store, "r1", Options(), lines(1))
+    head = write_run(folder_store, "r1", Options(), lines(1)).head
     Broker(broker.url).cancel("r1")  # as anybody might who has the password
 
     def said() -> bool:

@@ -110,8 +110,8 @@ FAULTS = {
     ),
     "lists": Fault(
         symbol="_put_head",
-        right="content_type=_JSON, if_absent=True)",
-        wrong="content_type=_JSON)",
+        right="content_type=JSON, if_absent=True)",
+        wrong="content_type=JSON)",
         turns_red="tests/integration/test_manifest.py",
     ),
     "chord": Fault(

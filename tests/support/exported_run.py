@@ -25,7 +25,7 @@ from clipfleet.records import (
 )
 from clipfleet.store import Store
 from clipfleet_producer.cli import results
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.writing import write_run
 from tests.support.records import MODEL, SAMPLING, SOURCE, clip_record
 
 OPTIONS = Options()
@@ -137,7 +137,7 @@ class StoredRun:
             ManifestLine(clip_uuid=keys.clip_uuid(source(n)), source=source(n))
             for n in range(clips)
         )
-        manifest.write_run(self.store, RUN, OPTIONS, lines)
+        write_run(self.store, RUN, OPTIONS, lines)
 
     def put(self, *records: ClipRecord, pictures: bool = False) -> None:
         """Put clips' records there, and their previews where wanted."""

@@ -12,12 +12,13 @@ from clipfleet.broker.client import Broker, Event
 from clipfleet.options import Options
 from clipfleet.queues import PREPARE, make_app
 from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunCounts, RunHead
+from clipfleet.runs import RunControl, RunCounts, RunHead
 from clipfleet.store import Store
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.in_flight import InFlightLimit
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.feeding.limit import InFlightLimit
+from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.writing import write_run
 from tests.support.broker import BrokerServer
 from tests.support.clock import ManualClock
 from tests.support.records import clip_record
@@ -40,7 +41,7 @@ def record_of(line: ManifestLine, **fields: object) -> ClipRecord:
     return whole.model_copy(update={"span_uuid": line.clip_uuid, "num_bytes": None, **fields})
 
 
-class Watcher:
+class Watcher(FeedObserver):
     """Notes what it is told."""
 
     def __init__(self) -> None:
@@ -51,8 +52,6 @@ class Watcher:
 
     def say(self, line: str) -> None:
         self.said.append(line)
-
-    def on_event(self, event: Event) -> None: ...
 
     def on_clip_done(
         self,
@@ -79,14 +78,17 @@ class Scene:
         self.clock = ManualClock()
 
     def write(self, clips: list[ManifestLine], run_id: str = "r1", **more: Any) -> RunHead:
-        self.head = manifest.write_run(self.store, run_id, OPTIONS, clips, **more)
+        orders = {name: more.pop(name) for name in [*more] if name in RunControl.model_fields}
+        control = RunControl(**orders)
+        self.run = write_run(self.store, run_id, OPTIONS, clips, control=control, **more)
+        self.head = self.run.head
         return self.head
 
     def feeder(
         self, run_id: str = "r1", *, in_flight: int = 64, lease_s: float = LEASE_S
     ) -> tuple[Feeder, Watcher]:
         watcher = Watcher()
-        run = Run(head=manifest.read_head(self.store, run_id), store=self.store)
+        run = Run.open(self.store, run_id)
         made = Feeder(
             self._app,
             self.broker,

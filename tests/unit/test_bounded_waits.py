@@ -21,17 +21,19 @@ REASONS = {
     "clipfleet_producer/export/__init__.py: "
     "export_run: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/model.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/model.py: Run.look_up: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/manifest.py: write_run: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/manifest.py: write_run: writing.popleft().result": _STORE,
-    "clipfleet_producer/runs/manifest.py: "
-    "read_all_done: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/model.py: "
+    "Run.check_all: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/writing.py: "
+    "_ShardWriter.write: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/writing.py: _ShardWriter.write: writing.popleft().result": _STORE,
+    "clipfleet_producer/runs/done.py: "
+    "DoneShards.all_counts: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/prefetch.py: where_needed.ready: begun.result": _STORE,
     "clipfleet_producer/sources/selection.py: "
     "Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/feeding/shards.py: "
-    "Shards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/feeding/shards.py: Shards.next: loaded.result": _STORE,
+    "ClaimedShards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/feeding/shards.py: ClaimedShards.next: loaded.result": _STORE,
     "clipfleet_producer/cli/summary.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_workers/delivery/tasks.py: threading.Lock": (
         "taken for half a second at a time, until the worker stops"

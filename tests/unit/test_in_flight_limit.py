@@ -2,8 +2,8 @@
 
 import pytest
 
-from clipfleet_producer.feeding import in_flight
-from clipfleet_producer.feeding.in_flight import FIRST, LEAST, InFlightLimit
+from clipfleet_producer.feeding import limit
+from clipfleet_producer.feeding.limit import FIRST, LEAST, InFlightLimit
 from tests.support.clock import ManualClock
 
 
@@ -48,7 +48,7 @@ def test_the_queues_are_looked_at_now_and_then() -> None:
     clock = ManualClock()
     bound = InFlightLimit(clock=clock)
     assert not bound.due()
-    clock.sleep(in_flight.STEP_S)
+    clock.sleep(limit.STEP_S)
     assert bound.due()
     bound.adapt(waiting=0, unacked=0, at_limit=True)
     assert not bound.due()

@@ -9,7 +9,7 @@ import pytest
 from clipfleet.errors import UsageError
 from clipfleet.private import append_to, make_private
 from clipfleet.store import open_store
-from clipfleet_producer.cli import commands
+from clipfleet_producer.cli import submission
 from clipfleet_producer.embedded.children import Child
 from clipfleet_producer.export.journal import JOURNAL_FILE, Journal
 from clipfleet_producer.export.target import Files
@@ -17,7 +17,7 @@ from clipfleet_producer.export.target import Files
 
 def s3_log_dir(run_id: str = "nightly") -> Path:
     store = open_store("s3://bucket/out", s3_access_key="a", s3_secret_key="b")
-    return commands._log_dir(store, run_id)
+    return submission._log_dir(store, run_id)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_run_into_s3_logs_where_its_user_alone_may_enter(state: Path) -> None:
 
 
 def test_a_run_into_a_folder_logs_beside_its_results(state: Path, tmp_path: Path) -> None:
-    folder = commands._log_dir(open_store(str(tmp_path / "out")), "nightly")
+    folder = submission._log_dir(open_store(str(tmp_path / "out")), "nightly")
 
     assert folder == tmp_path / "out/runs/nightly/logs"
     assert not state.exists()

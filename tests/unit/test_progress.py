@@ -3,7 +3,8 @@
 import pytest
 
 from clipfleet.broker.client import Event
-from clipfleet_producer.feeding.progress import Tally, duration
+from clipfleet_producer.cli.terminal import duration
+from clipfleet_producer.feeding.progress import Tally
 from tests.support.clock import ManualClock
 
 

@@ -100,8 +100,8 @@ class Protocol(RuleBasedStateMachine):
             self._feed(*self._following[-1])
 
     def _feed(self, name: str, line: ManifestLine) -> None:
-        found = model.Found(line=line, record=None, replaces=line.replaces)
-        self._runs[name].feed(self._app, found)
+        clip = model.CheckedClip(line=line, record=None, replaces=line.replaces)
+        self._runs[name].feed(self._app, clip)
 
     def _wrote(self, key: str, data: bytes) -> None:
         """Look at each record as it is written."""
@@ -288,7 +288,7 @@ class Protocol(RuleBasedStateMachine):
             self._following = [
                 (name, line)
                 for name, line in self._following
-                if self._runs[name].look(line).record is None
+                if self._runs[name].check(line).record is None
             ]
             if not self._following:
                 break

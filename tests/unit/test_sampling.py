@@ -8,7 +8,7 @@ import pytest
 from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
-from clipfleet_producer.sources.sampling import read_part, sample
+from clipfleet_producer.sources.sampling import read_partition, sample
 
 CLIPS = [
     ManifestLine(clip_uuid=keys.clip_uuid(source), source=source)
@@ -17,17 +17,17 @@ CLIPS = [
 
 
 @pytest.mark.parametrize(("text", "part"), [("1/1", (1, 1)), ("3/8", (3, 8)), (" 8/8 ", (8, 8))])
-def test_a_part_is_written_i_of_n(text: str, part: tuple[int, int]) -> None:
-    assert read_part(text) == part
+def test_a_partition_is_written_i_of_n(text: str, part: tuple[int, int]) -> None:
+    assert read_partition(text) == part
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "1", "0/8", "9/8", "1/0", "-1/8", "a/b", "1/8/2", "1.0/8", "1/9999999", "1" * 10**5],
 )
-def test_what_is_no_part_is_refused(text: str) -> None:
+def test_what_is_no_partition_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write it as i/n"):
-        read_part(text)
+        read_partition(text)
 
 
 def test_without_a_wish_all_clips_are_taken() -> None:
@@ -35,21 +35,23 @@ def test_without_a_wish_all_clips_are_taken() -> None:
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
-def test_the_parts_together_are_all_clips_each_once(parts: int) -> None:
-    taken = [list(sample(CLIPS, shard=(part, parts))) for part in range(1, parts + 1)]
+def test_the_partitions_together_are_all_clips_each_once(parts: int) -> None:
+    taken = [list(sample(CLIPS, partition=(part, parts))) for part in range(1, parts + 1)]
 
     assert sorted(chain(*taken), key=CLIPS.index) == CLIPS
     assert all(1000 / parts * 0.7 < len(each) < 1000 / parts * 1.3 for each in taken)
 
 
-def test_a_clips_part_does_not_hang_on_the_others() -> None:
-    taken = list(sample(CLIPS, shard=(2, 3)))
+def test_a_clips_partition_does_not_depend_on_the_others() -> None:
+    taken = list(sample(CLIPS, partition=(2, 3)))
 
-    assert list(sample(CLIPS[::-2], shard=(2, 3))) == [c for c in CLIPS[::-2] if c in taken]
+    assert list(sample(CLIPS[::-2], partition=(2, 3))) == [c for c in CLIPS[::-2] if c in taken]
 
 
-def test_of_the_clips_of_a_part_the_first_are_taken() -> None:
-    assert list(sample(CLIPS, limit=5, shard=(2, 3))) == list(sample(CLIPS, shard=(2, 3)))[:5]
+def test_of_the_clips_of_a_partition_the_first_are_taken() -> None:
+    assert (
+        list(sample(CLIPS, limit=5, partition=(2, 3))) == list(sample(CLIPS, partition=(2, 3)))[:5]
+    )
 
 
 def test_no_more_clips_are_asked_for_than_are_taken() -> None:

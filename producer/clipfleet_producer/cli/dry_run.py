@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from rich.console import Console
-
 from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing
 from clipfleet.options import Options
@@ -20,10 +18,11 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCounts, RunHead, count_record
 from clipfleet.settings import Settings
 from clipfleet.store import Store
-from clipfleet_producer.feeding.progress import duration
-from clipfleet_producer.feeding.submission import RunRequest, say_passed_over, say_problems
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.cli.report import print_passed_over, print_problems
+from clipfleet_producer.cli.terminal import console, duration
+from clipfleet_producer.feeding.submission import RunRequest
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.store import last_summary
 from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
@@ -52,41 +51,36 @@ class _Seen:
 
 
 def dry_run(
-    asked: RunRequest,
-    settings: Settings,
-    options: Options,
-    console: Console,
-    *,
-    as_json: bool = False,
+    request: RunRequest, settings: Settings, options: Options, *, as_json: bool = False
 ) -> int:
-    """Say it all."""
+    """Say it all; returns the exit code."""
     problems = Problems()
     store = settings.open_store()
     with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
-        lines = asked.clips(settings, variants, problems)
+        lines = request.clips(settings, variants, problems)
         seen = _look_up(
             lines,
-            _run(asked, options, store),
+            _run(request, options, store),
             variants,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
     if as_json:
-        _print_json(seen, asked.passed, problems, _measured(store, options))
+        _print_json(seen, request.passed, problems, _measured(store, options))
     else:
-        _say(seen, asked.passed, problems, console)
+        _say(seen, request.passed, problems)
         console.print(_estimate(store, options, seen.todo), soft_wrap=True, markup=False)
     return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
 
 
-def _run(asked: RunRequest, options: Options, store: Store) -> Run:
+def _run(request: RunRequest, options: Options, store: Store) -> Run:
     head = RunHead(
-        run_id=asked.run_id,
+        run_id=request.run_id,
         options_hash=options.hash,
         manifest_version="0" * 8,
         clips=0,
         shards=0,
         created_at=datetime.now(UTC).isoformat(),
-        retry_failed=asked.retry_failed,
+        retry_failed=request.retry_failed,
     )
     return Run(head=head, store=store)
 
@@ -103,17 +97,17 @@ def _look_up(
         run.known.update(
             {name: variants.find(name).recipes for name in set(map(run.options_hash, batch))}
         )
-        for found in run.look_up(batch):
-            if found.record is not None:
-                seen.done += count_record(found.record, run.run_id)
+        for clip in run.check_all(batch):
+            if clip.record is not None:
+                seen.done += count_record(clip.record, run.run_id)
                 continue
-            seen.redone += found.replaces is not None
-            seen.num_bytes += found.line.num_bytes or 0
-            seen.empty += found.line.num_bytes == 0
-            if not _readable(found.line):
-                seen.unreadable.append(found.line.source)
+            seen.redone += clip.replaces is not None
+            seen.num_bytes += clip.line.num_bytes or 0
+            seen.empty += clip.line.num_bytes == 0
+            if not _readable(clip.line):
+                seen.unreadable.append(clip.line.source)
             elif len(seen.first) < NAMED:
-                seen.first.append(found.line.source)
+                seen.first.append(clip.line.source)
         seen.clips += len(batch)
         tick(seen.clips)
     return seen
@@ -147,9 +141,9 @@ def _print_json(
     print(json.dumps(said))
 
 
-def _say(seen: _Seen, passed: PassedOver, problems: Problems, console: Console) -> None:
-    say_passed_over(passed, console)
-    say_problems(problems, console)
+def _say(seen: _Seen, passed: PassedOver, problems: Problems) -> None:
+    print_passed_over(passed)
+    print_problems(problems)
     for source in seen.unreadable[:NAMED]:
         console.print(f"{_name(source)} cannot be read by this user", style="red", markup=False)
     empty = f" {seen.empty:,} of them are empty." if seen.empty else ""
@@ -184,7 +178,7 @@ def _estimate(store: Store, options: Options, todo: int) -> str:
             f"At the {rate:.2f} clips/s of run {run_id}, which had these options, that takes "
             f"{duration(todo / rate)}."
         )
-    return "How long it takes is not known: no run with these options has come to its end here."
+    return "How long it takes is not known: no run with these options has finished here."
 
 
 def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]]:
@@ -194,7 +188,7 @@ def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]
     except ObjectMissing:
         return
     for run_id in sorted(names, reverse=True):
-        summary = manifest.last_summary(store, run_id)
+        summary = last_summary(store, run_id)
         clips = int(summary.get("done", 0)) - int(summary.get("previously_done", 0))
         if summary.get("options_hash") == options.hash and clips > 0:
             yield run_id, clips, float(summary["seconds"]) or 1.0

@@ -71,9 +71,9 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
     Starts a private broker and workers, shows progress, and leaves no process behind. Run again
     with the same options, it does only what is missing; Ctrl-C any time.
     """
-    from clipfleet_producer.cli import commands
+    from clipfleet_producer.cli import submission
 
-    sys.exit(commands.run(clips, rest))
+    sys.exit(submission.run(clips, rest))
 
 
 @cli.command(cls=flags.GroupedCommand, epilog=_SETTINGS_NOTE)
@@ -100,9 +100,9 @@ def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) 
     Without --wait it returns at once, with the first clips on the queues; whoever runs
     `clipfleet feed --follow` for the fleet feeds the rest. See `clipfleet status RUN --follow`.
     """
-    from clipfleet_producer.cli import commands
+    from clipfleet_producer.cli import submission
 
-    sys.exit(commands.submit(clips, rest, wait=wait, stage=stage))
+    sys.exit(submission.submit(clips, rest, wait=wait, stage=stage))
 
 
 @cli.command()

@@ -1,8 +1,15 @@
-"""Flags that several commands of `clipfleet` share."""
+"""Flags that several commands of `clipfleet` share, and what they are read as."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from clipfleet.errors import UsageError
+from clipfleet.settings import Settings, read_settings
+from clipfleet.store import STORE_FORMS
+
+if TYPE_CHECKING:
+    from clipfleet_producer.runs.model import Run
 
 MOST_IN_FLIGHT = 100_000
 
@@ -34,11 +41,12 @@ def clip_flags(command: Any) -> Any:
                 "--limit", type=click.IntRange(1), help="Take only the first so many clips."
             ),
             click.option(
-                "--shard",
+                "--partition",
                 metavar="I/N",
-                help="Take only part I of N, such as 1/8: the parts are the same whatever the "
-                "order of clips.",
+                help="Take only the I-th of N partitions, such as 1/8: they are the same whatever "
+                "the order of clips.",
             ),
+            click.option("--shard", "partition", metavar="I/N", hidden=True),
             click.option(
                 "--shuffle",
                 type=int,
@@ -92,3 +100,28 @@ def clip_flags(command: Any) -> Any:
     ):
         command = decorate(command)
     return command
+
+
+def store_settings(flags: dict[str, Any]) -> Settings:
+    """The settings of a command that needs a store. Raises `UsageError` without one."""
+    settings = read_settings(
+        **{name: flags.get(name) for name in ("broker", "store", "s3_endpoint")}
+    )
+    if not settings.store:
+        raise UsageError(f"no store: give --out or --store, {STORE_FORMS}")
+    return settings
+
+
+def fleet_settings(flags: dict[str, Any]) -> Settings:
+    """The settings of a command to a fleet. Raises `BrokerError` unless its broker answers."""
+    settings = store_settings(flags)
+    settings.open_broker().check()
+    return settings
+
+
+def stored_run(run_id: str, flags: dict[str, Any]) -> "Run":
+    """A run in the store that the flags name. Raises `UsageError` where there is none."""
+    from clipfleet_producer.runs.model import Run
+
+    settings = store_settings(flags)
+    return Run.open(settings.open_store(), run_id, allowed=settings.sources)

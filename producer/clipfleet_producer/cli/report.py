@@ -1,4 +1,4 @@
-"""What came of a run, counted from its records, and the tables that show it."""
+"""The result of a run: tables of its clips, captions and counts."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,10 +13,13 @@ from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord
 from clipfleet.runs import RunCounts, count_record
-from clipfleet_producer.feeding.following import ProgressObserver
-from clipfleet_producer.feeding.progress import duration
+from clipfleet_producer.cli.terminal import console, duration
+from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.sample import ROWS_SHOWN, Pair
+from clipfleet_producer.feeding.submission import SubmittedRun
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.sources.passed_over import PassedOver
+from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import short_name
 
 WINDOWS_SHOWN = 8
@@ -49,7 +52,7 @@ def _cells(record: ClipRecord | None, *, enhance: bool) -> list[str]:
 
 
 def print_captions(console: Console, found: Sequence[Pair], uri: str) -> None:
-    """What was said of each window and the preview to hold it against; of many, the first alone."""
+    """Print each window's captions and its preview's address; of many windows, the first alone."""
     said = [
         (short_name(line.source), window)
         for line, record in found
@@ -98,14 +101,13 @@ def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: floa
 def print_result(
     run: Run,
     options: Options,
-    screen: ProgressObserver,
-    console: Console,
+    progress: ProgressObserver,
     *,
     seconds: float,
     logs: str = "",
 ) -> int:
-    """Show what came of the run; the exit code for it."""
-    counts, sample = screen.counts, screen.sample
+    """Print the result of a run; returns the exit code for it."""
+    counts, sample = progress.counts, progress.sample
     table = clip_table(sample.clips, enhance=options.enhance.enabled, count=sample.count)
     console.print(table)
     print_captions(console, sample.clips, run.store.uri)
@@ -120,3 +122,38 @@ def print_result(
         )
     wrong = counts.failed or counts.missing or counts.clips < run.head.clips
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
+
+
+def print_submitted(submitted: SubmittedRun) -> None:
+    """Print what was found, what is no clip, and the run that was created."""
+    print_passed_over(submitted.passed)
+    print_problems(submitted.problems)
+    run = submitted.run
+    plural = "clip" if run.head.clips == 1 else "clips"
+    console.print(
+        f"{run.head.clips:,} {plural} → {run.store.uri}, run {run.run_id}",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def print_passed_over(passed: PassedOver) -> None:
+    """Print what was found where clips were looked for and is not one."""
+    if passed:
+        console.print(f"Passed over: {printable(str(passed))}.", soft_wrap=True, markup=False)
+
+
+def print_problems(problems: Problems) -> None:
+    """Print how manifests are read, where that is not plain, and what was named and is no clip."""
+    for note in problems.notes:
+        console.print(f"clipfleet: {printable(note)}", style="yellow", soft_wrap=True, markup=False)
+    if problems.rows:
+        plural = "row" if problems.rows == 1 else "rows"
+        console.print(
+            f"{problems.rows:,} {plural} of manifests, {problems.wrong_rows:,} of them wrong"
+        )
+    for problem in problems:
+        console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
+    if problems.left_out:
+        more = f"clipfleet: … and {problems.left_out:,} more like these"
+        console.print(more, style="red", soft_wrap=True)

@@ -21,11 +21,9 @@ def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None
 
     It is counted from the store and the broker each time. Exit code 3: clips have errors.
     """
-    from clipfleet_producer.cli import commands
     from clipfleet_producer.cli.status import status as show
 
-    settings = commands.store_settings(rest)
-    sys.exit(show(settings, run_id, commands.console, following=follow, as_json=as_json))
+    sys.exit(show(run_id, rest, following=follow, as_json=as_json))
 
 
 @click.command()
@@ -40,11 +38,11 @@ def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
     records, and feeds again what was lost, whatever lost it: a message, a broker that was emptied,
     scratch that was deleted. It may be stopped and started anywhere, and run twice.
     """
-    from clipfleet_producer.cli import commands, recovery
+    from clipfleet_producer.cli import recovery
 
     if run_id is not None:
         sys.exit(recovery.feed(run_id, rest))
-    sys.exit(commands.serve(rest, following=follow))
+    sys.exit(recovery.serve(rest, following=follow))
 
 
 @click.command()
@@ -56,9 +54,9 @@ def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
 
     Without RUN: the messages that workers refused, because they were none of ours.
     """
-    from clipfleet_producer.cli import recovery
+    from clipfleet_producer.cli.failures import failures as show
 
-    sys.exit(recovery.failures(run_id, rest, as_json=as_json))
+    sys.exit(show(run_id, rest, as_json=as_json))
 
 
 @click.command()
@@ -103,10 +101,9 @@ def reconcile(run_id: str, follow: bool, **rest: Any) -> None:
 @params.run_flags
 def pause(run_id: str, **rest: Any) -> None:
     """Feed no more of RUN for now. What is on the queues goes on."""
-    from clipfleet_producer.cli import commands
-    from clipfleet_producer.runs import control
+    from clipfleet_producer.cli import orders
 
-    sys.exit(control.pause(commands.store_settings(rest), run_id, commands.console))
+    orders.pause(run_id, rest)
 
 
 @click.command()
@@ -115,11 +112,9 @@ def pause(run_id: str, **rest: Any) -> None:
 @click.option("--priority", type=_PRIORITY, help="Its priority from now on.")
 def resume(run_id: str, priority: int | None, **rest: Any) -> None:
     """Feed RUN again that was paused or cancelled, or give it another priority."""
-    from clipfleet_producer.cli import commands
-    from clipfleet_producer.runs import control
+    from clipfleet_producer.cli import orders
 
-    settings = commands.fleet_settings(rest)
-    sys.exit(control.resume(settings, run_id, commands.console, priority=priority))
+    orders.resume(run_id, rest, priority=priority)
 
 
 @click.command()
@@ -130,10 +125,9 @@ def cancel(run_id: str, **rest: Any) -> None:
 
     Clips that are done keep their records; others get none.
     """
-    from clipfleet_producer.cli import commands
-    from clipfleet_producer.runs import control
+    from clipfleet_producer.cli import orders
 
-    sys.exit(control.cancel(commands.fleet_settings(rest), run_id, commands.console))
+    orders.cancel(run_id, rest)
 
 
 COMMANDS = (status, feed, pause, resume, cancel, failures, retry, reconcile)

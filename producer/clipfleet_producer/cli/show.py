@@ -17,7 +17,7 @@ from clipfleet.presigned import bare, shown
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, EnhancedCaption, Failure, WindowRecord
 from clipfleet.store import Store
-from clipfleet_producer.cli import commands
+from clipfleet_producer.cli.params import store_settings
 from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.export.columns import as_json
 from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
@@ -30,7 +30,7 @@ _console = Console()
 
 def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:
     """`clipfleet show`: print the record of a clip; returns the exit code."""
-    settings = commands.store_settings(flags)
+    settings = store_settings(flags)
     store = settings.open_store()
     data = read_record(store, clip)
     if as_json:

@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -17,9 +17,11 @@ from clipfleet.printable import printable
 from clipfleet.queues import QUEUES
 from clipfleet.runs import FeederState, RunState
 from clipfleet.settings import Settings
-from clipfleet_producer.feeding.progress import duration
-from clipfleet_producer.runs import manifest
-from clipfleet_producer.runs.status import FleetStatus, Reader, RunStatus, read_fleet
+from clipfleet_producer.cli.params import store_settings
+from clipfleet_producer.cli.terminal import console, duration
+from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
+from clipfleet_producer.runs.store import active_runs
 
 EVERY_S = 2.0
 ERRORS_SHOWN = 5
@@ -33,15 +35,15 @@ class Status:
         self._store = settings.open_store()
         self._broker = settings.open_broker()
         self._run_id = run_id
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, StatusReader] = {}
 
     def read(self) -> tuple[list[RunStatus], FleetStatus]:
         """As of now. Raises `StoreError`, and `UsageError` for a run that there is not."""
-        names = [self._run_id] if self._run_id else manifest.active_runs(self._store)
+        names = [self._run_id] if self._run_id else active_runs(self._store)
         for name in names:
             if name not in self._readers or not self._readers[name].is_current():
                 try:
-                    self._readers[name] = Reader(self._store, self._broker, name)
+                    self._readers[name] = StatusReader(Run.open(self._store, name), self._broker)
                 except UsageError:  # it is being written
                     if self._run_id:
                         raise
@@ -49,14 +51,15 @@ class Status:
         return found, read_fleet(self._broker)
 
 
-def status(
-    settings: Settings, run_id: str | None, console: Console, *, following: bool, as_json: bool
-) -> int:
-    """Show how things stand, again and again while `following`, until the run is at its end."""
-    seen = Status(settings, run_id)
+def status(run_id: str | None, flags: dict[str, Any], *, following: bool, as_json: bool) -> int:
+    """`clipfleet status`: show it, again and again while `following`, until the run is over.
+
+    Returns the exit code.
+    """
+    seen = Status(store_settings(flags), run_id)
     runs, fleet = seen.read()
     if not following:
-        _show(console, runs, fleet, as_json=as_json, one=run_id is not None)
+        _show(runs, fleet, as_json=as_json, one=run_id is not None)
         return _exit_code(runs)
     live = console.is_terminal and not as_json
     with Live(console=console, auto_refresh=False, screen=False) if live else _Lines() as shown:
@@ -64,7 +67,7 @@ def status(
             if live:
                 shown.update(screen(runs, fleet, one=run_id is not None), refresh=True)
             else:
-                _show(console, runs, fleet, as_json=as_json, one=run_id is not None)
+                _show(runs, fleet, as_json=as_json, one=run_id is not None)
             if run_id is not None and runs[0].state in (RunState.FINISHED, RunState.CANCELLED):
                 return _exit_code(runs)
             time.sleep(EVERY_S)
@@ -89,9 +92,7 @@ def _exit_code(runs: list[RunStatus]) -> int:
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
 
 
-def _show(
-    console: Console, runs: list[RunStatus], fleet: FleetStatus, *, as_json: bool, one: bool
-) -> None:
+def _show(runs: list[RunStatus], fleet: FleetStatus, *, as_json: bool, one: bool) -> None:
     if as_json:
         shown = [as_dict(run) for run in runs]
         beats = [dataclasses.asdict(beat) for beat in fleet.workers]

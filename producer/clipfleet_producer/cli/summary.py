@@ -11,14 +11,11 @@ from rich.text import Text
 
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
-from clipfleet_producer.cli import commands
-from clipfleet_producer.cli.export import watched
-from clipfleet_producer.cli.terminal import Console
+from clipfleet_producer.cli.params import stored_run
+from clipfleet_producer.cli.terminal import Console, duration, watched
 from clipfleet_producer.export.libraries import load
 from clipfleet_producer.export.lookup import Lookup
-from clipfleet_producer.feeding.progress import duration
 from clipfleet_producer.prefetch import READERS
-from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.statistics import Lengths, Summary
 
 BAR_WIDTH = 40
@@ -31,15 +28,13 @@ def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | N
     """`clipfleet summary`: what came of a run, from its records; returns the exit code."""
     if plot is not None:
         _check_plot(plot)  # before minutes of reading
-    settings = commands.store_settings(flags)
-    store = settings.open_store()
-    head = manifest.read_head(store, manifest.check_run_id(run_id))
+    run = stored_run(run_id, flags)
     found = Summary(run_id)
     progress = Console(stderr=True)
     pool = ThreadPoolExecutor(READERS)
     try:
-        with watched(progress, head.clips, "reading records") as tick:
-            for each in Lookup(store, head, pool).clips():
+        with watched(progress, run.head.clips, "reading records") as tick:
+            for each in Lookup(run.store, run.head, pool).clips():
                 found.note(each.record)
                 tick(1)
     finally:

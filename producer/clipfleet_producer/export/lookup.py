@@ -75,7 +75,7 @@ class Lookup:
 
     def _read(self, shard: int) -> list[ManifestLine]:
         if self._shard is None or self._shard[0] != shard:
-            lines = manifest.read_shard(self._store, self._head, shard)
+            lines = self._run.manifest.shard(shard)
             if len(lines) != self._starts[shard + 1] - self._starts[shard]:
                 raise UsageError(
                     f"shard {shard} of the list of clips of run {self._head.run_id} is not whole; "

@@ -6,22 +6,22 @@ anywhere.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from clipfleet.broker.claims import FeederBeat, ShardClaims, feeders
+from clipfleet.broker.claims import FeederBeat, ShardClaims
 from clipfleet.broker.client import Broker, Event
 from clipfleet.clock import SYSTEM, Clock
-from clipfleet.errors import BrokerError, SourceUnreadable, StoreError, UsageError
+from clipfleet.errors import BrokerError, SourceUnreadable, StoreError
 from clipfleet.queues import ASSEMBLE, PREPARE
-from clipfleet.records import ClipRecord, ManifestLine, Status
-from clipfleet.runs import LOST, Feeding, RunControl, RunCounts, count_record
-from clipfleet_producer.feeding.in_flight import LEAST, InFlightLimit
-from clipfleet_producer.feeding.shards import Shard, Shards
+from clipfleet.records import Status
+from clipfleet.runs import LOST, RunCounts, count_record
+from clipfleet_producer.feeding.control import FeedingControl
+from clipfleet_producer.feeding.in_flight import ClipInFlight, ClipsInFlight
+from clipfleet_producer.feeding.limit import LEAST, InFlightLimit
+from clipfleet_producer.feeding.observer import FeedObserver
+from clipfleet_producer.feeding.shards import ClaimedShards, OpenShard
 from clipfleet_producer.feeding.throughput import Rate
-from clipfleet_producer.runs import manifest
-from clipfleet_producer.runs.control import is_of
-from clipfleet_producer.runs.model import Found, Run
+from clipfleet_producer.runs.model import CheckedClip, Run
 from clipfleet_producer.sources.uris import short_name
 
 if TYPE_CHECKING:
@@ -41,48 +41,15 @@ CONTROL_S = BEAT_S = 2.0
 PAUSE_S = 0.05
 
 
-class Watcher(Protocol):
-    """Whoever wants to know how it goes."""
-
-    def say(self, line: str) -> None:
-        """A line for a person."""
-
-    def on_event(self, event: Event) -> None:
-        """A worker did a step of one of the clips in flight."""
-
-    def on_clip_done(
-        self,
-        line: ManifestLine,
-        record: ClipRecord | None,
-        counts: RunCounts,
-        *,
-        previously_done: bool,
-    ) -> None:
-        """The run is done with a clip, perhaps `before` it was fed; the first few bring records."""
-
-    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
-        """Clips that others did, or that were done `before` this feeder began."""
-
-
-@dataclass(kw_only=True)
-class _InFlight:
-    found: Found
-    shard: Shard
-    heard_at: float
-    looked_at: float
-    feeds: int = 1
-    missed: int = 0  # looks in a row that found no message of it
-
-
 class Feeder:
-    """Feeds one run. Call `step` until it says that the run is at its end, then `close`."""
+    """Feeds one run. Call `step` until it says that the run is over, then `close`."""
 
     def __init__(
         self,
         app: "Celery",
         broker: Broker,
         run: Run,
-        watcher: Watcher,
+        observer: FeedObserver,
         *,
         lease_s: float,
         in_flight_limit: InFlightLimit,
@@ -92,25 +59,17 @@ class Feeder:
         """Trouble that workers wait out is only said, unless its name is in `fatal`: then `step`
         raises `UnrecoverableStoreError`.
         """
-        self._app, self._broker, self._run, self._watcher = app, broker, run, watcher
-        self._lease_s, self._in_flight_limit, self._fatal = lease_s, in_flight_limit, fatal
-        self._clock = clock
-        self._look_s = lease_s / 2
+        self._app, self._broker, self._run, self._observer = app, broker, run, observer
+        self._lease_s, self._clock = lease_s, clock
+        self._limit, self._fatal = in_flight_limit, fatal
         self._claims = ShardClaims(broker, run.head, lease_s=lease_s)
-        self._shards = Shards(run, self._claims, look_every_s=lease_s / 2, clock=clock)
-        self._state = RunControl()
-        self._fleet: str | None = None
-        self.blocked_reason = ""  # why nothing is fed, if nothing is
+        self._shards = ClaimedShards(run, self._claims, look_every_s=lease_s / 2, clock=clock)
+        self._control = FeedingControl(run, broker)
+        self._in_flight = ClipsInFlight(silent_s=2 * lease_s, clock=clock)
         self._store_wait = ""  # what the clip last heard of waits for, if it does
-        self._in_flight: dict[str, _InFlight] = {}
-        self._after: str | None = None
+        self._after: str | None = None  # the last event that was read
         self._rate = Rate(clock)
-        self._times = {
-            "orders": 0.0,
-            "claims": 0.0,
-            "silent": self._clock.monotonic(),
-            "others": 0.0,
-        }
+        self._times = {"control": 0.0, "claims": 0.0, "silent": clock.monotonic(), "others": 0.0}
         self._began = self._at_limit = False
         self._said: set[str] = set()
 
@@ -120,16 +79,9 @@ class Feeder:
         return len(self._in_flight)
 
     @property
-    def _limit(self) -> int:
-        """Clips in flight at most: few while a store makes them wait, which may be for long.
-
-        Not none: a clip may wait alone, and it takes others to find that out.
-        """
-        return (
-            min(self._in_flight_limit.limit, LEAST)
-            if self._store_wait
-            else self._in_flight_limit.limit
-        )
+    def blocked_reason(self) -> str:
+        """Why nothing is fed, if nothing is."""
+        return self._control.blocked_reason
 
     @property
     def at_end(self) -> bool:
@@ -144,20 +96,20 @@ class Feeder:
     def step(self, *, wait_s: float) -> bool:
         """Do what is due, waiting at most `wait_s` for news; whether the run is over.
 
-        That is, at its end (`at_end`), cancelled, or written anew. Raises `BrokerError` and
+        That is, finished (`at_end`), cancelled, or written anew. Raises `BrokerError` and
         `StoreError` for what passes; the next step goes on from there.
         """
-        if self._after is None:  # events of before say nothing about what is fed now
+        if self._after is None:  # earlier events say nothing about what is fed now
             self._after = self._broker.last_event(self._run.run_id)
-        if self._is_due("orders", CONTROL_S) and not self._read_control():
-            self._take_in(previously_done=False)  # another feeder may have brought it to its end
+        if self._is_due("control", CONTROL_S) and not self._control.read():
+            self._take_in(previously_done=False)  # another feeder may have finished it
             return True
         if self._is_due("claims", min(BEAT_S, self._lease_s / 3)):
             self._keep_claims()
         self._look_at_others()
         self._top_up()
         if self.at_end:
-            manifest.conclude(self._run.store, self._run.head, self.total)
+            self._run.conclude(self.total)
             return True
         self._listen(wait_s)
         if self._is_due("silent", self._lease_s / 2):
@@ -166,21 +118,17 @@ class Feeder:
 
     def fill(self) -> int:
         """Feed as many clips as may be in flight now; returns how many those are."""
-        if not self._read_control():
+        if not self._control.read():
             return 0
         self._look_at_others()
         while True:
             self._top_up()
             if self.at_end:
-                manifest.conclude(self._run.store, self._run.head, self.total)
+                self._run.conclude(self.total)
                 return 0
             more = self._shards.loading or self._shards.waiting
-            if (
-                self.blocked_reason
-                or not more
-                or len(self._in_flight) >= self._in_flight_limit.limit
-            ):
-                return len(self._in_flight)
+            if self.blocked_reason or not more or self.in_flight >= self._limit.limit:
+                return self.in_flight
             self._clock.sleep(0.01)
 
     def close(self) -> None:
@@ -189,134 +137,98 @@ class Feeder:
 
     # What is to be fed.
 
-    def _read_control(self) -> bool:
-        """See whether the run is paused, and whether another goes first; False: it is over."""
-        state = manifest.read_state(self._run.store, self._run.head)
-        if state is not None and self._fleet is None:
-            self._fleet = state.fleet  # who began this feeder has looked whose it is
-        if state is None or not manifest.is_current(self._run.store, self._run.head):
-            return False
-        if state.fleet != self._fleet and not is_of(self._broker, state):
-            return False  # another fleet took it over
-        self._state = state
-        self.blocked_reason = ""
-        if state.feeding is Feeding.PAUSED:
-            self.blocked_reason = "paused"
-        else:
-            others = (f for f in feeders(self._broker) if f.run_id != self._run.run_id)
-            first = next((f for f in others if self._goes_first(f)), None)
-            if first is not None:
-                self.blocked_reason = f"run {first.run_id} goes first"
-        return True
-
-    def _goes_first(self, other: FeederBeat) -> bool:
-        """Whether another run is to be fed before this one, as the store has it."""
-        if not other.has_pending or other.priority <= self._state.priority:
-            return False
-        try:
-            head = manifest.read_head(self._run.store, other.run_id)
-            state = manifest.read_state(self._run.store, head)
-        except UsageError:
-            return False
-        fed = state is not None and state.feeding is Feeding.ACTIVE
-        return fed and state is not None and state.priority > self._state.priority
-
     def _look_at_others(self) -> None:
         """Take in what was done before this feeder began, and now and then what others did."""
         if not self._began or (
-            not self._shards.has_pending and self._is_due("others", self._look_s)
+            not self._shards.has_pending and self._is_due("others", self._lease_s / 2)
         ):
             self._take_in(previously_done=not self._began)
             self._began = True
 
+    def _take_in(self, *, previously_done: bool) -> None:
+        """Count the shards that others finished."""
+        by_others = self._shards.take_in()
+        if by_others.clips:
+            self._observer.on_shard_done(by_others, previously_done=previously_done)
+
     def _top_up(self) -> None:
         """Feed as many clips as may be in flight."""
-        if self._in_flight_limit.due():
+        if self._limit.due():
             waiting, unacked = self._broker.traffic()
             at_limit = self._at_limit and not self._store_wait
-            self._in_flight_limit.adapt(waiting=waiting, unacked=unacked, at_limit=at_limit)
+            self._limit.adapt(waiting=waiting, unacked=unacked, at_limit=at_limit)
         if self.blocked_reason:
             self._at_limit = False
             return
         fed: dict[int, int] = {}
-        until = self._clock.monotonic() + BEAT_S  # claims and orders do not wait for longer
+        until = self._clock.monotonic() + BEAT_S  # claims and control do not wait for longer
         try:
             for shard in list(self._shards.open.values()):
-                while (
-                    shard.waiting
-                    and len(self._in_flight) < self._limit
-                    and self._clock.monotonic() < until
-                ):
-                    place, found = shard.waiting[0]
-                    self._feed_first(shard, found)
+                while shard.waiting and self._has_room() and self._clock.monotonic() < until:
+                    place, clip = shard.waiting[0]
+                    if clip.line.clip_uuid in self._in_flight:
+                        shard.counts += RunCounts(clips=1)
+                    elif self._feed(clip, shard, anew=True):
+                        self._in_flight.add(clip, shard)
                     shard.waiting.popleft()
                     fed[shard.number] = place + 1
                 if not shard.waiting:
                     self._shards.end_if_over(shard)
         finally:
             self._claims.fed({n: upto for n, upto in fed.items() if n in self._shards.open})
-        # Asked before clips are fed, it would be missed wherever some come to their end meanwhile.
-        self._at_limit = len(self._in_flight) >= self._in_flight_limit.limit
-        if self._shards.waiting < self._in_flight_limit.limit:
+        # Asked before clips are fed, it would be missed wherever some are done meanwhile.
+        self._at_limit = self.in_flight >= self._limit.limit
+        if self._shards.waiting < self._limit.limit:
             self._open_next()
 
-    def _feed_first(self, shard: Shard, found: Found) -> None:
-        if found.line.clip_uuid in self._in_flight:
-            shard.counts += RunCounts(clips=1)
-            return
-        if found.replaces:
-            self._run.clear_scratch(found.line)
-        clip = self._begin(found, shard)
-        if self._feed(clip):
-            shard.in_flight += 1
-            self._in_flight[found.line.clip_uuid] = clip
+    def _has_room(self) -> bool:
+        """Whether one clip more may be in flight: few may while a store makes them wait.
 
-    def _begin(self, found: Found, shard: Shard) -> _InFlight:
-        now = self._clock.monotonic()
-        return _InFlight(found=found, shard=shard, heard_at=now, looked_at=now)
+        Not none: a clip may wait alone, and it takes others to find that out.
+        """
+        limit = self._limit.limit
+        return self.in_flight < (min(limit, LEAST) if self._store_wait else limit)
 
-    def _feed(self, clip: _InFlight) -> bool:
-        """Put the clip on the queue; False, and it is given up, where it cannot be read here."""
+    def _feed(self, clip: CheckedClip, shard: OpenShard, *, anew: bool) -> bool:
+        """Put the clip on the queue; False, and it counts as lost, where it cannot be read here.
+
+        `anew`: whatever was made of it for a record that is to be replaced goes first.
+        """
+        line = clip.line
         try:
-            self._run.feed(self._app, clip.found)
+            if anew and clip.replaces:
+                self._run.clear_scratch(line)
+            self._run.feed(self._app, clip)
         except BrokerError:
             self._broker.mend_queues()
             raise
         except SourceUnreadable as error:
-            line = clip.found.line
-            self._watcher.say(f"{short_name(line.source)}: it cannot be read ({error})")
-            clip.shard.counts += LOST
-            self._watcher.on_clip_done(line, None, LOST, previously_done=False)
+            self._observer.say(f"{short_name(line.source)}: it cannot be read ({error})")
+            shard.counts += LOST
+            self._observer.on_clip_done(line, None, LOST, previously_done=False)
             return False
         return True
 
     def _open_next(self) -> None:
         """Open the next shard: those of its clips that were fed and are not done are in flight."""
-        opened = self._shards.next(patient=not self._in_flight)
-        if opened is None:
+        loaded = self._shards.next(patient=not self._in_flight)
+        if loaded is None:
             return
-        shard = opened.shard
-        for place, clip in enumerate(opened.clips):
-            found, line = clip.found, clip.found.line
-            if clip.counts is not None:
-                shard.counts += clip.counts
-                self._watcher.on_clip_done(line, found.record, clip.counts, previously_done=True)
+        shard = loaded.shard
+        for place, each in enumerate(loaded.clips):
+            clip, line = each.clip, each.clip.line
+            if each.counts is not None:
+                shard.counts += each.counts
+                self._observer.on_clip_done(line, clip.record, each.counts, previously_done=True)
             elif line.clip_uuid in self._in_flight:  # two lines of one clip: the one before will do
                 shard.counts += RunCounts(clips=1)
-            elif place < opened.fed:
-                shard.in_flight += 1
-                self._in_flight[line.clip_uuid] = self._begin(found, shard)
+            elif place < loaded.fed:
+                self._in_flight.add(clip, shard)
             else:
-                shard.waiting.append((place, found))
+                shard.waiting.append((place, clip))
         self._shards.end_if_over(shard)
 
-    def _take_in(self, *, previously_done: bool) -> None:
-        """Count what others brought to its end."""
-        brought = self._shards.take_in()
-        if brought.clips:
-            self._watcher.on_shard_done(brought, previously_done=previously_done)
-
-    # What comes of them.
+    # What becomes of it.
 
     def _listen(self, wait_s: float) -> None:
         assert self._after is not None
@@ -333,56 +245,50 @@ class Feeder:
     def _take(self, event: Event) -> None:
         if event.status == "waiting" and event.error in self._fatal:
             raise UnrecoverableStoreError(event.message)
-        clip = self._in_flight.get(event.clip_uuid)
-        if clip is None:
+        each = self._in_flight.get(event.clip_uuid)
+        if each is None:
             return
-        clip.heard_at = self._clock.monotonic()
+        each.heard_at = self._clock.monotonic()
         if event.status == "waiting":
             self._store_wait = f"waiting: {event.message}"
             self.say_once(self._store_wait)
             return
         self._store_wait = ""
-        self._watcher.on_event(event)
+        self._observer.on_event(event)
         if event.step == ASSEMBLE and event.status == Status.CANCELLED:
             # Dropped for a cancellation that was taken back since: this feeder knows of none.
-            self._feed_again(clip, counted=False)
+            self._feed_again(each, counted=False)
         elif event.step == ASSEMBLE:
-            self._finish(clip, self._run.look(clip.found.line))
+            self._finish(each, self._run.check(each.clip.line))
 
-    def _finish_those_done(self, clips: list[_InFlight]) -> None:
+    def _finish_those_done(self, clips: list[ClipInFlight]) -> None:
         now = self._clock.monotonic()
-        found = self._run.look_up(clip.found.line for clip in clips)
-        for clip, each in zip(clips, found, strict=True):
-            clip.looked_at = now
-            self._finish(clip, each)
+        checked = self._run.check_all(each.clip.line for each in clips)
+        for each, clip in zip(clips, checked, strict=True):
+            each.looked_at = now
+            self._finish(each, clip)
 
-    def _finish(self, clip: _InFlight, found: Found) -> None:
-        """Have done with the clip, if there is its record."""
-        record, line = found.record, found.line
+    def _finish(self, each: ClipInFlight, clip: CheckedClip) -> None:
+        """Have done with a clip, if there is its record."""
+        record, line = clip.record, clip.line
         if record is None:
-            if found.replaces not in (None, clip.found.replaces):
+            if clip.replaces not in (None, each.clip.replaces):
                 # Another run wrote one meanwhile that does not do: its message says so from now on.
-                clip.found = found
+                each.clip = clip
                 self._run.clear_scratch(line)
-                self._feed_again(clip, counted=True)
+                self._feed_again(each, counted=True)
             return
         counts = count_record(record, self._run.run_id)
-        self._land(clip, counts)
+        self._in_flight.land(each, counts)
         self._rate.note(windows=len(record.windows))
-        self._watcher.on_clip_done(line, record, counts, previously_done=False)
+        self._observer.on_clip_done(line, record, counts, previously_done=False)
         if not record.valid:
-            self._watcher.say(f"{short_name(line.source)}: {record.first_error()}")
-        self._shards.end_if_over(clip.shard)
-
-    def _land(self, clip: _InFlight, counts: RunCounts) -> None:
-        del self._in_flight[clip.found.line.clip_uuid]
-        clip.shard.in_flight -= 1
-        clip.shard.counts += counts
+            self._observer.say(f"{short_name(line.source)}: {record.first_error()}")
+        self._shards.end_if_over(each.shard)
 
     def _look_at_silent(self) -> None:
         """Look clips up that nothing was heard of, and feed those that are lost again."""
-        now, silent_s = self._clock.monotonic(), 2 * self._lease_s
-        due = [c for c in self._in_flight.values() if self._is_silent(c, now, silent_s)]
+        due = self._in_flight.silent()
         if not due:
             return
         # Before the look at records: what was done by then is found.
@@ -390,43 +296,28 @@ class Feeder:
         self._finish_those_done(due)
         if self.blocked_reason:
             return
-        if at_hand is None:
-            silent_s = SILENT_BESIDE_OTHERS_S if self._broker.backlog()[PREPARE] else SILENT_S
-        for clip in due:
-            name = clip.found.line.clip_uuid
-            if name not in self._in_flight:
-                continue
-            if at_hand is None:
-                lost = now - clip.heard_at >= silent_s
-            else:
-                clip.missed = 0 if name in at_hand else clip.missed + 1
-                # A message that moved as it was looked for is seen the next time.
-                lost = clip.missed > bool(at_hand)
-            if lost:
-                clip.missed = 0
-                self._feed_again(clip, counted=at_hand is not None)
+        silent_s = SILENT_S
+        if at_hand is None and self._broker.backlog()[PREPARE]:
+            silent_s = SILENT_BESIDE_OTHERS_S
+        for each in self._in_flight.lost(due, at_hand=at_hand, silent_s=silent_s):
+            self._feed_again(each, counted=at_hand is not None)
 
-    def _is_silent(self, clip: _InFlight, now: float, silent_s: float) -> bool:
-        """Whether it is time to look; sooner where the last look found no message of it."""
-        looked_s = 0.0 if clip.missed else silent_s
-        return now - clip.heard_at >= silent_s and now - clip.looked_at >= looked_s
-
-    def _feed_again(self, clip: _InFlight, *, counted: bool) -> None:
-        if clip.feeds < MAX_FEEDS:
-            fed = self._feed(clip)
-            clip.heard_at = self._clock.monotonic()
-            clip.feeds += counted  # now that it is on the queue
+    def _feed_again(self, each: ClipInFlight, *, counted: bool) -> None:
+        line = each.clip.line
+        if each.feeds < MAX_FEEDS:
+            fed = self._feed(each.clip, each.shard, anew=False)
+            each.heard_at = self._clock.monotonic()
+            each.feeds += counted  # now that it is on the queue
             if not fed:
-                self._land(clip, RunCounts())
+                self._in_flight.land(each, RunCounts())
         elif counted:
-            self._land(clip, LOST)
-            line = clip.found.line
-            self._watcher.on_clip_done(line, None, LOST, previously_done=False)
+            self._in_flight.land(each, LOST)
+            self._observer.on_clip_done(line, None, LOST, previously_done=False)
             name = short_name(line.source)
-            self._watcher.say(
+            self._observer.say(
                 f"{name}: fed {MAX_FEEDS} times, and no record; see the workers' logs"
             )
-        self._shards.end_if_over(clip.shard)
+        self._shards.end_if_over(each.shard)
 
     def _keep_claims(self) -> None:
         """Renew the claims, and say how it goes."""
@@ -435,11 +326,11 @@ class Feeder:
             FeederBeat(
                 run_id=self._run.run_id,
                 feeder=self._claims.feeder,
-                priority=self._state.priority,
-                has_pending=self._state.feeding is Feeding.ACTIVE and self._shards.has_pending,
+                priority=self._control.state.priority,
+                has_pending=self._control.active and self._shards.has_pending,
                 blocked_reason=self.blocked_reason or self._store_wait,
-                in_flight=len(self._in_flight),
-                most_in_flight=self._in_flight_limit.limit,
+                in_flight=self.in_flight,
+                most_in_flight=self._limit.limit,
                 open={n: shard.counts for n, shard in self._shards.open.items()},
                 clips_per_s=self._rate.clips_per_s(),
                 windows_per_s=self._rate.windows_per_s(),
@@ -459,7 +350,7 @@ class Feeder:
             if len(self._said) >= _SAID_KEPT:
                 self._said.clear()
             self._said.add(text)
-            self._watcher.say(text)
+            self._observer.say(text)
 
 
 class UnrecoverableStoreError(StoreError):

@@ -1,39 +1,76 @@
-"""How many clips to have in flight: enough that no worker waits, few enough that nothing piles up.
+"""The clips of a run that are on the queues, and which of them were lost there."""
 
-The queues say which it is: as long as fewer messages wait than workers hold, more are let in; once
-several times as many wait, fewer. Runs that share a fleet see the same queues: all grow by the same
-steps and shrink by the same share, and so come to have as much in flight as one another.
-"""
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from clipfleet.clock import SYSTEM, Clock
-
-STEP_S = 5.0
-LEAST = 16
-FIRST = 64
-DEFAULT_MOST = 4096
-_GROW = 32
-_SHRINK = 0.8
+from clipfleet.clock import Clock
+from clipfleet.runs import RunCounts
+from clipfleet_producer.feeding.shards import OpenShard
+from clipfleet_producer.runs.model import CheckedClip
 
 
-class InFlightLimit:
-    """A bound on clips in flight, from `FIRST` on, between `LEAST` and `most`."""
+@dataclass(kw_only=True)
+class ClipInFlight:
+    """A clip on the queues. Times are the clock's."""
 
-    def __init__(self, most: int = DEFAULT_MOST, *, clock: Clock = SYSTEM) -> None:
-        self.most, self._clock = most, clock
-        self.limit = min(FIRST, most)
-        self._starting = True  # doubles until there is once too much
-        self._next_at = self._clock.monotonic() + STEP_S
+    clip: CheckedClip
+    shard: OpenShard
+    heard_at: float
+    looked_at: float
+    feeds: int = 1
+    missed: int = 0  # looks in a row that found no message of it
 
-    def due(self) -> bool:
-        """Whether it is time to look at the queues."""
-        return self._clock.monotonic() >= self._next_at
 
-    def adapt(self, *, waiting: int, unacked: int, at_limit: bool) -> None:
-        """Move the limit by what waits and what is unacked; unless it is reached, never up."""
-        self._next_at = self._clock.monotonic() + STEP_S
-        if waiting > max(3 * unacked, FIRST):
-            self._starting = False
-            self.limit = max(min(LEAST, self.most), int(self.limit * _SHRINK))
-        elif waiting < max(unacked, LEAST) and at_limit:
-            more = self.limit if self._starting else _GROW
-            self.limit = min(self.most, self.limit + more)
+class ClipsInFlight(dict[str, ClipInFlight]):
+    """All of them, by their UUIDs."""
+
+    def __init__(self, *, silent_s: float, clock: Clock) -> None:
+        super().__init__()
+        self._silent_s, self._clock = silent_s, clock
+
+    def add(self, clip: CheckedClip, shard: OpenShard) -> None:
+        """The clip was put on the queue."""
+        now = self._clock.monotonic()
+        shard.in_flight += 1
+        self[clip.line.clip_uuid] = ClipInFlight(
+            clip=clip, shard=shard, heard_at=now, looked_at=now
+        )
+
+    def land(self, each: ClipInFlight, counts: RunCounts) -> None:
+        """The run is done with the clip."""
+        del self[each.clip.line.clip_uuid]
+        each.shard.in_flight -= 1
+        each.shard.counts += counts
+
+    def silent(self) -> list[ClipInFlight]:
+        """Those that it is time to look up; sooner where the last look found no message."""
+        now = self._clock.monotonic()
+        return [
+            each
+            for each in self.values()
+            if now - each.heard_at >= self._silent_s
+            and now - each.looked_at >= (0.0 if each.missed else self._silent_s)
+        ]
+
+    def lost(
+        self, clips: list[ClipInFlight], *, at_hand: set[str] | None, silent_s: float
+    ) -> Iterator[ClipInFlight]:
+        """Those of these clips, where they are still in flight, of which there is no message.
+
+        `at_hand` are the clips of which there is one. Where nobody could look through them all
+        (None), those that nothing was heard of for `silent_s`.
+        """
+        now = self._clock.monotonic()
+        for each in clips:
+            name = each.clip.line.clip_uuid
+            if name not in self:
+                continue
+            if at_hand is None:
+                lost = now - each.heard_at >= silent_s
+            else:
+                each.missed = 0 if name in at_hand else each.missed + 1
+                # A message that moved as it was looked for is seen the next time.
+                lost = each.missed > bool(at_hand)
+            if lost:
+                each.missed = 0
+                yield each

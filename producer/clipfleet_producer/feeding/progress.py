@@ -1,24 +1,14 @@
-"""How far a run is, counted from what workers say; and the same for people to watch."""
+"""How far a run is, counted from what workers and feeders say."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.text import Text
 
 from clipfleet.broker.client import Event
 from clipfleet.clock import SYSTEM, Clock
-from clipfleet.printable import printable
-from clipfleet.queues import PREPARE, SPECS, WINDOW_QUEUES
+from clipfleet.queues import PREPARE, WINDOW_QUEUES
+from clipfleet.records import ClipRecord, ManifestLine
+from clipfleet.runs import RunCounts
+from clipfleet_producer.feeding.observer import FeedObserver
+from clipfleet_producer.feeding.sample import Sample
 
 
 @dataclass
@@ -75,81 +65,40 @@ class Tally:
         return (self.todo - self.finished) / rate if self.finished else None
 
 
-class View:
-    """Shows a tally: live on a terminal, as a line every few seconds elsewhere."""
+class ProgressObserver(FeedObserver):
+    """Counts what is done, and keeps a few clips for a report."""
 
-    def __init__(
-        self, console: Console, tally: Tally, *, steps: Sequence[str], quiet_s: float = 5.0
+    def __init__(self, clips: int) -> None:
+        self.tally = Tally(clips=clips)
+        self.counts = RunCounts()
+        self.sample = Sample()
+
+    def on_event(self, event: Event) -> None:
+        """Count a step."""
+        self.tally.note(event)
+
+    def on_clip_done(
+        self,
+        line: ManifestLine,
+        record: ClipRecord | None,
+        counts: RunCounts,
+        *,
+        previously_done: bool,
     ) -> None:
-        """`steps` are the queues that the run's windows go through."""
-        self._console, self._tally, self._quiet_s = console, tally, quiet_s
-        self._bars = Progress(
-            TextColumn("  {task.description:<9}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
-        self._clips = self._bars.add_task("clips", total=tally.todo, note="")
-        self._steps = {
-            step: self._bars.add_task(SPECS[step].products, total=None, note="") for step in steps
-        }
-        self._elapsed = Progress(
-            TextColumn("  {task.description}"), TimeElapsedColumn(), console=console
-        )
-        self._status = self._elapsed.add_task("starting")
-        self._live = Live(self._render(), console=console, refresh_per_second=4, transient=True)
-        self._last_line = 0.0
-        self._last_said = ("", "")
+        """Count a clip."""
+        self.counts += counts
+        self.sample.add(line, record, kept=record is not None or bool(counts.lost))
+        if previously_done:
+            self.tally.already_done += 1
+        else:
+            self.tally.finish(line.clip_uuid, valid=not (counts.failed or counts.lost))
 
-    def __enter__(self) -> "View":
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-
-    def say(self, line: str, *, style: str = "yellow") -> None:
-        """Print a line above the progress."""
-        self._console.print(Text(printable(line), style=style), soft_wrap=True)
-
-    def update(self, status: str) -> None:
-        """Show how things stand; `status` is what is going on besides."""
-        tally = self._tally
-        left = tally.seconds_left()
-        note = f"{tally.clips_per_s():.2f}/s" if tally.finished else ""
-        if left is not None and tally.finished < tally.todo:
-            note += f", {duration(left)} left"
-        if tally.failed:
-            note += f", [red]{tally.failed} failed[/]"
-        self._bars.update(self._clips, completed=tally.finished, note=note)
-        for step, task in self._steps.items():
-            self._bars.update(task, completed=tally.steps[step], total=tally.windows or None)
-        self._elapsed.update(self._status, description=status)
-        if not self._console.is_terminal:
-            self._print_line(status, note)
-
-    def _print_line(self, status: str, note: str) -> None:
-        tally = self._tally
-        counts = ", ".join(f"{tally.steps[s]} {SPECS[s].products}" for s in self._steps)
-        text = f"{tally.finished}/{tally.todo} clips, {tally.windows} windows, {counts}"
-        now = tally.clock.monotonic()
-        if now - self._last_line >= self._quiet_s and (text, status) != self._last_said:
-            self._console.print(f"  {text}; {note or status}", highlight=False, soft_wrap=True)
-            self._last_line, self._last_said = now, (text, status)
-
-    def _render(self) -> RenderableType:
-        return Group(self._bars, self._elapsed)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 5 s, 2 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
+        """Count clips of a shard that others did."""
+        self.counts += counts
+        self.sample.count += counts.clips
+        if previously_done:
+            self.tally.already_done += counts.clips
+        else:
+            self.tally.finished += counts.clips
+            self.tally.failed += counts.failed + counts.lost

@@ -1,4 +1,4 @@
-"""`clipfleet feed`: feeds all runs of a store that are not at their end."""
+"""The service of a fleet: feeds all unfinished runs of a store."""
 
 import contextlib
 import logging
@@ -6,24 +6,24 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clipfleet.broker.client import Event
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
-from clipfleet.records import ClipRecord, ManifestLine
-from clipfleet.runs import RunControl, RunCounts, RunHead
+from clipfleet.runs import RunControl
 from clipfleet.settings import Settings
 from clipfleet_producer.feeding.feeder import Feeder
 from clipfleet_producer.feeding.following import step_with_retry
-from clipfleet_producer.feeding.in_flight import DEFAULT_MOST, InFlightLimit
-from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.feeding.limit import DEFAULT_MOST, InFlightLimit
+from clipfleet_producer.feeding.observer import FeedObserver
+from clipfleet_producer.runs import control
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.store import active_runs
 
 log = logging.getLogger("clipfleet")
 
 LOOK_S = 2.0
 
 
-class _Log:
+class _Log(FeedObserver):
     """What is said of one run, as log lines."""
 
     def __init__(self, run_id: str) -> None:
@@ -32,26 +32,10 @@ class _Log:
     def say(self, line: str) -> None:
         log.warning("run %s: %s", self._run_id, line, extra={"action": "feed", "run": self._run_id})
 
-    def on_event(self, event: Event) -> None:
-        pass
-
-    def on_clip_done(
-        self,
-        line: ManifestLine,
-        record: ClipRecord | None,
-        counts: RunCounts,
-        *,
-        previously_done: bool,
-    ) -> None:
-        pass
-
-    def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
-        pass
-
 
 @dataclass(frozen=True)
 class _Fed:
-    head: RunHead
+    run: Run
     feeder: Feeder
 
 
@@ -69,7 +53,7 @@ class Service:
         self._looked_at = 0.0
 
     def serve(self, *, following: bool) -> None:
-        """Feed until all runs are at their end; with `following`, for ever."""
+        """Feed until all runs have finished; with `following`, for ever."""
         try:
             while True:
                 if self._clock.monotonic() - self._looked_at >= LOOK_S:
@@ -82,7 +66,7 @@ class Service:
                             fed.feeder, wait_s=0.25 / len(self._fed), clock=self._clock
                         )
                     except UsageError as error:  # a list that is damaged ends no other run
-                        self._pass_over(fed.head, str(error))
+                        self._pass_over(fed.run, str(error))
                         self._let_go(fed)
                         continue
                     if over:
@@ -96,32 +80,32 @@ class Service:
                 fed.feeder.close()
 
     def _look_for_runs(self) -> None:
-        for run_id in manifest.active_runs(self._store):
+        for run_id in active_runs(self._store):
             if run_id in self._fed:
                 continue
             try:
-                head = manifest.read_head(self._store, run_id)
-                state = manifest.read_state(self._store, head)
+                run = Run.open(self._store, run_id, allowed=self._settings.sources)
+                state = run.control()
             except UsageError as error:  # it is being written, or a newer clipfleet wrote it
                 self._say_once(run_id, str(error))
                 continue
-            if head.manifest_version in self._passed_over:
+            if run.head.manifest_version in self._passed_over:
                 continue
             if state is None or state.embedded:
                 continue
-            if not self._is_ours(head, state):
-                self._say_once(run_id, control.left_to(run_id, state))
+            if not self._is_ours(run, state):
+                self._say_once(run_id, control.other_fleet(run, state))
                 continue
-            if head.staged_from not in (None, socket.gethostname()):
+            if run.head.staged_from not in (None, socket.gethostname()):
                 self._pass_over(
-                    head,
-                    f"run {run_id} is of files that lie on {head.staged_from}; feed it there: "
+                    run,
+                    f"run {run_id} is of files that lie on {run.head.staged_from}; feed it there: "
                     f"clipfleet feed {run_id}",
                 )
                 continue
-            self._begin(head)
+            self._begin(run)
 
-    def _is_ours(self, head: RunHead, state: RunControl) -> bool:
+    def _is_ours(self, run: Run, state: RunControl) -> bool:
         """Whether the run was submitted to this broker.
 
         As this service begins, by the broker's address as well: it may have forgotten its name.
@@ -130,34 +114,34 @@ class Service:
             return True
         if self._looked_at or state.broker != self._broker.address:
             return False
-        control.take_over(self._broker, self._store, head, state)
+        control.take_over(self._broker, run, state)
         return True
 
-    def _pass_over(self, head: RunHead, reason: str) -> None:
-        self._passed_over.add(head.manifest_version)
-        self._say_once(head.run_id, reason)
+    def _pass_over(self, run: Run, reason: str) -> None:
+        self._passed_over.add(run.head.manifest_version)
+        self._say_once(run.run_id, reason)
 
     def _say_once(self, run_id: str, reason: str) -> None:
         if reason not in self._said:
             self._said.add(reason)
             log.warning("%s", reason, extra={"action": "run_passed_over", "run": run_id})
 
-    def _begin(self, head: RunHead) -> None:
+    def _begin(self, run: Run) -> None:
         feeder = Feeder(
             self._app,
             self._broker,
-            Run(head=head, store=self._store, allowed=self._settings.sources),
-            _Log(head.run_id),
+            run,
+            _Log(run.run_id),
             lease_s=self._settings.lease_s,
             in_flight_limit=InFlightLimit(self._in_flight or DEFAULT_MOST, clock=self._clock),
             clock=self._clock,
         )
-        self._fed[head.run_id] = _Fed(head, feeder)
+        self._fed[run.run_id] = _Fed(run, feeder)
         log.info(
             "feeding run %s: %d clips",
-            head.run_id,
-            head.clips,
-            extra={"action": "run_begun", "run": head.run_id},
+            run.run_id,
+            run.head.clips,
+            extra={"action": "run_begun", "run": run.run_id},
         )
 
     def _end(self, fed: _Fed) -> None:
@@ -165,16 +149,16 @@ class Service:
         self._let_go(fed)
         log.info(
             "run %s is over: %d of %d clips done, %d with errors",
-            fed.head.run_id,
+            fed.run.run_id,
             total.done,
-            fed.head.clips,
+            fed.run.head.clips,
             total.failed,
-            extra={"action": "run_over", "run": fed.head.run_id},
+            extra={"action": "run_over", "run": fed.run.run_id},
         )
 
     def _let_go(self, fed: _Fed) -> None:
         fed.feeder.close()
-        del self._fed[fed.head.run_id]
+        del self._fed[fed.run.run_id]
 
     @contextlib.contextmanager
     def _waiting(self, on: str) -> Iterator[None]:

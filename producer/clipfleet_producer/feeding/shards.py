@@ -1,7 +1,7 @@
 """The shards of a run's list: which are done, which are whose, and what is in those that are ours.
 
-A shard is fed by whoever has its claim. Once all of its clips are done, what came of them is
-written, and nobody looks at them again.
+A shard is fed by whoever has its claim. Once all of its clips are done, its counts are written, and
+nobody looks at them again.
 """
 
 from bisect import bisect_left
@@ -14,28 +14,26 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
 from clipfleet.runs import RunCounts, count_record
 from clipfleet_producer.feeding.sample import ROWS_SHOWN
-from clipfleet_producer.runs import manifest
-from clipfleet_producer.runs.model import Found, Run
-from clipfleet_producer.runs.presigned import with_addresses
+from clipfleet_producer.runs.model import CheckedClip, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """A clip of a shard that was looked up. `counts`: of one that is done already.
+class LoadedClip:
+    """A clip of a shard that was just opened. `counts`: of one that is done already.
 
     Of those, the first few come with their records.
     """
 
-    found: Found
+    clip: CheckedClip
     counts: RunCounts | None
 
 
 @dataclass(kw_only=True)
-class Shard:
+class OpenShard:
     """A shard of ours. `waiting` are its clips yet to be fed, with their places in it."""
 
     number: int
-    waiting: deque[tuple[int, Found]] = field(default_factory=deque)
+    waiting: deque[tuple[int, CheckedClip]] = field(default_factory=deque)
     in_flight: int = 0
     counts: RunCounts = field(default_factory=RunCounts)
 
@@ -46,15 +44,15 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
+class LoadedShard:
     """A shard just claimed, with its clips in order; `fed` of them were fed before."""
 
-    shard: Shard
-    clips: list[Clip]
+    shard: OpenShard
+    clips: list[LoadedClip]
     fed: int
 
 
-class Shards:
+class ClaimedShards:
     """A run's shards as one feeder has them. All raise `BrokerError` and `StoreError`."""
 
     def __init__(
@@ -62,12 +60,12 @@ class Shards:
     ) -> None:
         self._run, self._claims, self._clock = run, claims, clock
         self._look_every_s, self._looked_at = look_every_s, 0.0
-        self.open: dict[int, Shard] = {}
+        self.open: dict[int, OpenShard] = {}
         self.total = RunCounts()  # of those that are done
         self._done: set[int] = set()
         self._left: deque[int] | None = None  # to try to claim; None: to be looked for
         self._loader = ThreadPoolExecutor(1)
-        self._loading: tuple[int, Future[list[Clip]], int] | None = None
+        self._loading: tuple[int, Future[list[LoadedClip]], int] | None = None
 
     @property
     def at_end(self) -> bool:
@@ -89,7 +87,7 @@ class Shards:
         """Whether there may be clips to feed."""
         return bool(self.waiting or self.loading or self._left is None or self._left)
 
-    def next(self, *, patient: bool) -> Opened | None:
+    def next(self, *, patient: bool) -> LoadedShard | None:
         """The next shard that nobody else feeds, once its clips are looked up.
 
         They are, in the background; `patient` waits a moment for it. None: not yet, or there is
@@ -107,15 +105,15 @@ class Shards:
         try:
             clips = loaded.result()
         except UsageError:
-            if manifest.is_current(self._run.store, self._run.head):
+            if self._run.is_current():
                 raise
-            return None  # it is being written anew, as the next look at orders will find
+            return None  # it is being written anew, as the next look at its control will find
         except StoreError:
             assert self._left is not None
             self._left.appendleft(number)
             raise
-        shard = self.open[number] = Shard(number=number)
-        return Opened(shard=shard, clips=clips, fed=fed)
+        shard = self.open[number] = OpenShard(number=number)
+        return LoadedShard(shard=shard, clips=clips, fed=fed)
 
     def _begin_next(self) -> bool:
         """Claim a shard and have it looked up; False: there is none."""
@@ -141,32 +139,32 @@ class Shards:
         A list that was fed before, under whatever run's name, is done up to somewhere. Found by
         halves, what is left is fed long before the records of what is done have all been read.
         """
-        if not numbers or not self._begins_done(numbers[0]):
+        if len(numbers) < 2 or not self._begins_done(numbers[0]):
             return numbers
         upto = bisect_left(numbers, True, key=lambda number: not self._begins_done(number))
         upto = min(upto, len(numbers) - 1)  # the last may be done in part
         return numbers[upto:] + numbers[:upto]
 
     def _begins_done(self, number: int) -> bool:
-        line = manifest.read_first(self._run.store, self._run.head, number)
-        return line is not None and self._run.look(line).record is not None
+        line = self._run.manifest.first(number)
+        return line is not None and self._run.check(line).record is not None
 
     def take_in(self) -> RunCounts:
-        """What others brought to its end since this was last asked, and adds it to the total."""
-        new = manifest.done_shards(self._run.store, self._run.head) - self._done
+        """Counts of the shards that others finished since this was last asked, for the total."""
+        new = self._run.done.numbers() - self._done
         new -= self.open.keys()  # a claim that ran out: it is done here as well, and counted then
-        brought = RunCounts()
-        for number, counts in manifest.read_all_done(self._run.store, self._run.head, new):
+        by_others = RunCounts()
+        for number, counts in self._run.done.all_counts(new):
             self._done.add(number)
             self.total += counts
-            brought += counts
-        return brought
+            by_others += counts
+        return by_others
 
-    def end_if_over(self, shard: Shard) -> None:
-        """Say what came of the shard, if all of its clips are done."""
+    def end_if_over(self, shard: OpenShard) -> None:
+        """Write the shard's counts, if all of its clips are done."""
         if not shard.over or shard.number not in self.open:
             return
-        manifest.write_done(self._run.store, self._run.head, shard.number, shard.counts)
+        self._run.done.write(shard.number, shard.counts)
         del self.open[shard.number]
         self._done.add(shard.number)
         self.total += shard.counts
@@ -189,16 +187,16 @@ class Shards:
         return [*self.open, *([self._loading[0]] if self._loading else [])]
 
 
-def _load(run: Run, number: int) -> list[Clip]:
+def _load(run: Run, number: int) -> list[LoadedClip]:
     """A shard's clips, looked up. Of most records that are there only counts are kept."""
     clips, kept = [], 0
-    lines = manifest.read_shard(run.store, run.head, number)
-    for found in run.look_up(with_addresses(run.store, run.head, number, lines)):
+    lines = run.addresses.added_to(run.manifest.shard(number), shard=number)
+    for clip in run.check_all(lines):
         counts = None
-        if found.record is not None:
-            counts = count_record(found.record, run.run_id)
+        if clip.record is not None:
+            counts = count_record(clip.record, run.run_id)
             kept += 1
             if kept > ROWS_SHOWN:
-                found = Found(line=found.line, record=None)
-        clips.append(Clip(found=found, counts=counts))
+                clip = CheckedClip(line=clip.line, record=None)
+        clips.append(LoadedClip(clip=clip, counts=counts))
     return clips

@@ -1,21 +1,17 @@
-"""What a command is about to do: the clips that it names, written down as a run."""
+"""Submitting a run: the clips that are named, found and written to the store."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from rich.console import Console
-
+from clipfleet.broker.client import Broker
 from clipfleet.errors import UsageError
 from clipfleet.options import Options
-from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
-from clipfleet.runs import RunHead
+from clipfleet.runs import RunControl
 from clipfleet.settings import Settings
-from clipfleet.sources import AllowedSources
-from clipfleet.store import Store
-from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.writing import check_free, write_run
 from clipfleet_producer.sources.named_places import NamedPlaces, note_not_uploaded
 from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
@@ -27,25 +23,21 @@ from clipfleet_producer.sources.unique import unique
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What a run is asked to be: which clips, which part of them, under which name, how soon.
+    """What a run is asked to be: which clips, which of them, under which name, how soon.
 
-    `shard` (i, n) is part i of n, counted from 1; `shuffle` a seed. `fleet` and `broker` say whom
-    it is submitted to.
+    `partition` (i, n) is the i-th of n, counted from 1; `shuffle` a seed.
     """
 
     names: Iterable[str]
     limit: int | None = None
-    shard: tuple[int, int] | None = None
+    partition: tuple[int, int] | None = None
     shuffle: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     run_id: str
     retry_failed: bool = False
     staged: bool = False
-    priority: int = 0
-    embedded: bool = False
-    fleet: str = ""
-    broker: str = ""
     follow_links: bool = True
+    control: RunControl = field(default_factory=RunControl)
     named: NamedPlaces = field(default_factory=NamedPlaces)
     passed: PassedOver = field(default_factory=PassedOver)
 
@@ -64,7 +56,7 @@ class RunRequest:
             follow_links=self.follow_links,
         )
         once = unique(found, shuffle=self.shuffle)
-        clips = sample(once, limit=self.limit, shard=self.shard)
+        clips = sample(once, limit=self.limit, partition=self.partition)
         if not variants.base.prepare.upload_clips:
             return clips
         return note_not_uploaded(clips, settings.sources or self.named.allowed, problems)
@@ -72,80 +64,61 @@ class RunRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class SubmittedRun:
-    """A run that is written down, and what was named and is no clip."""
+    """A run that was created, and what was named or lay there and is no clip."""
 
-    head: RunHead
+    run: Run
     options: Options
-    store: Store
     problems: Problems
-    allowed: AllowedSources | None
+    passed: PassedOver
 
-    @property
-    def run(self) -> Run:
-        """The run, for feeding."""
-        return Run(head=self.head, store=self.store, allowed=self.allowed)
+
+def submit_run(
+    request: RunRequest,
+    settings: Settings,
+    options: Options,
+    broker: Broker,
+    *,
+    tick: Callable[[int], None] = lambda count: None,
+) -> SubmittedRun:
+    """Create a run for the fleet of this broker to work on. Raises `BrokerError` beside others."""
+    broker.clear_cancellation(request.run_id)
+    ours = {"fleet": broker.fleet(), "broker": broker.address}
+    request = replace(request, control=request.control.model_copy(update=ours))
+    return create_run(request, settings, options, tick=tick)
 
 
 def create_run(
-    asked: RunRequest, settings: Settings, options: Options, console: Console
+    request: RunRequest,
+    settings: Settings,
+    options: Options,
+    *,
+    tick: Callable[[int], None] = lambda count: None,
 ) -> SubmittedRun:
-    """Find the clips, and write the run down.
+    """Find the clips, and write them as a run; `tick` is told how many were found.
 
     Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
     """
-    run_id, problems = asked.run_id, Problems()
-    with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
-        clips = asked.clips(settings, variants, problems)
+    problems = Problems()
+    with OptionOverrides(options) as variants:
+        clips = request.clips(settings, variants, problems)
         first = next(clips, None)
         if first is None:
             said = "; ".join(problems)
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
         store = settings.open_store()
         store.prepare()
-        manifest.check_free(store, run_id, options, anew=asked.retry_failed)
-        head = manifest.write_run(
+        check_free(store, request.run_id, options, anew=request.retry_failed)
+        written = write_run(
             store,
-            run_id,
+            request.run_id,
             options,
             chain([first], clips),
-            retry_failed=asked.retry_failed,
-            staged=asked.staged,
-            priority=asked.priority,
-            embedded=asked.embedded,
-            fleet=asked.fleet,
-            broker=asked.broker,
+            control=request.control,
+            retry_failed=request.retry_failed,
+            staged=request.staged,
             variants=variants.new,
-            places=lambda: settings.allowed_sources or asked.named,
-            tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
+            places=lambda: settings.allowed_sources or request.named,
+            tick=tick,
         )
-    say_passed_over(asked.passed, console)
-    say_problems(problems, console)
-    plural = "clip" if head.clips == 1 else "clips"
-    console.print(
-        f"{head.clips:,} {plural} → {store.uri}, run {run_id}", soft_wrap=True, markup=False
-    )
-    return SubmittedRun(
-        head=head, options=options, store=store, problems=problems, allowed=settings.sources
-    )
-
-
-def say_passed_over(passed: PassedOver, console: Console) -> None:
-    """Print what lay where clips were looked for and is none."""
-    if passed:
-        console.print(f"Passed over: {printable(str(passed))}.", soft_wrap=True, markup=False)
-
-
-def say_problems(problems: Problems, console: Console) -> None:
-    """Print how manifests are read, where that is not plain, and what was named and is no clip."""
-    for note in problems.notes:
-        console.print(f"clipfleet: {printable(note)}", style="yellow", soft_wrap=True, markup=False)
-    if problems.rows:
-        plural = "row" if problems.rows == 1 else "rows"
-        console.print(
-            f"{problems.rows:,} {plural} of manifests, {problems.wrong_rows:,} of them wrong"
-        )
-    for problem in problems:
-        console.print(f"clipfleet: {printable(problem)}", style="red", soft_wrap=True, markup=False)
-    if problems.left_out:
-        more = f"clipfleet: … and {problems.left_out:,} more like these"
-        console.print(more, style="red", soft_wrap=True)
+    run = Run(head=written.head, store=store, allowed=settings.sources)
+    return SubmittedRun(run=run, options=options, problems=problems, passed=request.passed)

@@ -13,12 +13,9 @@ from clipfleet.files import NotAFile, mtime, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, find_record
-from clipfleet.runs import RunHead
 from clipfleet.sources import AllowedSources, not_allowed
-from clipfleet.store import Store
 from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
-from clipfleet_producer.runs import manifest
-from clipfleet_producer.runs.presigned import with_addresses
+from clipfleet_producer.runs.store import RunStore
 from clipfleet_producer.sources.uris import local_path
 
 if TYPE_CHECKING:
@@ -30,10 +27,10 @@ _RECIPES_KEPT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class CheckedClip:
     """A clip, and the record that the run is done with it by.
 
-    `replaces`: the digest of the one that it has, where that does not do.
+    `replaces`: the digest of the record that it has, where that does not do.
     """
 
     line: ManifestLine
@@ -42,22 +39,15 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(RunStore):
     """A run being fed, or looked at.
 
     Files are copied to scratch from places that are `allowed` here alone (None: any): a run's list
     may have been written by another machine.
     """
 
-    head: RunHead
-    store: Store
     allowed: AllowedSources | None = None
     known: dict[str, Mapping[str, str]] = field(default_factory=dict)  # recipes by options hash
-
-    @property
-    def run_id(self) -> str:
-        """Its name."""
-        return self.head.run_id
 
     @property
     def stage(self) -> bool:
@@ -76,7 +66,7 @@ class Run:
         name = self.options_hash(line)
         found = self.known.get(name)
         if found is None:
-            found = manifest.read_options(self.store, self.run_id, line.options_hash).recipes
+            found = self.options(line.options_hash).recipes
             if len(self.known) >= _RECIPES_KEPT:
                 self.known.clear()
             self.known[name] = found
@@ -86,23 +76,28 @@ class Run:
         """What is in flight of the clip."""
         return keys.Scratch(line.clip_uuid, self.options_hash(line), self.head.set_name)
 
-    def look(self, line: ManifestLine) -> Found:
+    def check(self, line: ManifestLine) -> CheckedClip:
         """The clip, and its record if the run is done with it.
 
-        A record of before ends a clip that has not changed since, and whose record has no errors or
+        An earlier record ends a clip that has not changed since, and whose record has no errors or
         that need not be done again for those. A presigned clip comes with another address than the
         one that was refused.
         """
         kept = find_record(self.store, line.clip_uuid, self.head.set_name)
         if kept is None or not kept.is_done(self.recipes(line)):
-            return Found(line=line, record=None)
+            return CheckedClip(line=line, record=None)
         record = kept.record
         again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
         again = again or (line.presigned and _was_refused(record))
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
-            return Found(line=line, record=None, replaces=kept.digest)
-        return Found(line=line, record=record)
+            return CheckedClip(line=line, record=None, replaces=kept.digest)
+        return CheckedClip(line=line, record=record)
+
+    def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:
+        """Each of the clips, many at once, in order."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from ordered_prefetch(pool, self.check, lines, ahead=AHEAD)
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, whichever run wrote it."""
@@ -110,26 +105,27 @@ class Run:
         return kept.record if kept and kept.is_done(self.recipes(line)) else None
 
     def records(
-        self, lines: Iterable[ManifestLine]
+        self, *, addressed: bool = False
     ) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-        """Each of the clips with its record, many at once, in order."""
-        lines = list(lines)
-        with ThreadPoolExecutor(READERS) as pool:
-            yield from zip(
-                lines, ordered_prefetch(pool, self.record, lines, ahead=AHEAD), strict=True
-            )
+        """Each of its clips with its record, None where it has none of the run's options.
 
-    def look_up(self, lines: Iterable[ManifestLine]) -> Iterator[Found]:
-        """Each of the clips, many at once, in order."""
+        In the manifest's order, many at once, one shard in memory at a time. `addressed`: with the
+        presigned addresses that are still there, for whoever feeds the clips.
+        """
         with ThreadPoolExecutor(READERS) as pool:
-            yield from ordered_prefetch(pool, self.look, lines, ahead=AHEAD)
+            for shard in range(self.head.shards):
+                lines = self.manifest.shard(shard)
+                if addressed:
+                    lines = self.addresses.added_to(lines, shard=shard)
+                records = ordered_prefetch(pool, self.record, lines, ahead=AHEAD)
+                yield from zip(lines, records, strict=True)
 
-    def feed(self, app: "Celery", found: Found) -> None:
+    def feed(self, app: "Celery", clip: CheckedClip) -> None:
         """Put the clip on the queue; before, what workers need of it into scratch.
 
         Raises `BrokerError`, `StoreError`, or `SourceUnreadable`.
         """
-        line, scratch = found.line, self.scratch(found.line)
+        line, scratch = clip.line, self.scratch(clip.line)
         path = local_path(line) if self.stage else None
         changed_at = None
         if path is not None:
@@ -153,29 +149,13 @@ class Run:
                 metadata=bool(line.metadata),
                 staged=path is not None,
                 mtime=changed_at,
-                replaces=found.replaces,
+                replaces=clip.replaces,
             ),
         )
 
     def clear_scratch(self, line: ManifestLine) -> None:
-        """Remove parts of before, which must not be taken for parts of now."""
+        """Remove earlier parts, which must not be taken for parts of now."""
         self.store.delete_prefix(self.scratch(line).prefix)
-
-
-def manifest_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-    """Each of the run's clips with its record, None where it has none of the run's options.
-
-    In the manifest's order, one shard in memory at a time.
-    """
-    for shard in range(run.head.shards):
-        yield from run.records(manifest.read_shard(run.store, run.head, shard))
-
-
-def addressed_records(run: Run) -> Iterator[tuple[ManifestLine, ClipRecord | None]]:
-    """The same, with the presigned addresses that are still there, for whoever feeds them."""
-    for shard in range(run.head.shards):
-        lines = manifest.read_shard(run.store, run.head, shard)
-        yield from run.records(with_addresses(run.store, run.head, shard, lines))
 
 
 _UNREADABLE = (

@@ -1,13 +1,39 @@
-"""Names of runs that mean one run on every disk that a store may lie on, or be copied to."""
+"""Names of runs: what may be one, and which would mean another run on some disk."""
 
 import re
+import secrets
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
 
 from clipfleet import keys
 from clipfleet.errors import UsageError
+from clipfleet.messages import RunId
 from clipfleet.store import Store
 
 # Windows keeps these for devices, whatever follows a dot, and takes a dot at the end away.
 _NO_FOLDER = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*\.", re.IGNORECASE)
+_RUN_ID: TypeAdapter[str] = TypeAdapter(RunId)
+
+
+def choose_run_id(asked: str | None) -> str:
+    """The name that was asked for, or a new one. Raises `UsageError` if it cannot name a run."""
+    return check_run_id(asked or new_run_id())
+
+
+def new_run_id() -> str:
+    """A name for a run: the time it began, and four letters against collision."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def check_run_id(run_id: str) -> str:
+    """`run_id` itself. Raises `UsageError` if it cannot name a run."""
+    try:
+        return _RUN_ID.validate_python(run_id)
+    except ValidationError:
+        raise UsageError(
+            f"run {run_id!r}: a run's name has 1 to 64 letters, digits, dots, dashes or underlines"
+        ) from None
 
 
 def check_new_name(store: Store, run_id: str) -> None:

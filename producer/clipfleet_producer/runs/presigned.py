@@ -1,10 +1,11 @@
 """Presigned addresses of a run's clips, in the store's scratch until the clips are done.
 
-The run's list names clips without signatures, and stays for as long as the run. Whoever feeds a
+The run's list names clips without signatures, and is kept as long as the run. Whoever feeds a
 shard takes its addresses from here, and puts each where the worker that gets the clip looks for it.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
@@ -27,33 +28,38 @@ def write_addresses(
         store.put(key, _ADDRESSES.dump_json(found), content_type="application/json")
 
 
-def with_addresses(
-    store: Store, head: RunHead, shard: int, lines: list[ManifestLine]
-) -> list[ManifestLine]:
-    """The shard's clips, each with its address where that is still there."""
-    if not any(line.presigned for line in lines):
-        return lines
-    try:
-        found = _ADDRESSES.validate_json(
-            store.get(keys.shard_addresses(head.run_id, head.manifest_version, shard))
-        )
-    except (ObjectMissing, ValidationError):
-        return lines
-    return [
-        line.model_copy(update={"address": SecretStr(found[line.clip_uuid])})
-        if line.clip_uuid in found
-        else line
-        for line in lines
-    ]
+@dataclass(frozen=True)
+class Addresses:
+    """The presigned addresses of a run's clips. Of a run without any, nothing is asked."""
 
+    store: Store
+    head: RunHead
 
-def forget_shard(store: Store, head: RunHead, shard: int) -> None:
-    """Remove the addresses of a shard whose clips are done."""
-    if head.presigned:
-        store.delete(keys.shard_addresses(head.run_id, head.manifest_version, shard))
+    def added_to(self, lines: list[ManifestLine], *, shard: int) -> list[ManifestLine]:
+        """The shard's clips, each with its address where that is still there."""
+        if not self.head.presigned:
+            return lines
+        try:
+            found = _ADDRESSES.validate_json(self.store.get(self._key(shard)))
+        except (ObjectMissing, ValidationError):
+            return lines
+        return [
+            line.model_copy(update={"address": SecretStr(found[line.clip_uuid])})
+            if line.clip_uuid in found
+            else line
+            for line in lines
+        ]
 
+    def forget_shard(self, shard: int) -> None:
+        """Remove the addresses of a shard whose clips are done."""
+        if self.head.presigned:
+            self.store.delete(self._key(shard))
 
-def forget_all(store: Store, head: RunHead) -> None:
-    """Remove those of a run that is over."""
-    if head.presigned:
-        store.delete_prefix(keys.run_addresses(head.run_id, head.manifest_version))
+    def forget_all(self) -> None:
+        """Remove those of a run that is over."""
+        if self.head.presigned:
+            prefix = keys.run_addresses(self.head.run_id, self.head.manifest_version)
+            self.store.delete_prefix(prefix)
+
+    def _key(self, shard: int) -> str:
+        return keys.shard_addresses(self.head.run_id, self.head.manifest_version, shard)

@@ -1,4 +1,4 @@
-"""How a run stands, by the store and the broker: true after any restart of anything."""
+"""A run's status, by the store and the broker: true after any restart of anything."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,8 +18,6 @@ from clipfleet.runs import (
     RunState,
     count_record,
 )
-from clipfleet.store import Store
-from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.model import Run
 
 
@@ -66,38 +64,36 @@ class FleetStatus:
     away: str | None = None
 
 
-class Reader:
-    """Reads how one run stands, again and again; looks at nothing twice that does not change."""
+class StatusReader:
+    """Reads one run's status, again and again; looks at nothing twice that does not change."""
 
-    def __init__(self, store: Store, broker: Broker, run_id: str) -> None:
-        self._store, self._broker = store, broker
-        self.head = manifest.read_head(store, run_id)
-        self._run = Run(head=self.head, store=store)
+    def __init__(self, run: Run, broker: Broker) -> None:
+        self._run, self._broker = run, broker
         self._done: set[int] = set()
         self._counts = RunCounts()
         self._known: dict[int, dict[int, RunCounts]] = {}
 
     def is_current(self) -> bool:
         """Whether the run was not written anew since."""
-        return manifest.is_current(self._store, self.head)
+        return self._run.is_current()
 
     def read(self) -> RunStatus:
         """As of now. Raises `StoreError`."""
         fed, begun = self._feeders()
-        control = manifest.read_state(self._store, self.head)
-        new = manifest.done_shards(self._store, self.head) - self._done
-        for shard, counts in manifest.read_all_done(self._store, self.head, new):
+        head, control = self._run.head, self._run.control()
+        new = self._run.done.numbers() - self._done
+        for shard, counts in self._run.done.all_counts(new):
             self._done.add(shard)
             self._known.pop(shard, None)
             self._counts += counts
-        open_counts = self._by_feeders(fed, begun) if fed else self._look(range(self.head.shards))
+        open_counts = self._by_feeders(fed, begun) if fed else self._look(range(head.shards))
         counts = sum(open_counts, self._counts)
         return RunStatus(
-            head=self.head,
+            head=head,
             state=_state(
                 control,
                 begun=bool(fed or begun or counts.clips),
-                ended=len(self._done) == self.head.shards,
+                ended=len(self._done) == head.shards,
             ),
             feeder=FeederState.ALIVE if fed else FeederState.NONE,
             blocked_reason=", ".join(sorted({f.blocked_reason for f in fed} - {""})) or None,
@@ -112,7 +108,9 @@ class Reader:
     def _feeders(self) -> tuple[list[FeederBeat], set[int]]:
         """The live feeders, and the shards that were begun; neither where the broker is away."""
         try:
-            return feeders(self._broker, self.head.run_id), claims.begun(self._broker, self.head)
+            return feeders(self._broker, self._run.run_id), claims.begun(
+                self._broker, self._run.head
+            )
         except BrokerError:
             return [], set()
 
@@ -132,22 +130,22 @@ class Reader:
             if shard in self._done:
                 continue
             known = self._known.setdefault(shard, {})
-            lines = manifest.read_shard(self._store, self.head, shard)
+            lines = self._run.manifest.shard(shard)
             unknown = [place for place in range(len(lines)) if place not in known]
-            found = self._run.look_up(lines[place] for place in unknown)
+            found = self._run.check_all(lines[place] for place in unknown)
             for place, each in zip(unknown, found, strict=True):
                 if each.record is not None:
-                    known[place] = count_record(each.record, self.head.run_id)
+                    known[place] = count_record(each.record, self._run.run_id)
             yield sum(known.values(), RunCounts())
             if not known:
                 return
 
     def _elapsed_s(self) -> float:
-        """Since the run was submitted, to its end where it has come to that."""
-        summary = manifest.read_summary(self._store, self.head)
+        """Since the run was submitted, until now or until it finished."""
+        summary = self._run.summary()
         if summary is not None:
             return float(summary.get("seconds") or 0.0)
-        began = datetime.fromisoformat(self.head.created_at)
+        began = datetime.fromisoformat(self._run.head.created_at)
         return (datetime.now(UTC) - began).total_seconds()
 
 

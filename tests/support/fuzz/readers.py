@@ -30,7 +30,8 @@ from clipfleet.records import ManifestLine, done_record
 from clipfleet.runs import RunControl, count_record
 from clipfleet.settings import Settings
 from clipfleet.store.object_key import check_key
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore, read_options
+from clipfleet_producer.runs.writing import check_free
 from clipfleet_producer.sources import uris
 from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import envelope, transport
@@ -66,7 +67,7 @@ class Room:
 
     def clips(self) -> None:
         """Read the run's clips, and do with each what a producer does."""
-        for line in manifest.read_clips(self.store, JOB.run_id):
+        for line in RunStore.open(self.store, JOB.run_id).manifest.lines():
             check_key(keys.record(line.clip_uuid))
             uris.short_name(line.source)
             uris.local_path(line)
@@ -106,8 +107,8 @@ def _of_runs(room: Room) -> dict[str, Reader]:
     line = ManifestLine(clip_uuid=CLIP, source=JOB.source, num_bytes=9).model_dump(mode="json")
     asked, store, run = room.options.model_dump(mode="json"), room.store, JOB.run_id
     where = keys.run_options(run)
-    by_producer = room.stored(where, lambda: manifest.read_options(store, run))
-    looked_for = room.stored(where, lambda: manifest.check_free(store, run, room.options))
+    by_producer = room.stored(where, lambda: read_options(store, run))
+    looked_for = room.stored(where, lambda: check_free(store, run, room.options))
     by_worker = room.stored(where, room.options_by_worker)
     whole = run_head(run, room.options)
     clips = room.stored(keys.run_manifest(run, whole.manifest_version, 0), room.clips)
@@ -120,13 +121,14 @@ def _of_runs(room: Room) -> dict[str, Reader]:
         "a run's head": Reader(
             head,
             by_feeder.stored(
-                keys.run_head(run), lambda: manifest.is_current(by_feeder.store, whole)
+                keys.run_head(run), lambda: RunStore(store=by_feeder.store, head=whole).is_current()
             ),
         ),
         "a run's state": Reader(
             state,
             room.stored(
-                keys.active(run, whole.manifest_version), lambda: manifest.read_state(store, whole)
+                keys.active(run, whole.manifest_version),
+                lambda: RunStore(store=store, head=whole).control(),
             ),
             (UsageError,),
         ),
@@ -134,7 +136,7 @@ def _of_runs(room: Room) -> dict[str, Reader]:
             counts,
             room.stored(
                 keys.run_done(run, whole.manifest_version, 0),
-                lambda: manifest.read_done(store, whole, 0),
+                lambda: RunStore(store=store, head=whole).done.counts(0),
             ),
             (UsageError,),
         ),

@@ -21,7 +21,7 @@ from clipfleet.runs import RunHead
 from clipfleet.store import Store, open_store
 from clipfleet_producer.api import Fleet as FleetApi
 from clipfleet_producer.api import FleetRun
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
 from tests.support.broker import BrokerServer
 from tests.support.bucket import serving
 from tests.support.outages.history import History, left_in_broker, wrong_in_store
@@ -195,7 +195,7 @@ class Running:
 
     def over(self, store: Store) -> bool:
         """Whether it has finished."""
-        return manifest.read_summary(store, self.head) is not None
+        return RunStore(store=store, head=self.head).summary() is not None
 
     def wait(self, store: Store, within_s: float) -> float | None:
         """The seconds until it finished; None where it did not in time."""

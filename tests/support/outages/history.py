@@ -15,7 +15,7 @@ from clipfleet.queues import QUEUES
 from clipfleet.records import ClipRecord
 from clipfleet.runs import RunHead
 from clipfleet.store import Store
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
 
 # How long a message may be in a worker's hands before it is begun, where slots are free, and how
 # long one takes that waits for a dead connection: two time-outs, and what it was to do.
@@ -91,10 +91,10 @@ class History:
 def wrong_in_store(store: Store, head: RunHead, lines: Iterable[str]) -> list[str]:
     """What must not be of a run of these sources: clips lost or given up, a list that is torn."""
     found = []
-    listed = [line.source for line in manifest.read_clips(store, head.run_id)]
+    listed = [line.source for line in RunStore.open(store, head.run_id).manifest.lines()]
     if sorted(listed) != sorted(lines):
         found.append("the list is not the submitter's")
-    for line in manifest.read_clips(store, head.run_id):
+    for line in RunStore.open(store, head.run_id).manifest.lines():
         if not store.exists(keys.record(line.clip_uuid)):
             found.append(f"{line.source} has no record")
             continue

@@ -17,7 +17,8 @@ from clipfleet.messages import ClipJob
 from clipfleet.queues import PREPARE, make_app, send_clip
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCounts
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
+from clipfleet_producer.runs.writing import forget, write_run
 from tests.support.outages.fleet import LEASE_S, OPTIONS, OutageFleet, Running
 
 DENIED_S = 8.0
@@ -30,21 +31,20 @@ Visit = Callable[[OutageFleet, random.Random, Running], list[str]]
 def _two_submits(fleet: OutageFleet, chance: random.Random, running: Running) -> list[str]:
     """Two submit one name at once, over a run of that name which is just being concluded."""
     store, run_id = fleet.store, f"{running.head.run_id}.twice"
-    old = manifest.write_run(store, run_id, OPTIONS, _lines("old", 3))
+    old = write_run(store, run_id, OPTIONS, _lines("old", 3))
     ended = dict[str, str]()
 
     def submit(who: str, count: int, after_s: float) -> None:
         time.sleep(after_s)
         try:
-            ended[who] = manifest.write_run(
-                store, run_id, OPTIONS, _lines(who, count)
-            ).manifest_version
+            written = write_run(store, run_id, OPTIONS, _lines(who, count))
+            ended[who] = written.head.manifest_version
         except UsageError as error:
             ended[who] = f"refused: {error}"
 
     def conclude() -> None:
         for _ in range(20):
-            manifest.conclude(store, old, RunCounts(clips=3, done=3))
+            old.conclude(RunCounts(clips=3, done=3))
 
     threads = [
         threading.Thread(target=submit, args=(who, chance.randint(2000, 6000), chance.random() / 5))
@@ -56,18 +56,18 @@ def _two_submits(fleet: OutageFleet, chance: random.Random, running: Running) ->
     for thread in threads:
         thread.join(60)
     wrong = []
-    head = manifest.read_head(store, run_id)
-    listed = [line.source.split("/")[3] for line in manifest.read_clips(store, run_id)]
+    head = RunStore.open(store, run_id).head
+    listed = [line.source.split("/")[3] for line in RunStore.open(store, run_id).manifest.lines()]
     owners = [
         who for who, manifest_version in ended.items() if manifest_version == head.manifest_version
     ]
     if set(listed) != set(owners) or len(listed) != head.clips:
         wrong.append(f"a list that is torn: {set(listed)} of {ended}")
-    if manifest.read_state(store, head) is None:
+    if RunStore(store=store, head=head).control() is None:
         wrong.append("the run that was written last is not active")
     if len(ended) != 2:
         wrong.append("a submit did not end")
-    manifest.forget(store, run_id, head.manifest_version)
+    forget(store, run_id, head.manifest_version)
     return wrong
 
 

@@ -13,7 +13,7 @@ from clipfleet.broker.client import Broker
 from clipfleet.errors import ObjectMissing
 from clipfleet.records import ClipRecord, Status
 from clipfleet.store import Store
-from clipfleet_producer.runs import manifest
+from clipfleet_producer.runs.store import RunStore
 from tests.support.records import words
 
 # What a run does at a time of its own; all else is to be the same, byte for byte.
@@ -41,7 +41,9 @@ class Aftermath:
 
     def lost(self) -> list[str]:
         """Clips of the manifest without a record; windows without a caption or a preview."""
-        clips = [line.clip_uuid for line in manifest.read_clips(self._store, self._run_id)]
+        clips = [
+            line.clip_uuid for line in RunStore.open(self._store, self._run_id).manifest.lines()
+        ]
         missing = [clip for clip in clips if keys.record(clip) not in self.records]
         for key, record in self.records.items():
             missing += [f"{key}: {failure.message}" for failure in record.failures()]
@@ -53,7 +55,9 @@ class Aftermath:
 
     def doubled(self) -> list[str]:
         """Records of no clip of the manifest, windows that come twice, previews of no window."""
-        clips = {line.clip_uuid for line in manifest.read_clips(self._store, self._run_id)}
+        clips = {
+            line.clip_uuid for line in RunStore.open(self._store, self._run_id).manifest.lines()
+        }
         known = {keys.record(clip) for clip in clips}
         more = [key for key in self.records if key not in known]
         claimed = set()

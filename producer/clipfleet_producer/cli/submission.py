@@ -1,0 +1,202 @@
+"""`clipfleet run` and `clipfleet submit`: clips that are named become a run. Each returns its exit
+code.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from clipfleet import keys, xdg
+from clipfleet.errors import ExitCode, UsageError
+from clipfleet.flags import read_options
+from clipfleet.options import Options
+from clipfleet.private import make_private
+from clipfleet.runs import RunControl
+from clipfleet.settings import Settings
+from clipfleet.store import Store
+from clipfleet_producer.cli.dry_run import dry_run
+from clipfleet_producer.cli.following import send
+from clipfleet_producer.cli.params import store_settings
+from clipfleet_producer.cli.progress import ProgressView
+from clipfleet_producer.cli.report import print_result, print_submitted
+from clipfleet_producer.cli.terminal import console
+from clipfleet_producer.feeding.following import Outcome, finish, follow, nothing_to_do
+from clipfleet_producer.feeding.progress import ProgressObserver
+from clipfleet_producer.feeding.submission import (
+    RunRequest,
+    SubmittedRun,
+    create_run,
+    submit_run,
+)
+from clipfleet_producer.runs.names import choose_run_id
+from clipfleet_producer.sources.manifests.columns import read_said
+from clipfleet_producer.sources.sampling import read_partition
+
+
+def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
+    """`clipfleet run`: the whole job on this machine."""
+    settings = store_settings(flags)
+    gpus = count_gpus()
+    options = _options_for_this_machine(flags, settings, gpus)
+    request = _request(arguments, flags, control=RunControl(embedded=True))
+    if _is_dry(flags):
+        return dry_run(request, settings, options, as_json=flags["as_json"])
+    with _listing() as tick:
+        submitted = create_run(request, settings, options, tick=tick)
+    print_submitted(submitted)
+    if nothing_to_do(submitted.run):
+        code = _finish(submitted)
+    else:
+        _print_caveats(options)
+        code = _run_embedded(submitted, settings, gpus=gpus, in_flight=flags["in_flight"])
+    return _exit_code(code, submitted)
+
+
+def _run_embedded(
+    submitted: SubmittedRun, settings: Settings, *, gpus: int, in_flight: int | None
+) -> int:
+    from clipfleet_producer.embedded.stack import Stack
+
+    run, options = submitted.run, submitted.options
+    log_dir = _log_dir(run.store, run.run_id)
+    started = time.monotonic()
+    with (
+        Stack(settings, options, log_dir=log_dir, gpus=gpus) as stack,
+        ProgressView(console, run.head.clips, options) as view,
+    ):
+        outcome = follow(
+            run,
+            options,
+            stack.settings,
+            view,
+            in_flight=in_flight,
+            check=stack.check,
+            # Nobody but the person who reads this can mend the store: say so and stop.
+            fatal=("StoreFull", "StoreDenied"),
+        )
+    if outcome is Outcome.INTERRUPTED:
+        console.print(
+            f"Stopped, with {view.counts.done} of {run.head.clips} clips done. "
+            "The same command again does the rest.",
+            soft_wrap=True,
+        )
+        return ExitCode.INTERRUPTED
+    seconds = time.monotonic() - started
+    return print_result(run, options, view, seconds=seconds, logs=str(log_dir))
+
+
+def _finish(submitted: SubmittedRun) -> int:
+    """Print the result of a run whose clips are all done already."""
+    progress = ProgressObserver(submitted.run.head.clips)
+    finish(submitted.run, progress, done_by="")  # by whichever run: this one did nothing
+    return print_result(submitted.run, submitted.options, progress, seconds=0.0)
+
+
+def submit(
+    arguments: tuple[str, ...], flags: dict[str, Any], *, wait: bool, stage: bool | None
+) -> int:
+    """`clipfleet submit`: create a run for a fleet, and follow it if asked to."""
+    settings = store_settings(flags)
+    options = read_options(flags, settings.options)
+    request = _request(
+        arguments,
+        flags,
+        staged=settings.open_store().is_remote if stage is None else stage,
+        control=RunControl(priority=flags["priority"] or 0),
+    )
+    if _is_dry(flags):
+        return dry_run(request, settings, options, as_json=flags["as_json"])
+    broker = settings.open_broker()
+    with _listing() as tick:
+        submitted = submit_run(request, settings, options, broker, tick=tick)
+    print_submitted(submitted)
+    _print_caveats(options)
+    code = send(submitted.run, options, settings, in_flight=flags["in_flight"], wait=wait)
+    return _exit_code(code, submitted)
+
+
+def _exit_code(code: int, submitted: SubmittedRun) -> int:
+    """The exit code of a command whose run ended with `code`: what was named counts, too."""
+    return ExitCode.FAILED_CLIPS if code == ExitCode.OK and submitted.problems else code
+
+
+def _request(
+    arguments: tuple[str, ...],
+    flags: dict[str, Any],
+    *,
+    control: RunControl,
+    staged: bool = False,
+) -> RunRequest:
+    return RunRequest(
+        names=chain(arguments, _listed(flags["from_file"])),
+        limit=flags["limit"],
+        partition=read_partition(flags["partition"]) if flags["partition"] else None,
+        shuffle=flags["shuffle"],
+        columns=read_said(flags["columns"], clip=flags["clip_column"]),
+        run_id=choose_run_id(flags["run_id"]),
+        retry_failed=flags["retry_failed"],
+        staged=staged,
+        follow_links=flags["follow_links"],
+        control=control,
+    )
+
+
+@contextmanager
+def _listing() -> Iterator[Callable[[int], None]]:
+    """Shows how many clips were found; what it gives is called with their number."""
+    with console.status("looking for clips") as shown:
+        yield lambda count: shown.update(f"looking for clips: {count:,} so far")
+
+
+def _is_dry(flags: dict[str, Any]) -> bool:
+    if flags["as_json"] and not flags["dry_run"]:
+        raise UsageError("--json goes with --dry-run; for a run: clipfleet status RUN --json")
+    return bool(flags["dry_run"])
+
+
+def _listed(file: Any) -> Iterator[str]:
+    """The lines of a list of names."""
+    return (line.strip() for line in file or () if line.strip())
+
+
+def _options_for_this_machine(flags: dict[str, Any], settings: Settings, gpus: int) -> Options:
+    """The options, with models that this machine can run where none are named."""
+    filed = settings.options
+    named = flags.get("caption__model_variant") or filed.get("captioning-algorithm")
+    caption = named or ("qwen" if gpus else "mini")
+    enhance = "mini" if caption == "mini" else "qwen_lm"
+    return read_options(
+        flags, filed, caption__model_variant=caption, enhance__model_variant=enhance
+    )
+
+
+def count_gpus() -> int:
+    """How many NVIDIA GPUs this machine shows."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith(b"GPU ") for line in listed.stdout.splitlines())
+
+
+def _print_caveats(options: Options) -> None:
+    for caveat in options.caveats:
+        console.print(caveat, style="yellow", soft_wrap=True, markup=False)
+
+
+def _log_dir(store: Store, run_id: str) -> Path:
+    """Where the workers of an embedded run log: beside its results, or else with this user's state.
+
+    Not in the folder for temporary files, where others could put links by the name that a log will
+    have. Raises `UsageError`.
+    """
+    if not store.is_remote:
+        return Path(store.uri) / keys.run(run_id) / "logs"
+    state = xdg.state_folder()
+    folder = state / "logs" / run_id
+    make_private(folder, below=state.parent)
+    return folder

@@ -1,0 +1,52 @@
+"""The shards of a run whose clips are all done, each with its counts."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from clipfleet import keys
+from clipfleet.runs import RunCounts, RunHead
+from clipfleet.store import Store
+from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.runs.objects import find, put_json
+from clipfleet_producer.runs.presigned import Addresses
+
+
+@dataclass(frozen=True)
+class DoneShards:
+    """The finished shards of a run."""
+
+    store: Store
+    head: RunHead
+
+    def numbers(self) -> set[int]:
+        """Which shards are done."""
+        prefix = self._key(0).rpartition("/")[0] + "/"
+        names = (
+            info.key.removeprefix(prefix).removesuffix(".json") for info in self.store.list(prefix)
+        )
+        return {int(name) for name in names if name.isdecimal()}
+
+    def counts(self, number: int) -> RunCounts | None:
+        """A shard's counts; None unless it is done."""
+        return find(self.store, self._key(number), RunCounts)
+
+    def all_counts(self, numbers: Iterable[int]) -> Iterator[tuple[int, RunCounts]]:
+        """Those of the shards that are done, with their counts; many are read at once."""
+        numbers = sorted(numbers)
+        with ThreadPoolExecutor(READERS) as pool:
+            for number, counts in zip(numbers, pool.map(self.counts, numbers), strict=True):
+                if counts is not None:
+                    yield number, counts
+
+    def write(self, number: int, counts: RunCounts) -> None:
+        """Say that all of a shard's clips are done."""
+        put_json(self.store, self._key(number), counts.model_dump_json(exclude_defaults=True))
+        Addresses(self.store, self.head).forget_shard(number)
+
+    def delete(self, number: int) -> None:
+        """Have a shard looked at again."""
+        self.store.delete(self._key(number))
+
+    def _key(self, number: int) -> str:
+        return keys.run_done(self.head.run_id, self.head.manifest_version, number)
