@@ -39,7 +39,6 @@ REASONS = {
         "taken for half a second at a time, until the worker stops"
     ),
     "clipfleet/broker/connection.py: connect: redis.Redis": "its pool has the time-outs",
-    "clipfleet_workers/context.py: Context.__init__: threading.Lock": _MOMENT,
     "clipfleet_workers/inference/loop.py: Loop.run: done.result": (
         "None for loading alone: `load_timeout_s`"
     ),
