@@ -35,7 +35,8 @@ from clipfleet.messages import Message, WindowJob
 from clipfleet.queues import SPECS
 from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import transport
-from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, Leases, deaths
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.delivery.unacked import LONGEST_WAIT_S, deaths
 from clipfleet_workers.delivery.verdicts import Died, GiveBack, PutOff, give_back
 from clipfleet_workers.steps.given_up import MaxDeliveriesExceeded, StoreRetriesExhausted
 from clipfleet_workers.steps.idempotent import DONE, Work, do_once, drop

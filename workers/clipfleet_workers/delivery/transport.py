@@ -12,7 +12,8 @@ from kombu.transport import redis, virtual
 from clipfleet.broker import transport
 from clipfleet.errors import MessageInvalid, NewerVersion
 from clipfleet_workers.delivery import envelope
-from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, End, Leases
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.delivery.unacked import LONGEST_WAIT_S, End
 
 Refuse = Callable[[str, str], None]
 

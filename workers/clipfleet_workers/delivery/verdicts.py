@@ -13,8 +13,8 @@ from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
 from clipfleet.queues import GPU_QUEUES
-from clipfleet_workers.delivery.leases import deaths
 from clipfleet_workers.delivery.transport import Transport
+from clipfleet_workers.delivery.unacked import deaths
 
 
 class GiveBack(Reject):  # type: ignore[misc]
