@@ -1,4 +1,4 @@
-"""What live workers say of themselves in the broker."""
+"""Workers' heartbeats in the broker."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class WorkerBeat:
     """A live worker: its name, its queues, and how many messages it has not acknowledged.
 
     `busy`: the share of the time since its last beat in which its engine had something to do; None
-    for a worker without one. `stuck`: how many of its messages it does not get on with.
+    for a worker without one. `stuck`: how many of its messages make no progress.
     """
 
     name: str
@@ -35,7 +35,7 @@ class WorkerBeat:
 
     @classmethod
     def read(cls, name: str, value: object) -> "WorkerBeat | None":
-        """What a worker said, or None where no worker of ours can have said it."""
+        """A worker's heartbeat, or None where it is unrecognised."""
         try:
             said = json.loads(str(value))
             queues, unacked, busy, stuck = said["queues"], said["unacked"], said["busy"], 0
@@ -50,5 +50,5 @@ class WorkerBeat:
 
 
 def beat_key(name: str) -> str:
-    """Where a worker of that name says that it lives."""
+    """Where a worker of that name writes its heartbeat."""
     return f"{BEATS}{name}"

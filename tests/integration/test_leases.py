@@ -88,7 +88,7 @@ def test_a_lease_is_renewed_for_as_long_as_its_worker_lives(bench: Bench) -> Non
     assert other.unacked == 0
 
 
-def test_the_message_of_a_worker_that_vanished_comes_back_and_counts_against_it(bench: Bench) -> None:
+def test_the_message_of_a_vanished_worker_comes_back_and_counts_against_it(bench: Bench) -> None:
     leases, other = bench.started(), bench.started("other")
     leases.take("tag", message(**{DEATHS: 1}), QUEUE)
     leases.at_work("tag")
@@ -285,7 +285,7 @@ def test_what_is_left_to_newer_workers_comes_back_after_a_while(
     "forged",
     ["no JSON", "[]", "[1, 2, 3]", '[{"headers": {}}, "", "prepare"]', '[{}, "", "another queue"]'],
 )
-def test_an_unacknowledged_message_that_is_none_is_dropped_and_said(bench: Bench, forged: str) -> None:
+def test_an_unacked_entry_that_is_no_message_is_dropped_and_said(bench: Bench, forged: str) -> None:
     bench.client.hset(UNACKED, "evil", forged)
     bench.client.zadd(INDEX, {"evil": 1.0, "nothing": 1.0})
     bench.started()

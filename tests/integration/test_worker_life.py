@@ -55,7 +55,7 @@ def test_a_worker_whose_password_is_wrong_does_not_wait(
 
 
 @pytest.mark.parametrize(("stuck", "code"), [(0, 0), (3, 1)])
-def test_a_worker_that_unacked_work_and_does_none_is_not_well(
+def test_a_worker_that_has_work_and_does_none_is_not_well(
     broker: BrokerServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -69,7 +69,7 @@ def test_a_worker_that_unacked_work_and_does_none_is_not_well(
     assert cli._check(read_settings(broker=broker.url), ("caption",)) == code
     said = capsys.readouterr().out
     assert said == ("alive\n" if not stuck else said)
-    assert ("unacked 3 messages and does nothing" in said) == bool(stuck)
+    assert ("has 3 messages in progress and does nothing" in said) == bool(stuck)
 
 
 @pytest.mark.parametrize(

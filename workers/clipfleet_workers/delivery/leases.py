@@ -85,7 +85,7 @@ class Leases:
         )
         self._well = True
 
-    # What the transport and the pools tell.
+    # Called by the transport and the pools.
 
     def take(
         self,
@@ -94,11 +94,11 @@ class Leases:
         queue: str,
         release: Callable[[], object] = lambda: None,
     ) -> None:
-        """A message came. It is worked on also where the broker does not take note of it now.
+        """A message came. It is worked on even where the broker cannot note it just now.
 
-        `release` frees its place at the worker, where it is given back before anyone began it.
-        Until somebody begins it, it is no evidence that its worker vanished with it: as a rule
-        that is at once, and is noted with it.
+        `release` frees its place at the worker, where it is given back before its work began. A
+        worker that vanishes before that does not count against it; as a rule work begins at once,
+        and that is noted with the message.
         """
         if not waits(message):
             message["properties"][HOLDER] = self.id
@@ -108,14 +108,14 @@ class Leases:
         lease.written = self._tried(functools.partial(self._write, tag=tag, lease=lease))
 
     def started(self, tag: str) -> None:
-        """A thread or a process has it in hand now."""
+        """A thread or a process has accepted it."""
         with self._lock:
             if tag in self._leases:
                 lease = self._leases[tag]
                 lease.started, lease.since = True, self._clock.monotonic()
 
     def at_work(self, tag: str) -> None:
-        """It is being worked on, after it waited for its time or its turn."""
+        """Its work began, after it waited for its time or its turn."""
         self.started(tag)
         with self._lock:
             lease = self._leases.get(tag)
@@ -125,19 +125,19 @@ class Leases:
         lease.written = self._tried(functools.partial(self._write, tag=tag, lease=lease))
 
     def died(self, tag: str) -> None:
-        """What worked on it died of it, which counts against it once it is given back."""
+        """Its process or engine died of it, which counts against it once it is given back."""
         with self._lock:
             if tag in self._leases:
                 self._leases[tag].died = True
 
     def put_off(self, tag: str) -> None:
-        """Once it is given back, let nobody have it for a while."""
+        """Once it is given back, no worker is to have it for a while."""
         with self._lock:
             if tag in self._leases:
                 self._leases[tag].end = End.PUT_OFF
 
     def end(self, tag: str, how: End) -> None:
-        """The worker is done with it. Where the broker takes that not now, then later."""
+        """The worker is done with it. Where the broker refuses that now, it is done later."""
         with self._lock:
             lease = self._leases.get(tag)
             if lease is None:
@@ -146,7 +146,7 @@ class Leases:
         self._end(tag, lease)
 
     def leave(self, tag: str, message: dict[str, Any], queue: str) -> None:
-        """Put a message off that just came, and that this worker cannot read."""
+        """Put off a message that just came and that this worker cannot read."""
         lease = Lease(message=message, queue=queue, since=self._clock.monotonic())
         lease.started, lease.end = True, End.PUT_OFF
         with self._lock:
@@ -154,22 +154,22 @@ class Leases:
         self._end(tag, lease)
 
     def reconnected(self) -> None:
-        """Celery forgot what it had not begun: give it back."""
+        """Celery has connected anew and forgot what it had not begun: give that back."""
         self._tried(functools.partial(remove_wrong_types, all_keys=False))
         self._give_back(lambda lease: not lease.started)
 
     # The worker's life.
 
     def start(self) -> None:
-        """Begin; where the broker is away, it is waited for."""
+        """Begin to renew; where the broker is away, keep trying."""
         self._tried(self._broker_clock.set)
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._thread.start()
 
     def farewell(self) -> None:
-        """The worker was told to stop: what it may leave behind is no evidence.
+        """The worker was told to stop: what it may leave behind counts against no message.
 
-        What comes yet and is not begun goes to others at once.
+        What still comes and is not begun is given back at once.
         """
         self._leaving = True
         self._tried(self._say_farewell)
@@ -193,7 +193,7 @@ class Leases:
         return len(self._leases)
 
     def stuck(self) -> int:
-        """How many of them nobody gets on with."""
+        """How many of them make no progress."""
         now, leases = self._clock.monotonic(), self._snapshot()
         slow = [
             lease
@@ -220,7 +220,7 @@ class Leases:
         )
 
     def _is_for_others(self, lease: Lease) -> bool:
-        """Whether it came as the worker was stopping, and nobody here will begin it."""
+        """Whether it came as the worker was stopping, and is not begun here any more."""
         waited_s = self._clock.monotonic() - lease.since
         return self._leaving and not lease.started and waited_s >= _SOON_S
 
@@ -269,7 +269,7 @@ class Leases:
             self._say_farewell(client)
 
     def _catch_up(self) -> None:
-        """Do what the broker did not take before, and give back what nobody gets on with."""
+        """Do what the broker refused before, and give back what makes no progress."""
         for tag, lease in self._snapshot():
             if lease.end is None and self._is_for_others(lease):
                 lease.end = End.GIVE_BACK
@@ -287,7 +287,7 @@ class Leases:
             self.end(tag, End.GIVE_BACK)
 
     def _idle(self, leases: list[tuple[str, Lease]]) -> list[tuple[str, Lease]]:
-        """Messages that wait for a worker's hands though all are free."""
+        """Messages that wait for a thread or a process though all are free."""
         now = self._clock.monotonic()
         if any(each.started and each.end is None for _, each in leases):
             return []
@@ -345,7 +345,7 @@ class Leases:
         forget(client, tag)
 
     def _tried(self, do: Callable[[redis.Redis], object]) -> bool:
-        """Whether the broker took it."""
+        """Whether the broker accepted it."""
         try:
             connection.twice(self._client, do)
         except _FAILURES as error:

@@ -1,7 +1,7 @@
 """Gives back the messages whose leases ran out, because their workers vanished.
 
-A worker that vanished with a message in its hands is evidence against the message. One that was
-told to stop, or that the broker could not hear because it heard nobody, is none.
+A worker that vanished while it worked on a message counts against the message. One that was told to
+stop does not, nor one whose leases ran out because the broker heard no worker at all.
 """
 
 import json
@@ -20,7 +20,7 @@ _RESTORED_AT_ONCE = 100
 
 
 class Restorer:
-    """One worker's part in it: of all workers, one at a time does it."""
+    """One worker's; of all workers, one at a time restores."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Restorer:
         self._heard_since: float | None = None  # renewed without a break
 
     def restore_lapsed(self, client: redis.Redis) -> None:
-        """Give back what workers that vanished had taken, oldest first. Raises redis's errors.
+        """Give back what vanished workers had taken, oldest first. Raises redis's errors.
 
         To be called each time that this worker has renewed its own leases.
         """
