@@ -107,6 +107,11 @@ class Message(BaseModel):
         except ValidationError as error:
             raise MessageInvalid(f"not a {cls.__name__}: {faults(error, most=5)}") from None
 
+    @classmethod
+    def received(cls, payload: Any) -> "Any":
+        """The message in a payload that `read` accepted as it came: it is not checked again."""
+        return cls.model_construct(**upgraded(payload))
+
 
 def check_version(payload: Any) -> None:
     """Raises `NewerVersion` for a message of a later version than ours, whatever else it holds."""

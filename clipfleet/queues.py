@@ -48,7 +48,7 @@ class QueueSpec:
     cpu_share: float = 0.25
 
 
-# A queue stands behind the one that it comes `after`.
+# In the order of a clip's way; each comes behind the one that it comes `after`.
 SPECS = {
     spec.name: spec
     for spec in (
@@ -149,6 +149,17 @@ def make_app(
 
     from clipfleet.broker.transport import url_of
 
+    app = (kind or Celery)(
+        "clipfleet",
+        broker=url_of(broker_url),
+        backend=f"{backend}+{broker_url}" if backend else broker_url,
+        set_as_current=False,
+    )
+    _configure(app, lease_s, tls=broker_url.startswith("rediss://"))
+    return app
+
+
+def _configure(app: "Celery", lease_s: float, *, tls: bool) -> None:
     transport = {
         "visibility_timeout": lease_s,
         "socket_timeout": ANSWER_S,  # a connection may be half-open, and a broker hang
@@ -156,13 +167,7 @@ def make_app(
         "socket_keepalive": True,
         "health_check_interval": 5,  # so long, and as long again, until a dead one is noticed
     }
-    app = (kind or Celery)(
-        "clipfleet",
-        broker=url_of(broker_url),
-        backend=f"{backend}+{broker_url}" if backend else broker_url,
-        set_as_current=False,
-    )
-    tls = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if broker_url.startswith("rediss://") else None
+    certificates = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if tls else None
     app.conf.update(
         task_serializer="json",
         result_serializer="json",
@@ -186,14 +191,14 @@ def make_app(
         broker_transport_options=transport,
         result_backend_transport_options=transport,
         visibility_timeout=lease_s,
-        broker_use_ssl=tls,
-        redis_backend_use_ssl=tls,
-        worker_enable_remote_control=False,  # whoever reaches the broker could stop workers by it
+        broker_use_ssl=certificates,
+        redis_backend_use_ssl=certificates,
+        # Whoever reaches the broker could stop workers by it.
+        worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         task_send_sent_event=False,
     )
-    return app
 
 
 def send_clip(app: "Celery", job: ClipJob) -> None:

@@ -1,4 +1,4 @@
-"""What live workers say of themselves in the broker."""
+"""Workers' heartbeats in the broker."""
 
 import json
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ BEATS = "clipfleet:worker:"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerBeat:
-    """A live worker: its name, its queues, and how many messages it holds.
+    """A live worker: its name, its queues, and how many messages it has not acknowledged.
 
     `busy`: the share of the time since its last beat in which its engine had something to do; None
-    for a worker without one. `stuck`: how many of its messages it does not get on with.
+    for a worker without one. `stuck`: how many of its messages make no progress.
     """
 
     name: str
     queues: tuple[str, ...]
-    holds: int
+    unacked: int
     busy: float | None = None
     stuck: int = 0
 
@@ -27,7 +27,7 @@ class WorkerBeat:
         return json.dumps(
             {
                 "queues": self.queues,
-                "holds": self.holds,
+                "unacked": self.unacked,
                 "busy": self.busy,
                 "stuck": self.stuck,
             }
@@ -35,20 +35,20 @@ class WorkerBeat:
 
     @classmethod
     def read(cls, name: str, value: object) -> "WorkerBeat | None":
-        """What a worker said, or None where no worker of ours can have said it."""
+        """A worker's heartbeat, or None where it is unrecognised."""
         try:
             said = json.loads(str(value))
-            queues, holds, busy, stuck = said["queues"], said["holds"], said["busy"], 0
+            queues, unacked, busy, stuck = said["queues"], said["unacked"], said["busy"], 0
             stuck = said.get("stuck", 0)  # older workers do not say
             busy = None if busy is None else float(busy)
-            counts = type(holds) is type(stuck) is int and holds >= 0 <= stuck
+            counts = type(unacked) is type(stuck) is int and unacked >= 0 <= stuck
             if not counts or not set(queues) <= set(QUEUES):
                 return None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             return None
-        return cls(name=name, queues=tuple(queues), holds=holds, busy=busy, stuck=stuck)
+        return cls(name=name, queues=tuple(queues), unacked=unacked, busy=busy, stuck=stuck)
 
 
 def beat_key(name: str) -> str:
-    """Where a worker of that name says that it lives."""
+    """Where a worker of that name writes its heartbeat."""
     return f"{BEATS}{name}"

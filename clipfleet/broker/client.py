@@ -28,7 +28,7 @@ REFUSALS_KEPT = 1000
 _REFUSALS = "clipfleet:refused"
 _FLEET = "clipfleet:fleet"
 _PIECE = 1000
-# Of a held message, which is JSON within JSON, quotes are escaped.
+# In an unacknowledged message, which is JSON within JSON, quotes are escaped.
 _BODY = re.compile(r'"body\\?": ?\\?"([A-Za-z0-9+/=]*)')
 _CLIP = re.compile(rb'"clip_uuid": ?"([0-9a-f-]{36})"')
 EVENTS_EXPIRE_S = 24 * 3600
@@ -128,7 +128,7 @@ class Broker:
     def events(self, run_id: str, after: str, *, wait_s: float) -> Iterator[tuple[str, Event]]:
         """Events of the run after the id `after` ("0" for all), waiting at most `wait_s`.
 
-        One that is none of ours comes as an event of no clip.
+        An unrecognised one comes as an event of no clip.
         """
         # The broker looks ten times a second at whom it lets wait no longer, however short that is.
         wait_ms = int(wait_s * 1000) or None
@@ -139,7 +139,7 @@ class Broker:
                 yield entry_id, _read_event(entry)
 
     def refuse(self, queue: str, reason: str, *, worker: str) -> None:
-        """Note that a worker dropped a message that is none of ours. Without a broker, nothing."""
+        """Note that a worker dropped an unrecognised message. Without a broker, do nothing."""
         entry: dict[Any, Any] = {"queue": queue, "reason": reason, "worker": worker}
         try:
             self.client.xadd(_REFUSALS, entry, maxlen=REFUSALS_KEPT, approximate=True)
@@ -163,28 +163,28 @@ class Broker:
         ]
 
     def mend_queues(self) -> None:
-        """Remove what lies where queues are to be and is none. Without a broker, nothing."""
+        """Remove what lies under queues' names and is no queue. Without a broker, do nothing."""
         with contextlib.suppress(redis.RedisError):
             remove_wrong_types(self.client, all_keys=False)
 
     def backlog(self) -> dict[str, int]:
-        """Messages waiting in each queue, those that workers hold left out."""
+        """Messages waiting in each queue; those in progress do not count."""
         with self.errors(), self.client.pipeline(transaction=False) as pipe:
             for queue in QUEUES:
                 pipe.llen(queue)
             return dict(zip(QUEUES, pipe.execute(), strict=True))
 
     def traffic(self) -> tuple[int, int]:
-        """(messages that wait, messages that workers hold). Raises `BrokerError`."""
+        """(messages that wait, messages in progress). Raises `BrokerError`."""
         with self.errors(), self.client.pipeline(transaction=True) as pipe:
             for queue in QUEUES:
                 pipe.llen(queue)
-            pipe.hlen("unacked")  # kombu's hash of messages that workers hold
-            *waiting, held = pipe.execute()
-        return sum(waiting), held
+            pipe.hlen("unacked")  # kombu's hash of messages that are not acknowledged
+            *waiting, unacked = pipe.execute()
+        return sum(waiting), unacked
 
     def clips_at_hand(self, *, most: int) -> set[str] | None:
-        """The clips that some message is of, waiting or held; None where messages are too many.
+        """The clips that some message is of, waiting or in progress; None if messages are too many.
 
         Read in pieces: what moves meanwhile may be missed. Raises `BrokerError`.
         """
@@ -198,16 +198,16 @@ class Broker:
                     clips |= {_clip_of(message) for message in piece}
                     if len(piece) < _PIECE:
                         break
-            for _, held in self.client.hscan_iter("unacked", count=_PIECE):
-                clips.add(_clip_of(held))
+            for _, unacked in self.client.hscan_iter("unacked", count=_PIECE):
+                clips.add(_clip_of(unacked))
         return clips
 
     def messages(self) -> int:
-        """All messages, waiting or held by a worker. Raises `BrokerError`."""
+        """All messages, waiting or in progress. Raises `BrokerError`."""
         return sum(self.traffic())
 
     def workers(self) -> list[WorkerBeat]:
-        """The workers that said so within their lease."""
+        """The workers that are alive, as their beats say."""
         with self.errors():
             keys = [str(key) for key in self.client.scan_iter(f"{BEATS}*", count=1000)]
             values: Any = self.client.mget(keys) if keys else []
@@ -228,12 +228,12 @@ class Broker:
         return str(latest[0][0]) if latest else "0"
 
     def fleet(self) -> str:
-        """The name of the fleet that this broker serves, given to it by who asks first.
+        """The name of the fleet that this broker serves, set by whoever asks first.
 
         Raises `BrokerError`.
         """
         with self.errors():
-            # A broker that forgot its name is told it again by who remembers.
+            # A broker that lost its name is told it again by whoever remembers.
             self.client.set(_FLEET, self._fleet or secrets.token_hex(8), nx=True)
             self._fleet = str(self.client.get(_FLEET))[:64]
         self.fleets.add(self._fleet)
@@ -260,10 +260,10 @@ class Broker:
 
 
 def remove_wrong_types(client: redis.Redis, *, all_keys: bool = True) -> None:
-    """Remove what lies under our keys and is of another kind than we write.
+    """Remove what lies under our keys and is of another type than we write.
 
-    Every look at it would fail, at everyone, until somebody did. Not of `all_keys`, only of those
-    that messages lie under. Raises `redis.RedisError`.
+    Until that is done, every look at it fails, for everyone. Without `all_keys`, only the keys that
+    messages lie under are looked at. Raises `redis.RedisError`.
     """
     for kind, patterns in _KINDS.items():
         for pattern in patterns:
@@ -276,7 +276,7 @@ def remove_wrong_types(client: redis.Redis, *, all_keys: bool = True) -> None:
 
 
 def _clip_of(message: object) -> str:
-    """The clip that a message is of, as it lies on a queue or among the held; "" for none."""
+    """The clip that a message is of, as it lies on a queue or is in progress; "" for none."""
     body = _BODY.search(str(message))
     try:
         found = _CLIP.search(base64.b64decode(body[1]) if body else b"")

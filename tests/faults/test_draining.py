@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from clipfleet.queues import CAPTION, PREPARE
-from clipfleet_workers.delivery.leases import DEATHS
+from clipfleet_workers.delivery.unacked import DEATHS
 from tests.support.outages.fleet import LEASE_S, OutageFleet, write_clips
 from tests.support.small_fleet import SmallFleet
 from tests.support.waiting import wait_for

@@ -1,4 +1,4 @@
-"""What a worker holds: kept while it lives, given back as it ends, and never lost in between."""
+"""Leases: renewed while their worker lives, given back as it ends, never lost in between."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from clipfleet_workers.delivery.leases import DEATHS, INDEX, UNACKED, End, Leases
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.delivery.unacked import DEATHS, INDEX, UNACKED, End
 from tests.support.broker import BrokerServer
 from tests.support.clock import ManualClock
 from tests.support.waiting import wait_for
@@ -46,7 +47,7 @@ class Bench:
     def waiting(self) -> list[dict[str, Any]]:
         return [json.loads(each) for each in self.client.lrange(QUEUE, 0, -1)]
 
-    def held(self) -> dict[str, Any]:
+    def unacked(self) -> dict[str, Any]:
         return {str(tag): json.loads(e) for tag, e in self.client.hgetall(UNACKED).items()}
 
     def vanish(self, leases: Leases) -> None:
@@ -75,7 +76,7 @@ def message(**headers: Any) -> dict[str, Any]:
     return {"body": "", "headers": {"id": "t", **headers}, "properties": {"delivery_info": info}}
 
 
-def test_what_is_held_is_kept_for_as_long_as_its_worker_lives(bench: Bench) -> None:
+def test_a_lease_is_renewed_for_as_long_as_its_worker_lives(bench: Bench) -> None:
     leases, other = bench.started(), bench.started("other")
     leases.take("tag", message(), QUEUE)
     leases.started("tag")
@@ -84,10 +85,10 @@ def test_what_is_held_is_kept_for_as_long_as_its_worker_lives(bench: Bench) -> N
     wait_for("renewing", lambda: (bench.client.zscore(INDEX, "tag") or 0.0) > until, 20)
 
     assert bench.waiting() == []
-    assert other.held == 0
+    assert other.unacked == 0
 
 
-def test_what_a_worker_held_that_vanished_comes_back_and_counts_against_it(bench: Bench) -> None:
+def test_the_message_of_a_vanished_worker_comes_back_and_counts_against_it(bench: Bench) -> None:
     leases, other = bench.started(), bench.started("other")
     leases.take("tag", message(**{DEATHS: 1}), QUEUE)
     leases.at_work("tag")
@@ -98,11 +99,11 @@ def test_what_a_worker_held_that_vanished_comes_back_and_counts_against_it(bench
     (back,) = bench.waiting()
     assert back["headers"][DEATHS] == 2
     assert back["headers"]["redelivered"]
-    assert bench.held() == {}
-    assert other.held == 0
+    assert bench.unacked() == {}
+    assert other.unacked == 0
 
 
-def test_what_a_worker_held_that_was_told_to_stop_counts_for_nothing(bench: Bench) -> None:
+def test_the_message_of_a_worker_that_was_told_to_stop_counts_for_nothing(bench: Bench) -> None:
     leases, _ = bench.started(), bench.started("other")
     leases.take("tag", message(), QUEUE)
     leases.farewell()
@@ -122,7 +123,7 @@ def test_what_comes_as_a_worker_is_stopping_goes_to_others_at_once(bench: Bench)
 
     wait_for("message", bench.waiting, 20)
 
-    assert list(bench.held()) == ["begun"]
+    assert list(bench.unacked()) == ["begun"]
 
 
 def test_who_could_not_renew_for_a_while_lets_the_others_renew_for_a_lease(bench: Bench) -> None:
@@ -135,7 +136,7 @@ def test_who_could_not_renew_for_a_while_lets_the_others_renew_for_a_lease(bench
     def look(after_s: float) -> int:
         bench.client.delete("clipfleet:restoring")
         clock.sleep(after_s)
-        late._restore_lapsed(late._client)
+        late._restorer.restore_lapsed(late._client)
         return len(bench.waiting())
 
     assert look(0) == look(LEASE_S / 2) == 0
@@ -186,7 +187,7 @@ def test_a_queue_that_takes_nothing_loses_no_message_that_is_given_back(bench: B
     leases._catch_up()
 
     assert len(bench.waiting()) == 1
-    assert bench.held() == {}
+    assert bench.unacked() == {}
 
 
 def test_what_is_left_as_a_worker_ends_is_given_back_for_nothing(bench: Bench) -> None:
@@ -198,7 +199,7 @@ def test_what_is_left_as_a_worker_ends_is_given_back_for_nothing(bench: Bench) -
 
     (back,) = bench.waiting()
     assert DEATHS not in back["headers"]
-    assert bench.held() == {}
+    assert bench.unacked() == {}
     assert not list(bench.client.scan_iter("clipfleet:worker:*"))
 
 
@@ -209,22 +210,22 @@ def test_what_the_broker_does_not_take_is_done_once_it_does(bench: Bench, how: E
     bench.client.replicaof("127.0.0.1", "1")
 
     leases.end("tag", how)
-    assert leases.held == 1
+    assert leases.unacked == 1
     bench.client.replicaof("NO", "ONE")
 
-    wait_for("end", lambda: leases.held == 0, 20)
-    assert bench.held() == {}
+    wait_for("end", lambda: leases.unacked == 0, 20)
+    assert bench.unacked() == {}
     assert len(bench.waiting()) == (how is End.GIVE_BACK)
 
 
-def test_what_came_and_could_not_be_noted_is_held_and_noted_later(bench: Bench) -> None:
+def test_what_came_and_could_not_be_noted_is_worked_on_and_noted_later(bench: Bench) -> None:
     leases = bench.started()
     bench.client.replicaof("127.0.0.1", "1")
     leases.take("tag", message(), QUEUE)
-    assert leases.held == 1
+    assert leases.unacked == 1
     bench.client.replicaof("NO", "ONE")
 
-    wait_for("note", bench.held, 20)
+    wait_for("note", bench.unacked, 20)
 
 
 def test_a_message_that_nobody_works_on_is_given_back_and_said_to_be_stuck(bench: Bench) -> None:
@@ -272,8 +273,8 @@ def test_what_is_left_to_newer_workers_comes_back_after_a_while(
     monkeypatch.setattr("clipfleet_workers.delivery.leases.PUT_OFF_S", 3 * LEASE_S)
     leases = bench.started()
     leases.leave("tag", message(), QUEUE)
-    assert leases.held == 0
-    assert list(bench.held()) == ["tag"]
+    assert leases.unacked == 0
+    assert list(bench.unacked()) == ["tag"]
 
     wait_for("message", bench.waiting, 20)
 
@@ -284,7 +285,7 @@ def test_what_is_left_to_newer_workers_comes_back_after_a_while(
     "forged",
     ["no JSON", "[]", "[1, 2, 3]", '[{"headers": {}}, "", "prepare"]', '[{}, "", "another queue"]'],
 )
-def test_a_held_message_that_is_none_is_dropped_and_said(bench: Bench, forged: str) -> None:
+def test_an_unacked_entry_that_is_no_message_is_dropped_and_said(bench: Bench, forged: str) -> None:
     bench.client.hset(UNACKED, "evil", forged)
     bench.client.zadd(INDEX, {"evil": 1.0, "nothing": 1.0})
     bench.started()

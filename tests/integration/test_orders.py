@@ -168,7 +168,7 @@ def test_a_status_without_a_run_lists_those_under_way(small_fleet: SmallFleet, c
     assert "prepare" in said
     found = json.loads(small_fleet.run("status", "--json").stdout)
     assert [run["run"] for run in found["runs"]] == ["r"]
-    assert found["backlog"]["prepare"] + sum(w["holds"] for w in found["workers"]) >= CLIPS
+    assert found["backlog"]["prepare"] + sum(w["unacked"] for w in found["workers"]) >= CLIPS
     small_fleet.continue_prepare()
 
 

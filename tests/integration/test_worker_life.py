@@ -47,7 +47,7 @@ def test_a_worker_whose_password_is_wrong_does_not_wait(
 
 
 @pytest.mark.parametrize(("stuck", "code"), [(0, 0), (3, 1)])
-def test_a_worker_that_holds_work_and_does_none_is_not_well(
+def test_a_worker_that_has_work_and_does_none_is_not_well(
     broker: PrivateBroker,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -55,30 +55,30 @@ def test_a_worker_that_holds_work_and_does_none_is_not_well(
     code: int,
 ) -> None:
     monkeypatch.setattr("clipfleet_workers.cli.socket.gethostname", lambda: "gpu7")
-    beat = WorkerBeat(name="caption-1@gpu7", queues=("caption",), holds=3, stuck=stuck)
+    beat = WorkerBeat(name="caption-1@gpu7", queues=("caption",), unacked=3, stuck=stuck)
     Broker(broker.url).client.set(beat_key(beat.name), beat.to_json())
 
     assert cli._check(read_settings(broker=broker.url), ("caption",)) == code
     said = capsys.readouterr().out
     assert said == ("alive\n" if not stuck else said)
-    assert ("holds 3 messages and does nothing" in said) == bool(stuck)
+    assert ("has 3 messages in progress and does nothing" in said) == bool(stuck)
 
 
 @pytest.mark.parametrize(
     "forged",
     [
         *("[]", "1", "no JSON", "{}", "[" * 10_000),
-        '{"queues": 1, "holds": 0, "busy": null}',
-        '{"queues": ["evil"], "holds": 0, "busy": null}',
-        '{"queues": [], "holds": -1, "busy": 0}',
+        '{"queues": 1, "unacked": 0, "busy": null}',
+        '{"queues": ["evil"], "unacked": 0, "busy": null}',
+        '{"queues": [], "unacked": -1, "busy": 0}',
     ],
 )
 def test_a_beat_that_is_none_is_passed_over(broker: PrivateBroker, forged: str) -> None:
     mine = Broker(broker.url)
     mine.client.set(beat_key("evil"), forged)
-    beat = WorkerBeat(name="w", queues=("prepare",), holds=1)
+    beat = WorkerBeat(name="w", queues=("prepare",), unacked=1)
     mine.client.set(beat_key("w"), beat.to_json())
-    old = '{"queues": ["caption"], "holds": 2, "busy": 0.5}'  # of before it said what is stuck
+    old = '{"queues": ["caption"], "unacked": 2, "busy": 0.5}'  # of before it said what is stuck
     mine.client.set(beat_key("x"), old)
 
     assert [each.name for each in mine.workers()] == ["w", "x"]

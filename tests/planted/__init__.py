@@ -91,9 +91,9 @@ FAULTS = {
         turns_red="tests/integration/test_connection.py",
     ),
     "evidence": Fault(
-        symbol="Leases._vanished",
-        right="_alive_key(holder), _farewell_key(holder)",
-        wrong="_alive_key(holder)",
+        symbol="Restorer._vanished",
+        right="alive_key(holder), farewell_key(holder)",
+        wrong="alive_key(holder)",
         turns_red="tests/integration/test_leases.py",
     ),
     "versions": Fault(

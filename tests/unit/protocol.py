@@ -55,7 +55,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.waiting: list[Message] = []
-        self.held: list[Message] = []
+        self.unacked: list[Message] = []
         self.chords: list[Chord] = []
 
     def send(self, message: Message) -> None:
@@ -64,23 +64,23 @@ class Broker:
 
     def take(self, number: int) -> Message:
         message = self.waiting.pop(number % len(self.waiting))
-        self.held.append(message)
+        self.unacked.append(message)
         return message
 
     def acknowledge(self, message: Message) -> None:
         point()
-        if message in self.held:  # a lease that ran out took it away
-            self.held.remove(message)
+        if message in self.unacked:  # a lease that ran out took it away
+            self.unacked.remove(message)
 
     def deliver_again(self, message: Message) -> None:
         """As where a lease ran out, its worker dead or not."""
-        self.held.remove(message)
+        self.unacked.remove(message)
         self.waiting.append(message)
 
     def forget(self) -> None:
         """Lose everything."""
         self.waiting.clear()
-        self.held.clear()
+        self.unacked.clear()
         self.chords.clear()
 
     def count(self, message: Message, result: str) -> None:
@@ -186,7 +186,7 @@ class Worker:
             result = self._step(message)
         except BrokerError:
             point()
-            if message in broker.held:
+            if message in broker.unacked:
                 broker.deliver_again(message)
             return
         except StoreError:

@@ -29,6 +29,20 @@ def test_a_windows_message_reads_back_as_it_was_sent() -> None:
     assert WindowJob.read(job.model_dump()) == job
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        ClipJob.read({**CLIP, "span_s": [0.5, 2.0]}).model_dump(),
+        CLIP,  # of a version of before
+        {**CLIP, "redo": True},
+    ],
+)
+def test_a_message_that_was_checked_is_the_same_without_being_checked_again(
+    payload: dict[str, Any],
+) -> None:
+    assert ClipJob.received(payload) == ClipJob.read(payload)
+
+
 def test_a_clips_message_without_more_is_a_first_attempt_and_not_staged() -> None:
     job = ClipJob.read({**IDS, "source": "s3://bucket/a.mp4"})
 

@@ -204,16 +204,16 @@ class Protocol(RuleBasedStateMachine):
         worker = self._take(which)
         worker.advance(operations)
         self._look_at(worker)
-        if worker.message in self._broker.held:
+        if worker.message in self._broker.unacked:
             self._broker.deliver_again(worker.message)
         self.all_queues_are_worked_off()
 
     # What becomes of messages.
 
-    @precondition(lambda self: self._broker.held)
+    @precondition(lambda self: self._broker.unacked)
     @rule(which=number)
     def a_lease_runs_out(self, which: int) -> None:
-        self._broker.deliver_again(self._broker.held[which % len(self._broker.held)])
+        self._broker.deliver_again(self._broker.unacked[which % len(self._broker.unacked)])
 
     @precondition(_waiting)
     @rule(which=number)
@@ -303,8 +303,8 @@ class Protocol(RuleBasedStateMachine):
 
     def _finish(self) -> None:
         """Have every message done, those of slow workers by others first."""
-        while (self._workers or self._broker.held or self._broker.waiting) and not self._wrong:
-            for message in list(self._broker.held):
+        while (self._workers or self._broker.unacked or self._broker.waiting) and not self._wrong:
+            for message in list(self._broker.unacked):
                 self._broker.deliver_again(message)
             self.all_queues_are_worked_off()
             for worker in list(self._workers):

@@ -1,7 +1,7 @@
 """A task whose store failed waits ever longer, and never for ever."""
 
-from clipfleet_workers.delivery.leases import LONGEST_WAIT_S
 from clipfleet_workers.delivery.tasks import longest_wait_s
+from clipfleet_workers.delivery.unacked import LONGEST_WAIT_S
 
 
 def test_each_wait_is_twice_the_last_up_to_the_longest() -> None:

@@ -26,6 +26,8 @@ from clipfleet.store import STORE_FORMS
 from clipfleet_workers import supervisor
 
 if TYPE_CHECKING:
+    from celery.apps.worker import Worker as WorkController
+
     from clipfleet_workers.context import Context
     from clipfleet_workers.delivery.leases import Leases
 
@@ -88,9 +90,7 @@ CLIPFLEET_S3_SECRET_KEY.
     envvar="CLIPFLEET_GPUS_PER_ENGINE",
     help="GPUs that share one model, for models larger than one.",
 )
-@click.option(
-    "--check", is_flag=True, help="Exit 0 if such a worker lives on this host, and no more."
-)
+@click.option("--check", is_flag=True, help="Only exit 0 if such a worker is alive on this host.")
 @option_flags(_FLAGS)
 @click.version_option(__version__, prog_name="clipfleet-worker")
 def cli(
@@ -121,9 +121,9 @@ def cli(
 
 
 def _supervise(settings: Settings, queues: tuple[str, ...], asked: str, *, per_engine: int) -> int:
-    """This very command, without --gpus, once for each engine.
+    """This command without --gpus, once for each engine.
 
-    The broker, which has a password in it, goes on by way of the environment.
+    The broker's URL, which has a password in it, is passed on in the environment.
     """
     if not set(queues) <= set(GPU_QUEUES):
         raise UsageError(
@@ -154,13 +154,16 @@ def _without(arguments: list[str], flag: str) -> list[str]:
 def _check(settings: Settings, queues: tuple[str, ...]) -> int:
     host = socket.gethostname()
     beats = settings.open_broker().workers()
-    ours = [b for b in beats if b.name.endswith(f"@{host}") and set(queues) <= set(b.queues)]
-    stuck = sum(beat.stuck for beat in ours)
+    found = [b for b in beats if b.name.endswith(f"@{host}") and set(queues) <= set(b.queues)]
+    stuck = sum(beat.stuck for beat in found)
     said = "alive"
-    if not ours:
-        said = f"no {' '.join(queues)} worker on {host} has said it lives"
+    if not found:
+        said = f"no {' '.join(queues)} worker on {host} says that it is alive"
     elif stuck:
-        said = f"the {' '.join(queues)} worker on {host} holds {stuck} messages and does nothing"
+        said = (
+            f"the {' '.join(queues)} worker on {host} has {stuck} messages in progress and does "
+            "nothing with them"
+        )
     click.echo(said)
     return ExitCode.OK if said == "alive" else ExitCode.BUG
 
@@ -175,42 +178,20 @@ def work(
 ) -> int:
     """Serve the queues until told to stop; returns the exit code."""
     supervisor.end_with_parent()
-    on_gpu_queues = [queue for queue in queues if queue in GPU_QUEUES]
-    if on_gpu_queues and len(on_gpu_queues) < len(queues):
-        raise UsageError(
-            f"{' '.join(queues)}: {listed(GPU_QUEUES, 'and')} run in threads, the others in "
-            "processes; start one worker for each kind"
-        )
-    if not settings.store:
-        raise UsageError(f"no store: give --store (CLIPFLEET_STORE), {STORE_FORMS}")
-    if "@" in (settings.engine_url or ""):
-        raise UsageError(  # the URL becomes part of records, logs and messages
-            "CLIPFLEET_ENGINE_URL holds credentials; set CLIPFLEET_ENGINE_API_KEY instead"
-        )
+    _check_settings(settings, queues)
     _wait_for_services(settings)
 
-    from celery.signals import setup_logging, worker_shutting_down
+    from celery.signals import worker_shutting_down
 
     from clipfleet_workers.context import Context
     from clipfleet_workers.delivery.leases import Leases
-    from clipfleet_workers.delivery.pool import ThreadPool
-    from clipfleet_workers.delivery.tasks import build_app
-    from clipfleet_workers.inference.loaded_model import in_flight
 
-    setup_logging.connect(_keep_logging, weak=False)
-    if not options.prepare.verbose:
-        # Each time that it connects anew, it would say in thirty lines what it says in one.
-        logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_traceback)
-    # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+    _quieten_celery(verbose=options.prepare.verbose)
     context = Context(settings)
-    if on_gpu_queues:
+    if queues[0] in GPU_QUEUES:
         from clipfleet_workers.inference.loader import load_models
 
         context.models = load_models(settings, queues, options, gpus=gpus)
-    batch = sum(SPECS[queue].batch_size(options) for queue in queues)
-    # Beside those that the engine is given, some whose frames are being fetched and decoded.
-    batch = in_flight(batch) + max(4, batch // 4)
     name = f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}"
     leases = Leases(
         settings.broker.get_secret_value(),
@@ -221,17 +202,8 @@ def work(
         busy=context.busy,
         refuse=context.refuse,
     )
-    worker = build_app(context, queues, leases).Worker(
-        pool=ThreadPool if on_gpu_queues else "prefork",
-        concurrency=concurrency or (batch if on_gpu_queues else os.cpu_count() or 1),
-        queues=list(queues),
-        hostname=name,
-        time_limit=None if on_gpu_queues else longest_task_s(settings),
-        without_mingle=True,
-        without_gossip=True,
-        without_heartbeat=True,
-        quiet=True,
-        loglevel="INFO",
+    worker = _celery_worker(
+        context, leases, queues, name=name, concurrency=concurrency or _concurrency(queues, options)
     )
     worker_shutting_down.connect(
         functools.partial(_drain, context, leases, settings.drain_s), weak=False
@@ -243,11 +215,69 @@ def work(
     return int(worker.exitcode or 0)
 
 
+def _check_settings(settings: Settings, queues: tuple[str, ...]) -> None:
+    """Raises `UsageError` for what no worker can serve."""
+    if 0 < sum(queue in GPU_QUEUES for queue in queues) < len(queues):
+        raise UsageError(
+            f"{' '.join(queues)}: {listed(GPU_QUEUES, 'and')} run in threads, the others in "
+            "processes; start one worker for each kind"
+        )
+    if not settings.store:
+        raise UsageError(f"no store: give --store (CLIPFLEET_STORE), {STORE_FORMS}")
+    if "@" in (settings.engine_url or ""):
+        raise UsageError(  # the URL becomes part of records, logs and messages
+            "CLIPFLEET_ENGINE_URL has credentials in it; set CLIPFLEET_ENGINE_API_KEY instead"
+        )
+
+
+def _quieten_celery(*, verbose: bool) -> None:
+    from celery.signals import setup_logging
+
+    setup_logging.connect(_keep_logging, weak=False)
+    if not verbose:
+        # Each time that it connects anew, it would say in thirty lines what it says in one.
+        logging.getLogger("celery.worker.consumer.consumer").addFilter(_without_traceback)
+    # Celery's warning to root is about pickle, which we refuse; a container's root is its own.
+    warnings.filterwarnings("ignore", message="You're running the worker with superuser")
+
+
+def _concurrency(queues: tuple[str, ...], options: Options) -> int:
+    """How many tasks a worker runs at once, unless it is told."""
+    from clipfleet_workers.inference.loaded_model import in_flight
+
+    if queues[0] not in GPU_QUEUES:
+        return os.cpu_count() or 1
+    batch = sum(SPECS[queue].batch_size(options) for queue in queues)
+    # Beside those that the engine is given, some whose frames are being fetched and decoded.
+    return in_flight(batch) + max(4, batch // 4)
+
+
+def _celery_worker(
+    context: "Context", leases: "Leases", queues: tuple[str, ...], *, name: str, concurrency: int
+) -> "WorkController":
+    from clipfleet_workers.delivery.pool import ThreadPool
+    from clipfleet_workers.delivery.tasks import build_app
+
+    in_threads = queues[0] in GPU_QUEUES
+    return build_app(context, queues, leases).Worker(
+        pool=ThreadPool if in_threads else "prefork",
+        concurrency=concurrency,
+        queues=list(queues),
+        hostname=name,
+        time_limit=None if in_threads else longest_task_s(context.settings),
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+        quiet=True,
+        loglevel="INFO",
+    )
+
+
 def longest_task_s(settings: Settings) -> float:
-    """How long one message may be worked on: then its process is killed, or its worker not well.
+    """How long one message may be worked on, before its process is killed or its worker is stuck.
 
     A clip is decoded within `clip_limits.max_decode_s`, a window answered in `request_timeout_s`,
-    twice where there are two passes; to wait one's turn and for the store takes as long again.
+    twice where there are two passes; waiting for a turn and for the store may take as long again.
     """
     return 2 * (settings.clip_limits.max_decode_s + settings.request_timeout_s)
 
@@ -255,7 +285,7 @@ def longest_task_s(settings: Settings) -> float:
 def _wait_for_services(settings: Settings) -> None:
     """Wait for the broker and the store, which may start later than their workers.
 
-    Raises `BrokerError` or `StoreError` for what no waiting mends: a password, a right.
+    Raises `BrokerError` or `StoreError` for what waiting does not mend: a password, a right.
     """
     broker = settings.open_broker()
     store = settings.open_store()
@@ -274,7 +304,7 @@ def _wait_for_services(settings: Settings) -> None:
 
 
 def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> None:
-    """Told to stop, a worker finishes what it holds, and after a while gives it back."""
+    """Told to stop, a worker finishes what is in progress, and after a while gives it back."""
 
     import billiard
 
@@ -282,13 +312,15 @@ def _drain(context: "Context", leases: "Leases", drain_s: float, **_: Any) -> No
         if context.models:
             context.interrupt()
             return
-        # Processes that decode do not listen. What they were at goes to others, and they with us.
-        log.warning("not done in time: what is held is given back", extra={"action": "drained"})
+        # Processes that decode cannot be interrupted: their messages go back, and they are killed.
+        log.warning(
+            "not done in time: what is in progress is given back", extra={"action": "drained"}
+        )
         leases.close()
         for process in billiard.active_children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        time.sleep(KILLED_S)  # without them, the worker ends of itself, and this thread with it
+        time.sleep(KILLED_S)  # without them, the worker ends by itself, and this thread with it
         os._exit(ExitCode.OK)
 
     def begin() -> None:
@@ -307,7 +339,7 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 def _keep_logging(**_: Any) -> None:
-    """Celery leaves logging alone where this signal has a receiver."""
+    """Celery does not set up logging where this signal has a receiver."""
 
 
 def main() -> None:

@@ -208,7 +208,7 @@ def _runs(runs: list[RunStatus]) -> Table:
 def _queues(fleet: FleetStatus) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("queue")
-    for name in ("waiting", "workers", "held"):
+    for name in ("waiting", "workers", "in progress"):
         table.add_column(name, justify="right")
     for queue in QUEUES:
         serving = [beat for beat in fleet.workers if queue in beat.queues]
@@ -217,7 +217,7 @@ def _queues(fleet: FleetStatus) -> Table:
             queue,
             f"{fleet.backlog.get(queue, 0):,}",
             f"{len(serving):,}" if serving else none,
-            f"{sum(beat.holds for beat in serving if len(beat.queues) == 1):,}",
+            f"{sum(beat.unacked for beat in serving if len(beat.queues) == 1):,}",
         )
     return table
 
@@ -228,12 +228,12 @@ def _workers(fleet: FleetStatus) -> RenderableType:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("worker", "queues"):
         table.add_column(name)
-    for name in ("holds", "engine busy"):
+    for name in ("in progress", "engine busy"):
         table.add_column(name, justify="right")
     for beat in fleet.workers[:WORKERS_SHOWN]:
         busy = "" if beat.busy is None else f"{beat.busy:.0%}"
         name, queues = (escape(printable(s)) for s in (beat.name, ", ".join(beat.queues)))
-        table.add_row(name, queues, f"{beat.holds:,}", busy)
+        table.add_row(name, queues, f"{beat.unacked:,}", busy)
     more = len(fleet.workers) - WORKERS_SHOWN
     if more > 0:
         table.add_row(f"… and {more:,} more", "", "", "")

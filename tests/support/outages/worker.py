@@ -76,9 +76,9 @@ def watch() -> None:
         note("take", tag=tag, task=message["headers"]["id"], queue=queue)
         take(self, tag, message, queue, *more)
 
-    def let_go(self: Leases, client: Any, *, tag: str, held: Any) -> None:
-        do_end(self, client, tag=tag, held=held)
-        note("let go", tag=tag, task=held.message["headers"]["id"], how=held.end.name)
+    def let_go(self: Leases, client: Any, *, tag: str, lease: Any) -> None:
+        do_end(self, client, tag=tag, lease=lease)
+        note("let go", tag=tag, task=lease.message["headers"]["id"], how=lease.end.name)
 
     def done(context: Any, request: Any, step: Any, job: Any, given_up: Any) -> Any:
         note("start", task=request.id, clip=job.clip_uuid)

@@ -1,8 +1,8 @@
 """Counts a clip's windows in the broker, and sends `assemble` once all are there.
 
-Celery's own does more, and loses more: where the broker refuses the body just then, it takes the
-chord's count away and lets the error pass as the task's. Here the part that came last is given
-back, and sends it when its message comes again.
+Celery's own does more, and loses more: where the broker refuses the body just then, it removes the
+chord's count and passes the error off as the task's. Here the part that came last is given back,
+and sends the body when its message is delivered again.
 """
 
 import logging
@@ -49,7 +49,7 @@ class ChordCounter(RedisBackend):  # type: ignore[misc]
         """Count a part, by what it returned; the last sends the body. Raises `GiveBack`."""
         if not request.id or not request.group:
             return
-        if state != states.SUCCESS:  # a fault of ours: the clip is found without a record
+        if state != states.SUCCESS:  # a bug; reconciliation finds the clip without a record
             log.error("a window's task failed: %s", result, extra={"action": "task_failed"})
             return
         try:

@@ -1,7 +1,7 @@
-"""What a message must look like before Celery sees it: checked whole, refused in one line.
+"""What a message must look like before Celery sees it: checked once, whole, refused in one line.
 
-Celery and kombu trust the broker: a message that is not as they write it ends the worker, is put
-back as it ends, and ends the next. Here it goes no further than the wire.
+Celery and kombu trust the broker: a malformed message ends the worker, is given back as it ends,
+and ends the next. Here it goes no further than the wire.
 """
 
 import base64
@@ -39,7 +39,7 @@ class _SignatureOptions(_Strict):
 
 
 class _Signature(_Strict):
-    """A task to be sent after this one: only ours, with its own job."""
+    """A task to be sent after this one: one of a queue's, with its own job."""
 
     task: QueueName
     args: Annotated[list[Any], Field(min_length=1, max_length=1)]
@@ -49,7 +49,7 @@ class _Signature(_Strict):
     immutable: Literal[True]
 
     @model_validator(mode="after")
-    def _ours(self) -> "_Signature":
+    def _is_valid(self) -> "_Signature":
         SPECS[self.task].message.read(self.args[0])
         if self.options.queue != self.task:
             raise ValueError(f"{self.task} on the queue {self.options.queue}")
@@ -127,10 +127,10 @@ class _Body(BaseModel):
 
 
 def check(message: Any, queue: str) -> None:
-    """Raises `MessageInvalid`, saying what is wrong, unless `message` is one of ours for `queue`.
+    """Raises `MessageInvalid`, saying what is wrong, unless `message` is a valid one for `queue`.
 
-    `message` is the broker's JSON, read. Raises `NewerVersion` where it is one of a version that
-    may hold more than we know.
+    `message` is the broker's JSON, read. Raises `NewerVersion` where it is of a version that may
+    have fields that this one does not know. Nothing checks its job again (`Message.received`).
     """
     _check_version(message)
     try:
@@ -140,7 +140,7 @@ def check(message: Any, queue: str) -> None:
     except ValidationError as error:
         raise MessageInvalid(faults(error)[:400]) from None
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
-        raise MessageInvalid(f"its body is not ours: {error}"[:400]) from None
+        raise MessageInvalid(f"its body cannot be read: {error}"[:400]) from None
     if envelope.headers.task != queue or envelope.properties.delivery_info.routing_key != queue:
         raise MessageInvalid(f"{envelope.headers.task} does not belong on the queue {queue}")
     SPECS[queue].message.read(args[0])
@@ -149,10 +149,10 @@ def check(message: Any, queue: str) -> None:
 def _check_version(message: Any) -> None:
     try:
         body, properties = message["body"], message["properties"]
-        is_ours = len(body) <= MAX_BODY_BYTES and isinstance(message["headers"], dict)
-        if not is_ours or not isinstance(properties["delivery_tag"], str):
+        is_readable = len(body) <= MAX_BODY_BYTES and isinstance(message["headers"], dict)
+        if not is_readable or not isinstance(properties["delivery_tag"], str):
             return
         payload = json.loads(base64.b64decode(body, validate=True))[0][0]
     except (binascii.Error, ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return  # what it is, is found below
+        return  # `check` says what is wrong with it
     check_version(payload)

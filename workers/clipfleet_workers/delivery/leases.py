@@ -1,31 +1,22 @@
-"""Leases on messages: a live worker keeps what it holds, a dead one's messages come back.
+"""Leases on messages: a live worker keeps those that it took, a dead one's come back.
 
 Kombu's Redis transport keeps what a worker took and has not acknowledged in a hash, and gives it
 back once `visibility_timeout` has passed, whether its worker lives or not, and only while its own
 loop turns. So leases are ours. A thread of its own renews them, by a connection of its own, until
 the very end of the worker: also while it drains, and while Celery connects anew. Whatever the
 broker refuses just now (an acknowledgement, a message to be given back) is done as soon as it does
-not. A message is held by its worker until one of three things is done with it: it is acknowledged,
-given back, or put off.
+not. A worker keeps its lease on a message until it acknowledges it, gives it back or puts it off.
 
-A worker that vanished with a message in its hands is evidence against the message. One that was
-told to stop, or that the broker could not hear because it heard nobody, is none.
-
-The broker's two keys are kombu's own, and so is what lies in them: `unacked`, a hash of delivery
-tag → [message, exchange, routing key], and `unacked_index`, the same tags by when their leases
-began. Leases are by the broker's clock. Where that jumps, work may be done twice, and nothing is
-lost.
+Leases are by the broker's clock. Where that jumps, work may be done twice, and nothing is lost.
 """
 
 import contextlib
-import enum
 import functools
 import json
 import logging
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -34,70 +25,32 @@ from clipfleet.broker import connection
 from clipfleet.broker.beats import WorkerBeat, beat_key
 from clipfleet.broker.client import remove_wrong_types
 from clipfleet.clock import SYSTEM, Clock
-from clipfleet.queues import ANSWER_S, QUEUES
+from clipfleet.queues import ANSWER_S
+from clipfleet_workers.delivery.broker_clock import BrokerClock
+from clipfleet_workers.delivery.restoring import Restorer, alive_key, farewell_key, ms
+from clipfleet_workers.delivery.unacked import (
+    HOLDER,
+    INDEX,
+    End,
+    Lease,
+    delivered_again,
+    forget,
+    waits,
+    write,
+)
 
 log = logging.getLogger("clipfleet")
 
-UNACKED, INDEX = "unacked", "unacked_index"
-# Fields of a message's headers and properties that are ours: kombu passes them on.
-DEATHS, HOLDER = "deaths", "holder"
 FAREWELL_S = 24 * 3600
-_RESTORED_AT_ONCE = 100
 _SOON_S = 0.5
 # A message that is put off waits so long, at least: to look again at once would be to spin.
 PUT_OFF_S = 30.0
-# The longest that a task asks to wait for the store; one whose sender was ahead gets no more.
-LONGEST_WAIT_S = 60.0
 
 _FAILURES = (redis.RedisError, OSError)
 
 
-class End(enum.Enum):
-    """What becomes of a message that a worker held."""
-
-    ACK = enum.auto()  # done with
-    GIVE_BACK = enum.auto()  # to any worker, at the end of its queue
-    PUT_OFF = enum.auto()  # the same, after a while
-
-
-@dataclass
-class _Held:
-    message: dict[str, Any]
-    queue: str
-    since: float  # by the worker's own clock
-    started: bool = False
-    written: bool = True
-    died: bool = False
-    end: End | None = None
-    ending: bool = False
-    release: Callable[[], object] = lambda: None
-
-
-class BrokerClock:
-    """The broker's time; between looks at it, by a clock that does not jump."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._ahead_s: float | None = None
-
-    def set(self, client: redis.Redis) -> None:
-        """Look at the broker's clock."""
-        seconds, microseconds = client.time()
-        self._ahead_s = seconds + microseconds / 1e6 - self._clock.monotonic()
-
-    def now(self) -> float:
-        """In seconds since 1970, once it was looked at."""
-        assert self._ahead_s is not None
-        return self._ahead_s + self._clock.monotonic()
-
-    def ready(self, client: redis.Redis) -> None:
-        """Look at the broker's clock unless it was looked at before."""
-        if self._ahead_s is None:
-            self.set(client)
-
-
 class Leases:
-    """What one worker holds. `start` begins renewing, `close` ends it and gives back the rest."""
+    """One worker's. `start` begins to renew them, `close` ends it and gives back the rest."""
 
     def __init__(
         self,
@@ -111,23 +64,28 @@ class Leases:
         refuse: Callable[[str, str], None] = lambda queue, reason: None,
         clock: Clock = SYSTEM,
     ) -> None:
-        """`refuse` is told of what lies among held messages and is none (queue, reason)."""
+        """`refuse` is told of unacknowledged messages that are none (queue, reason)."""
         self.id = f"{name}.{uuid.uuid4().hex[:12]}"
         self._name, self._queues, self._lease_s = name, queues, lease_s
-        self._longest_task_s, self._busy, self._refuse = longest_task_s, busy, refuse
+        self._longest_task_s, self._busy = longest_task_s, busy
         self._clock, self._broker_clock = clock, BrokerClock(clock)
         # Of which every byte can be read and written back: a tag may be anybody's.
         self._client = connection.connect(url, encoding="latin-1")
-        self._held: dict[str, _Held] = {}
+        self._leases: dict[str, Lease] = {}
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._leaving = self._took_leave = False
         self._thread: threading.Thread | None = None
-        self._renewed_at = 0.0
-        self._heard_since: float | None = None  # renewed without a break
+        self._restorer = Restorer(
+            self.id,
+            lease_s=lease_s,
+            refuse=refuse,
+            clock=clock,
+            broker_clock=self._broker_clock,
+        )
         self._well = True
 
-    # What the transport and the pools tell.
+    # Called by the transport and the pools.
 
     def take(
         self,
@@ -136,88 +94,88 @@ class Leases:
         queue: str,
         release: Callable[[], object] = lambda: None,
     ) -> None:
-        """A message came. It is worked on also where the broker does not take note of it now.
+        """A message came. It is worked on even where the broker cannot note it just now.
 
-        `release` frees its place at the worker, where it is let go before anyone began it. Until
-        somebody does, it is no evidence that its worker vanished with it: as a rule that is at
-        once, and is noted with it.
+        `release` frees its place at the worker, where it is given back before its work began. A
+        worker that vanishes before that does not count against it; as a rule work begins at once,
+        and that is noted with the message.
         """
-        if not _waits(message):
+        if not waits(message):
             message["properties"][HOLDER] = self.id
-        held = _Held(message=message, queue=queue, since=self._clock.monotonic(), release=release)
+        lease = Lease(message=message, queue=queue, since=self._clock.monotonic(), release=release)
         with self._lock:
-            self._held[tag] = held
-        held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
+            self._leases[tag] = lease
+        lease.written = self._tried(functools.partial(self._write, tag=tag, lease=lease))
 
     def started(self, tag: str) -> None:
-        """A thread or a process has it in hand now."""
+        """A thread or a process has accepted it."""
         with self._lock:
-            if tag in self._held:
-                held = self._held[tag]
-                held.started, held.since = True, self._clock.monotonic()
+            if tag in self._leases:
+                lease = self._leases[tag]
+                lease.started, lease.since = True, self._clock.monotonic()
 
     def at_work(self, tag: str) -> None:
-        """It is being worked on, after it waited for its time or its turn."""
+        """Its work began, after it waited for its time or its turn."""
         self.started(tag)
         with self._lock:
-            held = self._held.get(tag)
-            if held is None or HOLDER in held.message["properties"]:
+            lease = self._leases.get(tag)
+            if lease is None or HOLDER in lease.message["properties"]:
                 return
-            held.message["properties"][HOLDER] = self.id
-        held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
+            lease.message["properties"][HOLDER] = self.id
+        lease.written = self._tried(functools.partial(self._write, tag=tag, lease=lease))
 
     def died(self, tag: str) -> None:
-        """What worked on it died of it, which counts against it once it is given back."""
+        """Its process or engine died of it, which counts against it once it is given back."""
         with self._lock:
-            if tag in self._held:
-                self._held[tag].died = True
+            if tag in self._leases:
+                self._leases[tag].died = True
 
     def put_off(self, tag: str) -> None:
-        """Once it is given back, let nobody have it for a while."""
+        """Once it is given back, no worker is to have it for a while."""
         with self._lock:
-            if tag in self._held:
-                self._held[tag].end = End.PUT_OFF
+            if tag in self._leases:
+                self._leases[tag].end = End.PUT_OFF
 
     def end(self, tag: str, how: End) -> None:
-        """The worker is done with it. Where the broker takes that not now, then later."""
+        """The worker is done with it. Where the broker refuses that now, it is done later."""
         with self._lock:
-            held = self._held.get(tag)
-            if held is None:
+            lease = self._leases.get(tag)
+            if lease is None:
                 return
-            held.end = held.end or how
-        self._end(tag, held)
+            lease.end = lease.end or how
+        self._end(tag, lease)
 
     def leave(self, tag: str, message: dict[str, Any], queue: str) -> None:
-        """Put a message off that just came, and that this worker cannot read."""
-        held = _Held(message=message, queue=queue, since=self._clock.monotonic())
-        held.started, held.end = True, End.PUT_OFF
+        """Put off a message that just came and that this worker cannot read."""
+        lease = Lease(message=message, queue=queue, since=self._clock.monotonic())
+        lease.started, lease.end = True, End.PUT_OFF
         with self._lock:
-            self._held[tag] = held
-        self._end(tag, held)
+            self._leases[tag] = lease
+        self._end(tag, lease)
 
     def reconnected(self) -> None:
-        """Celery forgot what it had not begun: give it back."""
+        """Celery has connected anew and forgot what it had not begun: give that back."""
         self._tried(functools.partial(remove_wrong_types, all_keys=False))
-        self._give_back(lambda held: not held.started)
+        self._give_back(lambda lease: not lease.started)
 
     # The worker's life.
 
     def start(self) -> None:
-        """Begin; where the broker is away, it is waited for."""
+        """Begin to renew; where the broker is away, keep trying."""
         self._tried(self._broker_clock.set)
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
         self._thread.start()
 
     def farewell(self) -> None:
-        """The worker was told to stop: what it may leave behind is no evidence.
+        """The worker was told to stop: what it may leave behind counts against no message.
 
-        What comes yet and is not begun goes to others at once.
+        What still comes and is not begun is given back at once.
         """
         self._leaving = True
         self._tried(self._say_farewell)
 
     def _say_farewell(self, client: redis.Redis) -> None:
-        client.set(_farewell_key(self.id), 1, ex=FAREWELL_S)
+        client.set(farewell_key(self.id), 1, ex=FAREWELL_S)
         self._took_leave = True
 
     def close(self) -> None:
@@ -225,20 +183,24 @@ class Leases:
         self._closing.set()
         if self._thread is not None:
             self._thread.join(2 * ANSWER_S)
-        self._give_back(lambda held: True)
-        self._tried(lambda client: client.delete(beat_key(self._name), _alive_key(self.id)))
+        self._give_back(lambda lease: True)
+        self._tried(lambda client: client.delete(beat_key(self._name), alive_key(self.id)))
         self._client.close()
 
     @property
-    def held(self) -> int:
-        """How many messages the worker holds."""
-        return len(self._held)
+    def unacked(self) -> int:
+        """How many messages the worker has not acknowledged."""
+        return len(self._leases)
 
     def stuck(self) -> int:
-        """How many of them nobody gets on with."""
-        now, held = self._clock.monotonic(), self._snapshot()
-        slow = [h for _, h in held if h.started and now - h.since > self._longest_task_s]
-        return len(slow) + len(self._idle(held))
+        """How many of them make no progress."""
+        now, leases = self._clock.monotonic(), self._snapshot()
+        slow = [
+            lease
+            for _, lease in leases
+            if lease.started and now - lease.since > self._longest_task_s
+        ]
+        return len(slow) + len(self._idle(leases))
 
     # Renewing.
 
@@ -253,20 +215,20 @@ class Leases:
 
     def _is_behind(self) -> bool:
         return any(
-            h.end is not None or not h.written or self._is_for_others(h)
-            for _, h in self._snapshot()
+            lease.end is not None or not lease.written or self._is_for_others(lease)
+            for _, lease in self._snapshot()
         )
 
-    def _is_for_others(self, held: _Held) -> bool:
-        """Whether it came as the worker was stopping, and nobody here will begin it."""
-        waited_s = self._clock.monotonic() - held.since
-        return self._leaving and not held.started and waited_s >= _SOON_S
+    def _is_for_others(self, lease: Lease) -> bool:
+        """Whether it came as the worker was stopping, and is not begun here any more."""
+        waited_s = self._clock.monotonic() - lease.since
+        return self._leaving and not lease.started and waited_s >= _SOON_S
 
     def _beat(self) -> bool:
         try:
             connection.twice(self._client, self._renew)
             self._catch_up()
-            self._restore_lapsed(self._client)
+            self._restorer.restore_lapsed(self._client)
         except _FAILURES as error:
             if self._well:  # once is enough
                 log.warning("cannot renew leases: %s", error, extra={"action": "lease_missed"})
@@ -274,7 +236,7 @@ class Leases:
             if "WRONGTYPE" in str(error):
                 self._tried(remove_wrong_types)
             return False
-        except Exception:  # a fault of ours must not let go of all that the worker holds
+        except Exception:  # a fault of ours must not end all of the worker's leases
             log.exception("leases are renewed all the same", extra={"action": "lease_fault"})
             return False
         if not self._well:
@@ -284,15 +246,15 @@ class Leases:
 
     def _renew(self, client: redis.Redis) -> None:
         self._broker_clock.set(client)
-        now, held = self._broker_clock.now(), self._snapshot()
+        now, leases = self._broker_clock.now(), self._snapshot()
         # Leases further ahead than any message is put off are of before the broker's clock went
         # back: they begin now.
         future = client.zrange(INDEX, f"({now + PUT_OFF_S + self._lease_s}", "+inf", byscore=True)
-        tags = [tag for tag, _ in held]
+        tags = [tag for tag, _ in leases]
         beat = WorkerBeat(
             name=self._name,
             queues=self._queues,
-            holds=len(held),
+            unacked=len(leases),
             busy=self._busy(),
             stuck=self.stuck(),
         )
@@ -300,138 +262,90 @@ class Leases:
             if tags or future:
                 scores: dict[Any, Any] = dict.fromkeys([*tags, *future], now)
                 pipe.zadd(INDEX, scores, xx=True)
-            pipe.set(_alive_key(self.id), 1, px=_ms(self._lease_s))
-            pipe.set(beat_key(self._name), beat.to_json(), px=_ms(2 * self._lease_s))
+            pipe.set(alive_key(self.id), 1, px=ms(self._lease_s))
+            pipe.set(beat_key(self._name), beat.to_json(), px=ms(2 * self._lease_s))
             pipe.execute()
         if self._leaving and not self._took_leave:
             self._say_farewell(client)
 
     def _catch_up(self) -> None:
-        """Do what the broker did not take before, and let go of what nobody gets on with."""
-        for tag, held in self._snapshot():
-            if held.end is None and self._is_for_others(held):
-                held.end = End.GIVE_BACK
-                held.release()
-            if held.end is not None:
-                if not self._end(tag, held):
+        """Do what the broker refused before, and give back what makes no progress."""
+        for tag, lease in self._snapshot():
+            if lease.end is None and self._is_for_others(lease):
+                lease.end = End.GIVE_BACK
+                lease.release()
+            if lease.end is not None:
+                if not self._end(tag, lease):
                     return
-            elif not held.written:
-                held.written = self._tried(functools.partial(self._write, tag=tag, held=held))
-                if not held.written:
+            elif not lease.written:
+                lease.written = self._tried(functools.partial(self._write, tag=tag, lease=lease))
+                if not lease.written:
                     return
-        for tag, held in self._idle(self._snapshot()):
+        for tag, lease in self._idle(self._snapshot()):
             log.error("a message that nobody works on is given back", extra={"action": "stuck"})
-            held.release()
+            lease.release()
             self.end(tag, End.GIVE_BACK)
 
-    def _idle(self, held: list[tuple[str, _Held]]) -> list[tuple[str, _Held]]:
-        """Messages that wait for a worker's hands though all are free."""
+    def _idle(self, leases: list[tuple[str, Lease]]) -> list[tuple[str, Lease]]:
+        """Messages that wait for a thread or a process though all are free."""
         now = self._clock.monotonic()
-        if any(each.started and each.end is None for _, each in held):
+        if any(each.started and each.end is None for _, each in leases):
             return []
         patience_s = 2 * self._lease_s
         return [
             (tag, each)
-            for tag, each in held
-            if each.end is None and now - each.since > patience_s + _asked_to_wait_s(each.message)
+            for tag, each in leases
+            if each.end is None and now - each.since > patience_s + each.asked_to_wait_s()
         ]
 
-    def _give_back(self, which: Callable[[_Held], bool]) -> None:
-        chosen = [(tag, h) for tag, h in self._snapshot() if h.end is not None or which(h)]
-        for _, held in chosen:
-            held.end = held.end or End.GIVE_BACK
-        for tag, held in chosen:
-            if not self._end(tag, held):
+    def _give_back(self, which: Callable[[Lease], bool]) -> None:
+        chosen = [
+            (tag, lease) for tag, lease in self._snapshot() if lease.end is not None or which(lease)
+        ]
+        for _, lease in chosen:
+            lease.end = lease.end or End.GIVE_BACK
+        for tag, lease in chosen:
+            if not self._end(tag, lease):
                 return  # each of the rest would take its time to say the same; it is done later
 
     # What is written in the broker.
 
     def _write(
-        self, client: redis.Redis, tag: str, held: _Held, since: float | None = None
+        self, client: redis.Redis, tag: str, lease: Lease, since: float | None = None
     ) -> None:
         self._broker_clock.ready(client)
-        with client.pipeline(transaction=True) as pipe:
-            pipe.zadd(INDEX, {tag: since or self._broker_clock.now()})
-            pipe.hset(UNACKED, tag, json.dumps([held.message, "", held.queue]))
-            pipe.execute()
+        since = since or self._broker_clock.now()
+        write(client, tag, lease.message, lease.queue, since=since)
 
-    def _end(self, tag: str, held: _Held) -> bool:
+    def _end(self, tag: str, lease: Lease) -> bool:
         with self._lock:
-            if held.ending:  # by another thread, which will see to it
+            if lease.ending:  # by another thread, which will see to it
                 return True
-            held.ending = True
+            lease.ending = True
         try:
-            if not self._tried(functools.partial(self._do_end, tag=tag, held=held)):
+            if not self._tried(functools.partial(self._do_end, tag=tag, lease=lease)):
                 return False
         finally:
-            held.ending = False
+            lease.ending = False
         with self._lock:
-            if self._held.get(tag) is held:
-                del self._held[tag]
+            if self._leases.get(tag) is lease:
+                del self._leases[tag]
         return True
 
-    def _do_end(self, client: redis.Redis, tag: str, held: _Held) -> None:
+    def _do_end(self, client: redis.Redis, tag: str, lease: Lease) -> None:
         self._broker_clock.ready(client)
-        if held.end is End.PUT_OFF:
-            held.message["properties"].pop(HOLDER, None)
+        if lease.end is End.PUT_OFF:
+            lease.message["properties"].pop(HOLDER, None)
             until = self._broker_clock.now() + max(PUT_OFF_S - self._lease_s, 0.0)
-            self._write(client, tag, held, since=until)
+            self._write(client, tag, lease, since=until)
             return
-        if held.end is End.GIVE_BACK:
+        if lease.end is End.GIVE_BACK:
             # First, and by itself: a queue that takes nothing must not lose it. It may come twice.
-            client.lpush(held.queue, json.dumps(_again(held.message, died=held.died)))
-        self._forget(client, tag)
-
-    def _forget(self, client: redis.Redis, tag: str) -> None:
-        with client.pipeline(transaction=True) as pipe:
-            pipe.zrem(INDEX, tag)
-            pipe.hdel(UNACKED, tag)
-            pipe.execute()
-
-    def _restore_lapsed(self, client: redis.Redis) -> None:
-        """Give back what workers that vanished held, oldest first; one worker at a time does."""
-        here = self._clock.monotonic()
-        if self._heard_since is None or here - self._renewed_at > 2 / 3 * self._lease_s:
-            self._heard_since = here
-        self._renewed_at = here
-        if here - self._heard_since < self._lease_s:
-            return  # the broker may have heard nobody: the others are to renew theirs first
-        now = self._broker_clock.now()
-        if not client.set("clipfleet:restoring", self.id, nx=True, px=_ms(self._lease_s / 3)):
-            return
-        until = self._clock.monotonic() + self._lease_s / 3
-        while self._clock.monotonic() < until:
-            lapsed: Any = client.zrange(
-                INDEX, "-inf", now - self._lease_s, byscore=True, offset=0, num=_RESTORED_AT_ONCE
-            )
-            for tag in lapsed:
-                self._restore(client, tag)
-            if len(lapsed) < _RESTORED_AT_ONCE:
-                return
-
-    def _restore(self, client: redis.Redis, tag: str) -> None:
-        entry: Any = client.hget(UNACKED, tag)
-        again = queue = None
-        if entry is not None:
-            try:
-                message, _, queue = json.loads(entry)
-                if queue not in QUEUES:
-                    raise ValueError(f"no queue is named {queue!r}"[:200])
-                holder = message["properties"].get(HOLDER)
-                died = isinstance(holder, str) and self._vanished(client, holder)
-                again = json.dumps(_again(message, died=died))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-                self._refuse("unacked", f"a held message cannot be read: {error}")
-        if again is not None:
-            client.rpush(str(queue), again)
-        self._forget(client, tag)
-
-    def _vanished(self, client: redis.Redis, holder: str) -> bool:
-        """Whether a worker is gone that nobody told to stop."""
-        return not client.exists(_alive_key(holder), _farewell_key(holder))
+            client.lpush(lease.queue, json.dumps(delivered_again(lease.message, died=lease.died)))
+        forget(client, tag)
 
     def _tried(self, do: Callable[[redis.Redis], object]) -> bool:
-        """Whether the broker took it."""
+        """Whether the broker accepted it."""
         try:
             connection.twice(self._client, do)
         except _FAILURES as error:
@@ -442,44 +356,6 @@ class Leases:
             return False
         return True
 
-    def _snapshot(self) -> list[tuple[str, _Held]]:
+    def _snapshot(self) -> list[tuple[str, Lease]]:
         with self._lock:
-            return list(self._held.items())
-
-
-def _again(message: dict[str, Any], *, died: bool) -> dict[str, Any]:
-    """The message as it is delivered again."""
-    headers = {**message["headers"], "redelivered": True}
-    if died:
-        headers[DEATHS] = deaths(headers) + 1
-    kept = {name: value for name, value in message["properties"].items() if name != HOLDER}
-    info = {**kept["delivery_info"], "redelivered": True}
-    return {**message, "headers": headers, "properties": {**kept, "delivery_info": info}}
-
-
-def deaths(headers: Any) -> int:
-    """How many workers died with the message in their hands, as its headers say."""
-    count = headers.get(DEATHS)
-    return count if type(count) is int and 0 <= count < 2**31 else 0
-
-
-def _waits(message: dict[str, Any]) -> bool:
-    """Whether a worker that takes it waits before it works on it: for a moment, or for its turn."""
-    headers = message["headers"]
-    return headers.get("eta") is not None or deaths(headers) > 0
-
-
-def _asked_to_wait_s(message: dict[str, Any]) -> float:
-    return LONGEST_WAIT_S if message.get("headers", {}).get("eta") else 0.0
-
-
-def _alive_key(holder: str) -> str:
-    return f"clipfleet:alive:{holder}"
-
-
-def _farewell_key(holder: str) -> str:
-    return f"clipfleet:farewell:{holder}"
-
-
-def _ms(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
+            return list(self._leases.items())

@@ -1,4 +1,4 @@
-"""The threads of a GPU worker, each of which answers for its message whatever happens."""
+"""The threads of a GPU worker, each of which acknowledges or gives back its message, always."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from clipfleet_workers.delivery.verdicts import Died, GiveBack
 
 
 class ThreadPool(thread.TaskPool):  # type: ignore[misc]
-    """Celery's pool of threads, but that no error is swallowed.
+    """Celery's pool of threads, but no error is swallowed.
 
     Celery's own loses what is raised on the way from a task to its acknowledgement, such as the
     broker's refusal to count a chord's part: the message is then neither acknowledged nor given
@@ -31,7 +31,7 @@ class ThreadPool(thread.TaskPool):  # type: ignore[misc]
         accept_callback: Any = None,
         **_: Any,
     ) -> "thread.ApplyResult":
-        # In the hands of a thread from now on, though it may wait for one to be free.
+        # It counts as started, though it may wait for a thread to be free.
         Transport.leases.started(callback.__self__.tag)
         future: Future[None] = self.executor.submit(
             _run, target, args, kwargs or {}, callback, accept_callback

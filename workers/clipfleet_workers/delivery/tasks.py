@@ -1,9 +1,9 @@
 """The Celery app with its tasks: one for each queue, and what they have in common.
 
-A task that the store fails is tried again, ever slower, with jitter; after `max_retries` times its
-clip is given up, if that much can be stored, and else it goes on. One that `max_deliveries` workers
-died of is recorded as an error and not tried again; its last try is alone, so that those who were
-with it are not taken for it. Who dies is counted by `leases`, in the message itself.
+A task whose store fails is tried again, ever later, with jitter; after `max_retries` times its clip
+is given up, if that can be stored, and else it goes on. A poison message, one that `max_deliveries`
+workers died of, is recorded as an error and not tried again; its last try is alone, so that those
+in flight beside it are not blamed. `leases` counts deaths, in the message itself.
 """
 
 import contextlib
@@ -35,7 +35,8 @@ from clipfleet.messages import Message, WindowJob
 from clipfleet.queues import SPECS
 from clipfleet_workers.context import Context
 from clipfleet_workers.delivery import transport
-from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, Leases, deaths
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.delivery.unacked import LONGEST_WAIT_S, deaths
 from clipfleet_workers.delivery.verdicts import Died, GiveBack, PutOff, give_back
 from clipfleet_workers.steps.given_up import MaxDeliveriesExceeded, StoreRetriesExhausted
 from clipfleet_workers.steps.idempotent import DONE, Work, do_once, drop
@@ -52,9 +53,9 @@ def longest_wait_s(retries: int) -> float:
 
 
 class WorkerApp(Celery):  # type: ignore[misc]
-    """Celery's app, but that a message which the broker does not take goes to no one's loss.
+    """Celery's app, but a task is given back where the broker refuses a message that it sends.
 
-    Celery would take the error for the task's own, and acknowledge it.
+    Celery would take the error for the task's own and acknowledge it: that message would be lost.
     """
 
     def send_task(self, *args: Any, **kwargs: Any) -> Any:
@@ -79,7 +80,7 @@ def build_app(context: Context, queues: tuple[str, ...], leases: Leases) -> Cele
 
 
 def _connected(leases: Leases) -> type[bootsteps.StartStopStep]:
-    """The step of an app's consumer that is begun each time that it has connected."""
+    """The consumer's bootstep that starts each time it has connected."""
 
     class Connected(bootsteps.StartStopStep):  # type: ignore[misc]
         requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -87,7 +88,7 @@ def _connected(leases: Leases) -> type[bootsteps.StartStopStep]:
 
         def start(self, consumer: Any) -> None:
             leases.reconnected()
-            # A broker that answers errors lets itself be connected to all the same.
+            # A broker that answers with errors still accepts connections.
             if time.monotonic() - Connected.last < _RECONNECT_S:
                 time.sleep(_RECONNECT_S)
             Connected.last = time.monotonic()
@@ -126,18 +127,18 @@ def _window_step(context: Context, queue: str, work: Work) -> Step:
 
 
 def _add_task(
-    app: Celery, context: Context, queue: str, message_type: type[Message], step: Step
+    app: Celery, context: Context, queue: str, message: type[Message], step: Step
 ) -> None:
     def task(self: Any, payload: Any) -> str | None:
         if context.stopping.is_set():
             give_back("the worker is stopping")
+        job = message.received(payload)  # `envelope` has checked it
         try:
-            job = message_type.read(payload)
             if context.cancelled(job):
                 return drop(context, queue, job)
             with _poison_guard(context, self.request) as given_up:
                 return _do(context, self.request, step, job, given_up)
-        except MessageInvalid as error:  # also of a run that there is not, or with other options
+        except MessageInvalid as error:  # of a run that there is not, or with other options
             context.refuse(queue, str(error))
             return DONE  # as ever: a chord counts its parts by their distinct values
         except NewerVersion as error:
@@ -154,16 +155,7 @@ def _add_task(
             log.warning("%s", error, extra={"action": "broker_refused"})
             give_back(error)
         except StoreError as error:
-            wait_s = longest_wait_s(self.request.retries)
-            name = type(error).__name__
-            context.emit(job, step=queue, status="waiting", message=str(error), error=name)
-            log.warning(
-                "%s waits for the store: %s",
-                queue,
-                error,
-                extra={"action": "store_waiting", "retries": self.request.retries},
-            )
-            _wait_and_retry(self, error, wait_s * random.uniform(0.5, 1.0))
+            _wait_and_retry(self, context, job, error)
 
     # None tries without end; given to `retry` instead, it would stand for Celery's default of 3.
     app.task(
@@ -195,7 +187,17 @@ def _do(
             raise error from None
 
 
-def _wait_and_retry(task: Any, error: StoreError, wait_s: float) -> NoReturn:
+def _wait_and_retry(task: Any, context: Context, job: Message, error: StoreError) -> NoReturn:
+    """Have the task tried again after a while, and say so."""
+    queue, retries, name = task.name, task.request.retries, type(error).__name__
+    context.emit(job, step=queue, status="waiting", message=str(error), error=name)
+    log.warning(
+        "%s waits for the store: %s",
+        queue,
+        error,
+        extra={"action": "store_waiting", "retries": retries},
+    )
+    wait_s = longest_wait_s(retries) * random.uniform(0.5, 1.0)
     try:
         raise task.retry(exc=error, countdown=wait_s) from None
     except Reject as refused:  # Celery would drop the message, as the broker takes no new one
@@ -235,9 +237,9 @@ def _poison_guard(context: Context, request: Any) -> Iterator[MaxDeliveriesExcee
 
 
 def _at_work(context: Context, request: Any) -> None:
-    """From now on, a worker that vanishes vanished with this message in its hands.
+    """From now on, a worker that vanishes counts against this message.
 
-    In a pool of processes, that is said as one takes it.
+    In a pool of processes, it does so from the moment that one accepts it.
     """
     if context.models and deaths(vars(request)):
         transport.Transport.leases.at_work(request.properties["delivery_tag"])
@@ -245,7 +247,7 @@ def _at_work(context: Context, request: Any) -> None:
 
 @contextlib.contextmanager
 def _turn(context: Context) -> Iterator[None]:
-    """One's turn to be alone. Raises `GiveBack` where the worker stops before it comes."""
+    """A turn to be tried alone. Raises `GiveBack` where the worker stops before it comes."""
     while not _alone.acquire(timeout=_TURN_S):
         if context.stopping.is_set():
             raise GiveBack("the worker is stopping")

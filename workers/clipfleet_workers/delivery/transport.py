@@ -1,4 +1,4 @@
-"""kombu's Redis transport, which drops what is no message of ours and leaves leases to `leases`."""
+"""kombu's Redis transport, which drops unrecognised messages and leaves leases to `leases`."""
 
 import functools
 import json
@@ -12,7 +12,8 @@ from kombu.transport import redis, virtual
 from clipfleet.broker import transport
 from clipfleet.errors import MessageInvalid, NewerVersion
 from clipfleet_workers.delivery import envelope
-from clipfleet_workers.delivery.leases import LONGEST_WAIT_S, End, Leases
+from clipfleet_workers.delivery.leases import Leases
+from clipfleet_workers.delivery.unacked import LONGEST_WAIT_S, End
 
 Refuse = Callable[[str, str], None]
 
@@ -52,11 +53,11 @@ class Transport(transport.Transport):
 
     @staticmethod
     def refuse(queue: str, reason: str) -> None:
-        """What is done with the word on a refused message."""
+        """Called with the queue of a refused message, and the reason."""
 
     @staticmethod
     def leave(reason: str) -> None:
-        """What is done with the word on a message of a newer version."""
+        """Called with the reason where a message is left to newer workers."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         try:
@@ -84,7 +85,7 @@ def wait_no_longer(headers: dict[str, Any]) -> None:
 
 
 def _read(text: str) -> Any:
-    """The JSON of a message; what is none is told of as any other that is not ours.
+    """The JSON of a message; what is no JSON is refused like any other unrecognised message.
 
     kombu's own reader makes objects of whatever the text names, and fails in as many ways.
     """
@@ -95,7 +96,7 @@ def _read(text: str) -> Any:
 
 
 def install(leases: Leases, *, refuse: Refuse, leave: Callable[[str], None]) -> None:
-    """Have every connection that this process makes from now on take our messages alone.
+    """Have every connection that this process makes from now on take valid messages alone.
 
     `refuse` is told the queue and the reason of each that is dropped, `leave` of each that is left
     to newer workers.

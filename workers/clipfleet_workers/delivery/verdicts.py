@@ -1,6 +1,6 @@
-"""What a task says of its message where it is not simply done: which then goes back, and how.
+"""What a task raises to have its message given back, and why.
 
-Each is a `Reject`, so that Celery gives the message back; what else it means is read by `Request`.
+Each is a `Reject`, so that Celery gives the message back; `Request` reads what else it means.
 They cross from a pool's process to the worker's own.
 """
 
@@ -13,37 +13,37 @@ from celery.worker import state
 from celery.worker.request import Request as CeleryRequest
 
 from clipfleet.queues import GPU_QUEUES
-from clipfleet_workers.delivery.leases import deaths
 from clipfleet_workers.delivery.transport import Transport
+from clipfleet_workers.delivery.unacked import deaths
 
 
 class GiveBack(Reject):  # type: ignore[misc]
-    """Another worker may do it at once."""
+    """Another worker may take it at once."""
 
     def __init__(self, reason: object = None, requeue: bool = True) -> None:
         super().__init__(str(reason), requeue)
 
 
 class PutOff(GiveBack):
-    """Somebody may do it, but not now, and not this worker."""
+    """A worker may take it later; this one cannot do it."""
 
 
 class Died(GiveBack):
-    """What worked on it died of it, or of another beside it."""
+    """Its process or engine died of it, or of another in flight beside it."""
 
 
 def give_back(reason: object) -> NoReturn:
-    """Put the message back for another worker; this one waits, so as not to take it right again."""
+    """Give the message back to another worker; this one waits, so as not to take it itself."""
     time.sleep(1.0)
     raise GiveBack(reason)
 
 
 class Request(CeleryRequest):  # type: ignore[misc]
-    """A message in a worker's hands, which tells `leases` how it goes."""
+    """A message that is being worked on; it tells `leases` what happens."""
 
     @property
     def tag(self) -> str:
-        """The name under which the broker holds it."""
+        """Its delivery tag, under which it is noted as unacknowledged."""
         return str(self._message.delivery_tag)
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:

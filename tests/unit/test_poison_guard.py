@@ -1,4 +1,4 @@
-"""Which messages are taken for those that ended their workers."""
+"""Which messages are given up as poison, and how they are tried before that."""
 
 import threading
 from typing import Any, cast
@@ -13,7 +13,7 @@ from clipfleet_workers.delivery import tasks
 from clipfleet_workers.delivery.verdicts import GiveBack
 
 
-class Held:
+class Worker:
     """What `_poison_guard` reads of a worker."""
 
     def __init__(self) -> None:
@@ -34,27 +34,27 @@ class Request:
         self.delivery_info = {"redelivered": True}
 
 
-def suspicion(held: Held, deaths: object) -> Any:
-    return tasks._poison_guard(cast(Context, held), cast(Any, Request(deaths)))
+def poison_guard(worker: Worker, deaths: object) -> Any:
+    return tasks._poison_guard(cast(Context, worker), cast(Any, Request(deaths)))
 
 
 @pytest.mark.parametrize("deaths", [0, 1, 2, -1, "3", True, None])
 def test_one_that_came_back_is_done_until_three_workers_died_of_it(deaths: object) -> None:
-    with suspicion(Held(), deaths) as given_up:
+    with poison_guard(Worker(), deaths) as given_up:
         assert given_up is None
 
 
 def test_one_that_three_workers_died_of_is_given_up() -> None:
-    with suspicion(Held(), 3) as given_up:
+    with poison_guard(Worker(), 3) as given_up:
         assert str(given_up).startswith("it ended its worker 3 times")
 
 
 def test_the_last_try_is_alone_and_goes_back_where_the_worker_ends_first() -> None:
-    held, raised = Held(), list[BaseException]()
+    worker, raised = Worker(), list[BaseException]()
 
     def begin() -> None:
         try:
-            with suspicion(held, 2):
+            with poison_guard(worker, 2):
                 raise AssertionError("it was begun in a worker that ends")
         except BaseException as error:
             raised.append(error)
@@ -62,7 +62,7 @@ def test_the_last_try_is_alone_and_goes_back_where_the_worker_ends_first() -> No
     with tasks._alone:
         waiting = threading.Thread(target=begin)
         waiting.start()
-        held.stopping.set()
+        worker.stopping.set()
         waiting.join(5)
 
     assert [type(error) for error in raised] == [GiveBack]
@@ -72,11 +72,11 @@ def test_one_whose_turn_comes_as_the_engine_dies_is_not_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(state, "should_stop", None)
-    held, raised = Held(), list[BaseException]()
+    worker, raised = Worker(), list[BaseException]()
 
     def wait_for_turn() -> None:
         try:
-            with suspicion(held, 2):
+            with poison_guard(worker, 2):
                 raise AssertionError("it was begun with a dead engine")
         except BaseException as error:
             raised.append(error)
@@ -84,7 +84,7 @@ def test_one_whose_turn_comes_as_the_engine_dies_is_not_begun(
     waiting = threading.Thread(target=wait_for_turn)
 
     def die_while_it_waits() -> None:
-        with suspicion(held, 2):
+        with poison_guard(worker, 2):
             waiting.start()
             raise EngineDead
 
