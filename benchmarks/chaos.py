@@ -1,4 +1,4 @@
-"""Runs under a storm: whatever dies, is every clip there in the end, once, whole and the same?
+"""Runs under a storm of faults: does every clip end with one complete record, the same as without?
 
 First a quiet run. Then, seed by seed, the same clips on a new broker and an empty store while
 workers of every kind are killed and stopped, the broker killed, restarted and emptied, the store
@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
         folder = Path(name)
         write = [str(Path(sys.executable).with_name("clipfleet")), "samples", str(folder / "clips")]
-        # A process of its own: one encoder gives the whole process that uses it real-time priority.
+        # In a separate process: one encoder gives its whole process real-time priority.
         subprocess.run([*write, "--count", str(clips), "--seed", "1"], check=True)
         with small_disk(folder / "disk") as disk, S3Server(folder / "s3") as server:
             print("a quiet run", file=sys.stderr)

@@ -61,7 +61,7 @@ def measure(folder: Path, count: int) -> list[Row]:
         for record in records
         for window in record.windows
     ]
-    # From the first record on, everything is warm and the stages overlap.
+    # From the first record on, everything is warmed up and the stages overlap.
     steady_s = (paths[-1].stat().st_mtime_ns - paths[0].stat().st_mtime_ns) / 1e9
     rows = [
         Row("clips", count, ""),

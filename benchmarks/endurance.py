@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def measure(folder: Path, url: str, count: int) -> list[Row]:
-    """Watch `count` windows; then kill the engine, and see that the rest is done all the same."""
+    """Measure over `count` windows; then kill the engine, and check that the rest is done."""
     store = open_store(str(folder / "out"))
     store.prepare()
     store.put(keys.run_options("r"), OPTIONS.to_json().encode())
@@ -99,7 +99,7 @@ def measure(folder: Path, url: str, count: int) -> list[Row]:
 
 
 def write_windows(store: Store, count: int) -> Iterator[WindowJob]:
-    """So many small windows, no two alike."""
+    """That many small windows, no two alike."""
     random = np.random.default_rng(0)
     for number in range(count):
         job = WindowJob(
@@ -177,7 +177,7 @@ def kill_engine(child: Child) -> None:
 
 
 def wait_for_end(child: Child) -> int:
-    """The worker's exit code, once it has ended of itself."""
+    """The worker's exit code, once it has exited by itself."""
     assert child.process is not None
     return subprocess.Popen.wait(child.process, 120)
 

@@ -44,7 +44,7 @@ PHRASES = (
     "the traffic light turns green and the first car starts",
     "nothing else moves until a dog runs out of frame",
 )
-# Of how many clips memory is told too, to hold that of all of them against.
+# Memory is measured for this many clips as well, to compare with that of all of them.
 FEWER = 0.1
 
 
@@ -157,7 +157,7 @@ def export(folder: Path, store: str, format: str, dest: str) -> Done:
 
 
 def most_resident_kb(pid: int) -> int:
-    """The most that was resident so far. `ru_maxrss` would count the parent's memory in."""
+    """The peak resident memory so far. `ru_maxrss` would include the parent's."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

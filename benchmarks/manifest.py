@@ -1,4 +1,4 @@
-"""Writing a run of a million clips down, and coming back to one of which most are done.
+"""Creating a run of a million clips, and resuming one that is mostly done.
 
 `clipfleet submit` on a manifest of 1,000,000 lines (with a span and a label each, 1 in 100 of them
 twice): from its start to its end, and the most memory it had. Then a run of which 100,000 clips are
@@ -112,7 +112,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
 
 
 def first_fed(client: redis.Redis, process: "subprocess.Popen[bytes]") -> float:
-    """Seconds until a clip is on the queue; the command is ended then."""
+    """Seconds until a clip is on the queue; then the command is terminated."""
     began = time.monotonic()
     while not client.llen(PREPARE):
         if process.poll() is not None:

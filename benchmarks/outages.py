@@ -1,4 +1,4 @@
-"""Runs through a broker's troubles, and through others': does a fleet go on, and is all there?
+"""Runs through trouble of the broker and of others: does a fleet go on, and is everything done?
 
 Each trial is one run of clips on a fleet of real workers (an engine that only waits), which goes on
 from trial to trial and is never helped. At a random moment of the run the broker answers errors for
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def shown(outcome: Outcome) -> str:
-    """One trial on a line."""
+    """One trial as a line."""
     seconds = "never" if outcome.seconds is None else f"{outcome.seconds:.1f} s after"
     wrong = f"; wrong: {'; '.join(outcome.wrong)}" if outcome.wrong else ""
     return f"struck with {outcome.done_before} done, all done {seconds}{wrong}"

@@ -84,7 +84,7 @@ def _table(title: str, rows: list[Row]) -> Table:
 
 
 def write(rows: list[Row], json_file: Path, *, settings: dict[str, str] | None = None) -> None:
-    """Write the rows with the machine; whole or not at all."""
+    """Write the rows with the machine; atomically."""
     content: dict[str, Any] = {"machine": machine()}
     if settings:
         content["settings"] = settings

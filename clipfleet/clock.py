@@ -1,4 +1,4 @@
-"""The time, and waiting for it, handed to whatever looks at it or waits: a test moves its own."""
+"""The time, and waiting, passed in to whatever needs them: a test moves its own clock."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long."""
+        """Wait that long."""
         time.sleep(seconds)
 
 
@@ -36,20 +36,20 @@ class Deadline:
         return self._at - self._clock.monotonic()
 
     def extend(self, seconds: float) -> None:
-        """Put it off, for everyone who shares it."""
+        """Extend it, for everyone who shares it."""
         self._at += seconds
 
 
 def take(lock: "threading.Lock | threading.Semaphore", deadline: Deadline) -> bool:
-    """Take a lock, or a place of a semaphore, if there is one by then; returns whether."""
+    """Acquire a lock or semaphore by then; returns whether it was acquired."""
     return lock.acquire(timeout=min(max(0.0, deadline.left_s()), threading.TIMEOUT_MAX))
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What `work` gives, or raises; raises `TimeoutError` where that takes longer.
+    """What `work` returns or raises; raises `TimeoutError` if that takes longer.
 
-    For calls that cannot be told how long they may take, such as looking up a host's name. One that
-    takes longer is left behind in a thread of its own, which ends no later than the process.
+    For calls without a timeout of their own, such as a host name lookup. One that takes longer is
+    left behind in a daemon thread.
     """
     done: Future[T] = Future()
 

@@ -8,9 +8,9 @@ class ExitCode(enum.IntEnum):
     """Exit codes of `clipfleet` and `clipfleet-worker`."""
 
     OK = 0
-    BUG = 1  # an error nobody foresaw; --verbose shows where
-    USAGE = 2  # something in the command or the settings to put right
-    FAILED_CLIPS = 3  # the run ended, and some clips have errors in their records
+    BUG = 1  # an unexpected error; --verbose shows where
+    USAGE = 2  # the command or a setting must be corrected
+    FAILED_CLIPS = 3  # the run finished, and some clips have errors in their records
     BROKER = 4  # the broker refuses, or cannot be reached
     STORE = 5  # the store refuses, is full, or cannot be reached
     MODEL = 6  # a model cannot be loaded
@@ -19,7 +19,7 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130  # Ctrl-C
 
 
-# A process that ended with one of these would end so again: there is something to put right first.
+# A process that ended with one of these would do so again: something must be corrected first.
 FINAL = (ExitCode.USAGE, ExitCode.MODEL)
 
 
@@ -77,7 +77,7 @@ class AddressRefused(ClipMissing):
 
 
 class ClipArchived(ClipError):
-    """The clip lies in an archive, and must be restored before it can be read."""
+    """The clip is archived, and must be restored before it can be read."""
 
 
 class SourceUnreadable(ClipfleetError):
@@ -85,7 +85,7 @@ class SourceUnreadable(ClipfleetError):
 
 
 class ScratchGone(ClipfleetError):
-    """What workers need of the clip is gone from scratch; whoever feeds it brings it again."""
+    """What workers need of the clip is gone from scratch; its feeder will provide it again."""
 
 
 class PackInvalid(ClipError):
@@ -93,11 +93,11 @@ class PackInvalid(ClipError):
 
 
 class WindowTooLong(ClipError):
-    """The window needs more tokens than the model's context holds."""
+    """The window needs more tokens than the model's context has."""
 
 
 class RequestRefused(ClipError):
-    """The engine does not take this window's prompt."""
+    """The engine refuses this window's prompt."""
 
 
 class RequestTimedOut(ClipError):
@@ -123,7 +123,7 @@ class BrokerError(ClipfleetError):
 
 
 class BrokerAway(BrokerError):
-    """The broker cannot be reached, or is not well just now."""
+    """The broker cannot be reached, or cannot serve requests at the moment."""
 
 
 class StoreError(ClipfleetError):
@@ -141,7 +141,7 @@ class StoreDenied(StoreError):
 
 
 class SourceDenied(StoreDenied):
-    """The place that clips lie in refuses the credentials; clips wait until it does not."""
+    """The clips' location refuses the credentials; clips wait until it accepts them."""
 
 
 class StoreFull(StoreError):
@@ -157,7 +157,7 @@ class ObjectChanged(StoreUnavailable):
 
 
 class ObjectArchived(StoreError):
-    """The object lies in an archive, and cannot be read until it is restored."""
+    """The object is archived, and cannot be read until it is restored."""
 
 
 class ModelUnavailable(ClipfleetError):
@@ -167,7 +167,7 @@ class ModelUnavailable(ClipfleetError):
 
 
 class ModelMismatch(ClipError):
-    """The run asks for a model that this worker does not hold."""
+    """The run asks for another model than this worker has loaded."""
 
 
 class EngineDead(ClipfleetError):
@@ -177,7 +177,7 @@ class EngineDead(ClipfleetError):
 
 
 class Interrupted(ClipfleetError):
-    """The worker is stopping, and gives back what it holds."""
+    """The worker is stopping, and returns its messages to the queue."""
 
 
 class WorkersFailing(ClipfleetError):

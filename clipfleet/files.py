@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-_NO_FILE = {errno.ENXIO, errno.ENODEV}  # what opening a socket or a device says
+_NO_FILE = {errno.ENXIO, errno.ENODEV}  # what opening a socket or a device raises
 
 
 class NotAFile(OSError):
-    """What has this name is a pipe, a device or a socket."""
+    """The path is a pipe, a device or a socket."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "it is a pipe, a device or a socket, not a file", str(path))
@@ -23,10 +23,10 @@ def mtime(file: BinaryIO) -> str:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """The file, to be read. Never waits, as opening a pipe would, for somebody to write to it.
+    """The file, open for reading. Never waits, as opening a pipe would, for a writer.
 
-    Looked at once it is open: what has the name may be another thing by then than it was before.
-    Raises `NotAFile`, and what `open` raises.
+    It is checked once it is open, since the path may have been replaced meanwhile. Raises
+    `NotAFile`, and what `open` raises.
     """
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -65,9 +65,9 @@ def option_flags(
 ) -> Callable[[Command], Command]:
     """A decorator that adds the options' flags to a click command, all or `only` those named.
 
-    `other_defaults` (by `group__name`) is what help says of a default that the command changes.
+    `other_defaults` (by `group__name`) is the help text for defaults that the command changes.
 
-    Values arrive as `group__name`, None where a flag is not given. Each flag can also be set by
+    Values arrive as `group__name`, None for flags that are not given. Each flag can also be set by
     the variable CLIPFLEET_ with the flag's name.
     """
     wanted = None if only is None else set(only)
@@ -96,10 +96,10 @@ def option_flags(
 def read_options(
     values: dict[str, Any], from_file: dict[str, Any] | None = None, **defaults: Any
 ) -> Options:
-    """The options that flags give, else the settings file (by the flags' names), else `defaults`.
+    """The options from flags, else from the settings file (by flag name), else from `defaults`.
 
     `values` and `defaults` are named `group__name`. A prompt's text may be "@FILE". Raises
-    `UsageError`, naming the flag, where a value is out of range or a name in the file is no flag's.
+    `UsageError`, naming the flag, if a value is out of range or a name in the file is no flag's.
     """
     filed = dict(from_file or {})
     groups: dict[str, dict[str, Any]] = {group: {} for group in Options.model_fields}
@@ -125,7 +125,7 @@ def read_options(
 
 
 def _text(value: Any, flag: str) -> Any:
-    """A text, or what the file holds that "@FILE" names. Raises `UsageError`."""
+    """A text, or the content of the file that "@FILE" names. Raises `UsageError`."""
     if not isinstance(value, str) or not value.startswith("@"):
         return value
     try:

@@ -1,7 +1,7 @@
-"""Text of strangers as a terminal shows it: what a terminal would act on or hide is escaped.
+"""Untrusted text, made safe for a terminal: what a terminal would act on or hide is escaped.
 
-Escaped are controls (C0, DEL, C1), marks that turn the writing around, invisible ones, separators
-of lines, halves of surrogates: all but letters, numbers, marks, symbols and the plain space.
+That is: control characters (C0, DEL, C1), bidirectional and invisible marks, line separators and
+lone surrogates; all but letters, numbers, marks, symbols and the plain space.
 """
 
 
@@ -11,7 +11,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The text with its line ends as they are."""
+    """The text, with its line ends kept."""
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Where this user's own files lie, by the XDG base directory rule: nobody else writes there."""
+"""Where this user's own files are, by the XDG base directory rule: nobody else writes there."""
 
 import os
 from pathlib import Path
@@ -12,23 +12,23 @@ def config_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """What can be had again, such as models: ~/.cache/clipfleet. Raises `UsageError`."""
+    """What can be fetched again, such as models: ~/.cache/clipfleet. Raises `UsageError`."""
     return _folder("XDG_CACHE_HOME", ".cache")
 
 
 def state_folder() -> Path:
-    """What is kept from run to run, such as logs: ~/.local/state/clipfleet. Raises `UsageError`."""
+    """What is kept between runs, such as logs: ~/.local/state/clipfleet. Raises `UsageError`."""
     return _folder("XDG_STATE_HOME", ".local/state")
 
 
 def _folder(variable: str, default: str) -> Path:
     named = os.environ.get(variable, "")
-    if Path(named).is_absolute():  # a relative one is to be ignored, by the rule
+    if Path(named).is_absolute():  # the rule says to ignore a relative one
         return Path(named) / "clipfleet"
     try:
         home = Path.home()
     except RuntimeError:
         home = Path()
-    if not home.is_absolute():  # it would be a folder of wherever the command is started
+    if not home.is_absolute():  # it would be relative to the current folder
         raise UsageError(f"this user has no home folder: set HOME, or {variable}, to a full path")
     return home / default / "clipfleet"

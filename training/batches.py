@@ -19,7 +19,7 @@ from clipfleet_workers.media.windows import sample_count, sample_evenly
 
 RATES = (12, 15, 24, 24, 25, 25, 30, 30, 30, 50, 60)
 MOST_FRAMES = 32
-# As asked for most often, and what else is asked for.
+# The usual sampling rate, and the range of others.
 _USUAL_FPS, _FPS = 2.0, (1.6, 4.0)
 _OWN_PROMPTS = (
     "What happens here?",
@@ -38,8 +38,8 @@ class Batch:
     `tracks` (examples × 2 × frames × 10) and `ground` (examples × 9) are as in `Staged`; `size` is
     the source's (width, height), `grid` the model's in pixels. `seconds_per_pair` (examples) is
     how far apart in time two pairs of frames are. They are None for examples of text alone.
-    `ids` and `labels` (examples × tokens) are padded on the right; labels are -100 where nothing is
-    to be learned.
+    `ids` and `labels` (examples × tokens) are padded on the right; labels are -100 for
+    tokens that are not trained on.
     """
 
     ids: torch.Tensor
@@ -54,7 +54,7 @@ class Batch:
 
 
 class Examples(torch.utils.data.IterableDataset):  # type: ignore[misc]
-    """Batches without end. Each worker process has a random stream of its own."""
+    """Endless batches. Each worker process has its own random stream."""
 
     def __init__(self, tokenizer: Any, *, batch_size: int, seed: int, text_share: float) -> None:
         self._tokenizer, self._batch_size = tokenizer, batch_size
@@ -71,7 +71,7 @@ class Examples(torch.utils.data.IterableDataset):  # type: ignore[misc]
 
 
 def video_batch(random: Random, tokenizer: Any, count: int, *, fps: float | None = None) -> Batch:
-    """`count` windows with as many frames each, sampled as the workers do, and their captions."""
+    """`count` windows with the same number of frames, sampled as workers do, and their captions."""
     size = random.choice(SIZES)
     frames = 2 * round(random.triangular(2, MOST_FRAMES / 2, 7))
     width, height = models.MINI_GRID.fit(width=size[0], height=size[1], num_frames=frames)

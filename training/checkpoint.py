@@ -1,4 +1,4 @@
-"""What `mini` is made of: its tokenizer, its chat form, its processor and its shape."""
+"""The parts of `mini`: its tokenizer, chat template, processor and shape."""
 
 import json
 from pathlib import Path

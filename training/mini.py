@@ -2,8 +2,8 @@
 
 On several GPUs: torchrun --nproc-per-node GPUS -m training.mini --out FOLDER
 
-The same seed on as many GPUs gives the same first weights and the same examples. Interrupted, the
-same command goes on from the last checkpoint in FOLDER, with examples of its own.
+The same seed on as many GPUs gives the same first weights and the same examples. After an
+interruption, the same command resumes from the last checkpoint in FOLDER, with other examples.
 """
 
 import argparse

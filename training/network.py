@@ -1,6 +1,6 @@
 """Runs the model over a batch of one layout, in few passes over memory.
 
-The same arithmetic as the model's own `forward` (a test holds them together), without the loops
+The same arithmetic as the model's own `forward` (a test compares them), without the loops
 that mixed layouts would need.
 """
 
@@ -13,7 +13,7 @@ from training.batches import Batch
 
 
 def logits(model: Any, batch: Batch, patches: torch.Tensor | None) -> torch.Tensor:
-    """What the model makes of the tokens after the video: examples × tokens × vocabulary.
+    """The logits of the tokens after the video: examples × tokens × vocabulary.
 
     `patches` are (examples · pairs) × patches × 1176; None for text alone.
     """

@@ -1,4 +1,4 @@
-"""Draws a batch's frames where the model is, as the workers' decoder would hand them over."""
+"""Draws a batch's frames on the model's device, as the workers' decoder would deliver them."""
 
 import torch
 
@@ -19,7 +19,7 @@ def draw_patches(
 ) -> torch.Tensor:
     """A batch's frames, as patches for the model: (examples · pairs) × patches × 1176.
 
-    With a generator they are spoilt as encoders spoil pictures.
+    With a generator they are degraded as by an encoder.
     """
     assert batch.tracks is not None
     assert batch.ground is not None

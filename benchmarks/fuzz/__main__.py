@@ -1,4 +1,4 @@
-"""Clips and texts made wrong, by the ten thousand: does anything crash, hang, grow, or lie?
+"""Damaged clips and texts, by the ten thousand: does anything crash, hang, leak, or decode wrong?
 
 Clips of every kind go, changed in their structure, their packets and their bytes, through what a
 prepare and a preview worker do with one; texts of every kind (manifests, options, plans, records,
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def replay(course: Course, number: int) -> None:
-    """Take one input by its number, and say all about it."""
+    """Run one input by its number, and print all about it."""
     course.run(number, number + 1)
     for (kind, end), _ in course.ends.items():
         print(f"{kind}: {end}, {course.slowest_s:.2f} s, {course.peak_mb:,.0f} MB at the most")
@@ -81,7 +81,7 @@ def rows_of(clips: Course, texts: Course) -> list[Row]:
         ends[end] += times
     settled = statistics.median(clips.memory[:SETTLED][-NEAR:])
     last = statistics.median(clips.memory[-NEAR:])
-    # What a large clip leaves to malloc comes and goes; what is never given back lifts the least.
+    # What malloc keeps of a large clip comes and goes; a leak raises the minimum.
     quarter = max(1, len(clips.memory) // 4)
     growth = min(clips.memory[-quarter:]) - min(clips.memory[quarter : 2 * quarter] or [last])
     rows = [

@@ -1,4 +1,4 @@
-"""Speed on a GPU: our worker itself against the reference system's loop, all in one run.
+"""Speed on a GPU: our worker compared with the reference system's loop, all in one run.
 
 Qwen2.5-VL-7B's shape with random weights, 16 frames of a 720p window, captions of set lengths;
 then the other models' shapes through our engine. Each run is a process of its own, one after
@@ -24,14 +24,14 @@ from benchmarks.report import publish
 from tests.support.shapes import write_shape
 
 PRECISIONS: dict[str, tuple[str, ...]] = {"fp8": ("--fp8",), "bf16": ()}
-# In the precision that their weights have.
+# In the precision of their weights.
 OTHERS = ("qwen3", "nemotron-bf16", "nemotron-fp8", "qwen_lm", "qwen3_lm")
 NEMOTRON_SHAPE = {"nemotron-bf16": "nemotron"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One process: a module of this package on a model's shape, and what it is told."""
+    """One process: a module of this package, a model's shape, and arguments."""
 
     name: str
     module: str
@@ -138,7 +138,7 @@ def carry_out(run: Run, folder: Path, given: argparse.Namespace) -> dict[str, An
 
 
 def settings(given: argparse.Namespace) -> dict[str, str]:
-    """What the figures depend on beside the machine."""
+    """What the figures depend on besides the machine."""
     import torch
     import vllm
 

@@ -89,7 +89,7 @@ def matrix_rates() -> dict[str, float]:
 
 
 def write_alone(llm: Any) -> dict[str, float]:
-    """A prompt's tokens without frames, and a step of writing with 16 to 64 in flight."""
+    """A prompt's tokens without frames, and a decode step with 16 to 64 in flight."""
     found = {"prefill_ms": run(llm, 16, 1) / 16 * 1000}
     for count in (16, 64):
         read, both = run(llm, count, 1), run(llm, count, 65)
@@ -98,7 +98,7 @@ def write_alone(llm: Any) -> dict[str, float]:
 
 
 def run(llm: Any, count: int, tokens: int) -> float:
-    """Seconds to answer so many prompts with so many tokens each."""
+    """Seconds to answer that many prompts with that many tokens each."""
     import numpy as np
     from vllm import SamplingParams
 

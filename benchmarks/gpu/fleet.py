@@ -136,7 +136,7 @@ def _wait_for_workers(url: str, count: int, workers: "subprocess.Popen[bytes]") 
 
 
 def _wait_for_parts(folder: Path, count: int) -> int:
-    """How many windows are captioned, once they are at least so many."""
+    """How many windows are captioned, once at least that many are."""
     while (done := sum(1 for _ in (folder / "out").rglob("*.caption.json"))) < count:
         time.sleep(0.1)
     return done

@@ -28,12 +28,12 @@ BLOCK = 16
 
 @dataclass(frozen=True)
 class Load:
-    """So many windows."""
+    """That many windows."""
 
     count: int
 
     def lengths(self) -> list[int]:
-        """The tokens of each window's caption: log-normal, in steps so that few runs hold all."""
+        """The tokens of each window's caption: log-normal, in steps, so that few runs cover all."""
         shares = [NormalDist(5.12, 0.45).inv_cdf((i + 0.5) / BLOCK) for i in range(BLOCK)]
         steps = np.ceil(np.clip(np.exp(shares), 40, 512) / TOKENS_STEP).astype(int)
         random = np.random.default_rng(1)
@@ -56,7 +56,7 @@ def frame_size(model: Model) -> tuple[int, int]:
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """What every side of ours is told."""
+    """Options common to all of our sides."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="qwen")

@@ -1,4 +1,4 @@
-"""How busy GPUs are: the share of the time in which a kernel ran, as their driver says.
+"""How busy GPUs are: the share of time in which a kernel ran, as reported by the driver.
 
 Where there is no GPU, for a try of a benchmark's own workings, there is nothing to say.
 """

@@ -1,4 +1,4 @@
-"""From what the runs found to figures and ratios."""
+"""Figures and ratios from the runs' results."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ RATIOS = (
 
 
 def rows(found: dict[str, dict[str, Any]]) -> list[Row]:
-    """The figures of runs by their names; ratios of those that are there."""
+    """The figures of runs by name, and the ratios for which both are there."""
     rates = {name: each["windows_per_s"] for name, each in found.items() if "windows_per_s" in each}
     rows = [Row(f"windows_per_s/{name}", rate, "windows/s") for name, rate in rates.items()]
     for name, ours, theirs in RATIOS:

@@ -1,4 +1,4 @@
-"""How true captions are, through the whole embedded stack, and whether vLLM and transformers agree.
+"""How accurate captions are through the embedded stack, and whether vLLM and transformers agree.
 
 Sample clips of an unseen seed go through `clipfleet run`, with previews and enhanced captions; what
 the records say is held against the truth, fact by fact. Then the same frames and prompt go through

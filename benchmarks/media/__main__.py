@@ -123,7 +123,7 @@ class Bench:
         self.progress.start()
 
     def make_clips(self, longs: tuple[str, ...]) -> None:
-        """Make the clips that are not there yet."""
+        """Make the missing clips."""
         folder = workplace() / "clips"
         needed = list(self.clips)
         if longs:
@@ -143,7 +143,7 @@ class Bench:
         self.progress.update(task, completed=number)
 
     def measure_rounds(self, rounds: int, slow_rounds: int) -> None:
-        """Every side on every clip, in turns."""
+        """Every side on every clip, alternating."""
         sides = [FLOOR, OURS, OURS_FRAMES] + ([PEER, PEER_FRAMES] if self.peer else [])
         task = self.progress.add_task("", total=rounds * len(sides) * len(self.clips))
         for number in range(rounds):

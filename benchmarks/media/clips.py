@@ -34,19 +34,19 @@ class Clip:
 
     @property
     def num_frames(self) -> int:
-        """How many frames it holds."""
+        """How many frames it has."""
         return self.fps * self.seconds
 
     @property
     def file_name(self) -> str:
-        """What its file is called."""
+        """Its file's name."""
         return f"{self.name}-v{VERSION}.mp4"
 
 
 def _clips() -> list[Clip]:
     """Four shapes in three codecs, and one without B-frames."""
     # name, width, height, fps, seconds, scenes, noise, presets of x264, x265 and SVT-AV1.
-    # The presets are those that a large frame leaves time for; all of them use B-frames.
+    # Presets are chosen by how long large frames take; all of them use B-frames.
     shapes = (
         ("10s-720p", 1280, 720, 30, 10, 2, 2.5, ("medium", "fast", "8")),
         ("30s-1080p", 1920, 1080, 30, 30, 3, 2.0, ("medium", "superfast", "9")),
@@ -85,7 +85,7 @@ QUICK = ("10s-720p-h264", "10s-720p-h264-nob")
 
 
 def make(clip: Clip, folder: Path, *, done: Callable[[int], None] = lambda _: None) -> Path:
-    """The clip's file, made on the first call; `done` hears of each frame's number."""
+    """The clip's file, made on the first call; `done` is called with each frame's number."""
     path = folder / clip.file_name
     if path.exists():
         return path
@@ -120,7 +120,7 @@ def make(clip: Clip, folder: Path, *, done: Callable[[int], None] = lambda _: No
 
 
 def repeat(source: Path, path: Path, *, times: int) -> Path:
-    """A clip that shows another `times` over, by copying its packets: it costs no encoding."""
+    """A clip that shows another `times` over, by copying its packets, without encoding."""
     if path.exists():
         return path
     unfinished = path.with_name(f".{path.name}.part")

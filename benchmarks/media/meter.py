@@ -55,7 +55,7 @@ def cpu_seconds() -> float:
 
 
 def peak_mb(pid: int | None = None, *, name: str | None = None) -> float:
-    """The most memory that a process held at once, in 10^6 bytes; this one's without `pid`.
+    """A process's peak memory, in 10^6 bytes; this one's without `pid`.
 
     0 where the process has another `name`, or none of its own any more.
 

@@ -1,4 +1,4 @@
-"""The peer's side: NeMo Curator's own windowing and preview code, in an environment of its own.
+"""The peer's side: NeMo Curator's own windowing and preview code, in a separate environment.
 
 `media_setup` makes that environment, without the peer's cluster; this runs in it. Only what pulls
 the cluster in is replaced: two packages' `__init__` and the base class of its stages, which holds
@@ -80,7 +80,7 @@ def _previews(stage: Any, video: Any, files: list[bytes], spans: list[Any]) -> d
 
 
 def _stand_in_for_the_cluster() -> None:
-    """Let the peer's media modules be imported alone.
+    """Make the peer's media modules importable alone.
 
     `nemo_curator` starts Ray's client on import, `nemo_curator.tasks` loads pandas and Arrow, and
     `nemo_curator.stages.base` the executors.

@@ -1,4 +1,4 @@
-"""How well previews show their clip: structural similarity (SSIM) to the source's frames.
+"""How similar previews are to their clip: structural similarity (SSIM) to the source's frames.
 
 Both sides are judged alike, as shown: luma of the RGB that a viewer sees, at the preview's size,
 against source frames scaled down by area. Which frame of a slot a preview shows is its own affair,

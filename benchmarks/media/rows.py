@@ -1,4 +1,4 @@
-"""From what was measured to figures: medians of CPU and wall, ratios of medians, largest peaks."""
+"""Figures from measurements: medians of CPU and wall, ratios of medians, largest peaks."""
 
 import statistics
 from collections import defaultdict
@@ -15,14 +15,14 @@ PEER, PEER_FRAMES = "peer", "peer_frames"
 
 @dataclass
 class Measured:
-    """All that was measured so far. `runs` by clip and side; `others` are figures as they are."""
+    """All that was measured so far. `runs` by clip and side; `others` are other figures."""
 
     runs: dict[tuple[str, str], list[Usage]] = field(default_factory=lambda: defaultdict(list))
     clip_bytes: dict[str, int] = field(default_factory=dict)
     others: list[Row] = field(default_factory=list)
 
     def rows(self, clips: list[Clip]) -> list[Row]:
-        """Every figure that can be said."""
+        """Every figure that can be computed."""
         rows = [row for clip in clips for row in _clip_rows(self, clip.name)]
         return rows + self.others
 
@@ -72,7 +72,7 @@ def _cpu_figures(found: _OfClip) -> list[_Figure]:
     }
     ours_webp = found.median(OURS, _detail("webp_cpu_s"))
     peer_stage = found.median(PEER, _detail("preview_stage_cpu_s"))
-    # A difference of two larger figures: never less than what was measured of it by itself.
+    # A difference of two larger figures: never less than what was measured of it alone.
     ours_previews = _less(cpu[OURS], cpu[OURS_FRAMES], at_least=ours_webp)
     peer_previews = _less(cpu[PEER], cpu[PEER_FRAMES], at_least=peer_stage)
     runs = found.runs(OURS)

@@ -1,4 +1,4 @@
-"""Pictures that move and look, to an encoder, like filmed ones; the same for the same seed.
+"""Pictures that look to an encoder like filmed ones, in motion as well; the same for the same seed.
 
 No video can be shipped or downloaded, and plain shapes on plain ground are nothing like film: they
 cost no bits and little time to decode. So: "dead leaves", overlapping shapes of all sizes, which
@@ -40,7 +40,7 @@ def film(
 
 @dataclass
 class _Planes:
-    """A picture of its own, as 4:2:0 planes; `mask` is where it is opaque."""
+    """A picture as 4:2:0 planes; `mask` is where it is opaque."""
 
     y: Plane
     u: Plane

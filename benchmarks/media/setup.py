@@ -53,7 +53,7 @@ class Peer:
 
 
 def workplace() -> Path:
-    """The folder that the benchmark keeps its things in; git does not see it."""
+    """The benchmark's working folder, which git ignores."""
     BENCH.mkdir(exist_ok=True)
     (BENCH / ".gitignore").write_text("*\n")
     return BENCH

@@ -1,4 +1,4 @@
-"""Our side and the floor, each on one clip in a process of its own.
+"""Our side and the floor, each on one clip in a separate process.
 
 `ours` does what a prepare worker and a preview worker do between them, in one process that has
 imported both: cut, write every pack of sampled frames and every preview to a store. Left out are
@@ -31,7 +31,7 @@ def main() -> None:
     if arguments.side == "floor":
         report(lambda: floor(arguments.clip))
         return
-    # A worker holds Celery and the rest, so the peak does.
+    # A worker has Celery and the rest loaded, so the peak includes them.
     from clipfleet_workers.steps import prepare, preview  # noqa: F401
 
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as folder:

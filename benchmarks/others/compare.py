@@ -1,4 +1,4 @@
-"""One video as our code has it, beside what the ffmpeg command makes of all of it."""
+"""One video as our code decodes it, compared with a full decode by the ffmpeg command."""
 
 import contextlib
 import itertools
@@ -26,9 +26,9 @@ from tests.integration.reference import block_difference
 SAME = 1.0
 TICK_S = 0.0021  # containers round times, and ours count from the first frame
 FALSE_WORDS = ("lost", "damaged", "cut short", "stopped")  # not of whole files
-# Decoders that have no say in whether the video is whole.
+# Decoders that do not matter for whether the video is intact.
 _OF_SOUND = re.compile(r"\[(aac|ac3|adpcm|amr|flac|mp2|mp3|opus|vorbis|wma)|Last message")
-# Where chroma is measured, which the ffmpeg command's scaler must be told once frames are turned.
+# Chroma location, which the ffmpeg command's scaler must be told once frames are rotated.
 _CHROMA = {
     ("left", 0): "in_h_chr_pos=0:in_v_chr_pos=128",
     ("left", 90): "in_h_chr_pos=128:in_v_chr_pos=0",
@@ -69,7 +69,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What came out of a file. `differs` says how it is unlike FFmpeg's, a line each."""
+    """The comparison of a file. `differs` says how it differs from FFmpeg's, a line each."""
 
     truth: Truth
     source: SourceInfo | None = None
@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def false_warnings(self) -> list[str]:
-        """Warnings of loss or damage, though FFmpeg finds the file whole."""
+        """Warnings of loss or damage although FFmpeg finds the file intact."""
         said = [each for each in self.warnings if any(word in each for word in FALSE_WORDS)]
         return [] if self.truth.said else said
 
@@ -139,7 +139,7 @@ class Ffmpeg:
         filters = (
             ":".join(part for part in (scale, matrix, chroma) if part) + ",format=gbrp,format=rgb24"
         )
-        # What is cropped at the left is cropped there, not where it suits the processor.
+        # Crop at the left exactly, not aligned for the processor.
         command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-flags", "unaligned"]
         command += [*_STRICT, "-i", str(path), "-map", "0:V:0", "-fps_mode", "passthrough", "-vf"]
         command += [f"field=top,{filters}" if source.interlaced else filters, "-f", "rawvideo"]
@@ -151,7 +151,7 @@ class Ffmpeg:
 
 
 def compare(path: Path, by: Ffmpeg) -> Comparison | None:
-    """The file's comparison; None where neither finds a frame in it."""
+    """The file's comparison; None if neither finds a frame in it."""
     truth = by.truth(path)
     try:
         clip, seen = cut(path)
@@ -217,7 +217,7 @@ def cut(path: Path, span_s: Sequence[float] | None = None) -> tuple[onepass.CutC
 
 
 def _times(frames: Sequence[dict[str, str]]) -> tuple[list[float] | None, float]:
-    """The frames' times and how long they last, from the first one; 0 where that is not known."""
+    """The frames' times and how long they last, from the first one; 0 if unknown."""
     given = [frame.get("best_effort_timestamp_time", "") for frame in frames]
     if not given or "" in given:
         return None, 0.0
@@ -229,7 +229,7 @@ def _times(frames: Sequence[dict[str, str]]) -> tuple[list[float] | None, float]
 
 
 def differences(truth: Truth, source: SourceInfo, seen: Sequence[Seen]) -> Iterator[str]:
-    """How the frames' number, times and length are unlike those of a full decode."""
+    """How the frames' number, times and length differ from those of a full decode."""
     if source.num_frames != truth.num_frames:
         yield f"{source.num_frames} frames, not {truth.num_frames}"
     times = truth.times_s
@@ -240,7 +240,7 @@ def differences(truth: Truth, source: SourceInfo, seen: Sequence[Seen]) -> Itera
             yield f"frame {each.number} is at {each.time_s:.3f} s, not {times[each.number]:.3f}"
             break
     steps = [b - a for a, b in itertools.pairwise(times)]
-    # Two versions of FFmpeg read differently how long an mp4's last frame is shown.
+    # Versions of FFmpeg disagree on how long an mp4's last frame is shown.
     near_s = TICK_S + (statistics.median(steps) if steps else 0.1)
     if abs(source.duration_s - truth.length_s) > near_s:
         yield f"it lasts {source.duration_s:.3f} s, not {truth.length_s:.3f}"
@@ -294,6 +294,6 @@ def _apart(seen: Seen, true: Image, before: Image | None, after: Image | None) -
 
 
 def _blocks_apart(one: Image, other: Image) -> float:
-    """In the colour that differs most: the same brightness may be another picture."""
+    """The difference in the colour that differs most: brightness alone may hide another picture."""
     planes = zip(one.transpose(2, 0, 1), other.transpose(2, 0, 1), strict=True)
     return max(block_difference(a.astype(np.float32), b.astype(np.float32)) for a, b in planes)

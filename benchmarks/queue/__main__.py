@@ -1,4 +1,4 @@
-"""What the queue costs: CPU and broker commands a clip, ours beside Celery as it comes.
+"""What the queue costs: CPU and broker commands per clip, ours compared with plain Celery.
 
 Clips of two windows through prepare, caption and preview of each window, and assemble. Steps are
 empty on both sides. Ours have all that is around them: leases, checks of messages, poison, orders,
@@ -45,7 +45,7 @@ WARM_UP = 50
 
 @dataclass(frozen=True)
 class Cost:
-    """What a number of clips took, in all: CPU seconds by part, commands, seconds."""
+    """What a number of clips took in total: CPU seconds by part, commands, seconds."""
 
     cpu_s: dict[str, float]
     commands: int
@@ -126,7 +126,7 @@ class Meter:
         return int(info["total_commands_processed"])
 
     def read(self) -> Cost:
-        """What it took; the meter's own commands left out."""
+        """What it took, without the meter's own commands."""
         commands = self._count() - self._commands - 1
         seconds, after = time.monotonic() - self._began, self._spent()
         spent = {name: after[name] - before for name, before in self._before.items()}
@@ -179,7 +179,7 @@ def measure_ours(folder: Path, clips: int) -> Cost:
 
 
 def feed_all(server: BrokerServer, store: Store, run_id: str, clips: int) -> None:
-    """Feed a run of so many clips, until all have their records."""
+    """Feed a run of that many clips until all have their records."""
     sources = (f"s3://bucket/{run_id}/{number}.mp4" for number in range(clips))
     lines = (ManifestLine(clip_uuid=keys.clip_uuid(each), source=each) for each in sources)
     head = write_run(store, run_id, Options(), lines).head
@@ -209,7 +209,7 @@ def measure_bare(folder: Path, clips: int) -> Cost:
 
 
 def send_all(server: BrokerServer, run_id: str, clips: int) -> None:
-    """Send so many clips, and wait until all are counted."""
+    """Send that many clips, and wait until all are counted."""
     client = redis.Redis.from_url(server.url)
     client.set(DONE, 0)
     app, options_hash = make_bare_app(server.url), Options().hash

@@ -1,4 +1,4 @@
-"""Celery as it comes, with empty tasks in a chord of our shape: `python -m benchmarks.queue.bare`.
+"""Plain Celery, with empty tasks in a chord of our shape: `python -m benchmarks.queue.bare`.
 
 Its first argument is the broker, its second a queue. Results are not kept but for the chord's sake,
 as ours are not. The chord's body counts.

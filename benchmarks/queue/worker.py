@@ -1,4 +1,4 @@
-"""A worker whose steps do nothing but send on, say so and end: what `benchmarks.queue` measures.
+"""A worker whose steps only send the next messages and events: what `benchmarks.queue` measures.
 
 All around the steps is the worker's own: `python -m benchmarks.queue.worker QUEUE`.
 """

@@ -130,7 +130,7 @@ class Pair:
         return [(int(pid), float(at)) for name, pid, at in lines if name == run]
 
     def is_up(self) -> bool:
-        """Whether both workers take messages: one that just came up is no fault of the lease."""
+        """Whether both workers take messages: a late start is no fault of the lease."""
         return {worker.pid for worker in self._workers} <= {pid for pid, _ in self.began(READY)}
 
     def kill(self, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""A worker whose tasks say that they began and then wait: what `benchmarks.redelivery` kills.
+"""A worker whose tasks report that they began, and then wait: what `benchmarks.redelivery` kills.
 
 All but the work itself is the worker's own: `python -m benchmarks.redelivery.worker FOLDER QUEUE`.
 With STOCK in the environment it is without our leases: Celery as it comes.

@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def write_clips(folder: Path, count: int) -> Path:
-    """So many clips of 16 small frames: one file under as many names."""
+    """That many clips of 16 small frames: one file under many names."""
     folder.mkdir()
     first = folder / "first.mp4"
     first.write_bytes(clips.encode(16, size=(64, 64), options={"preset": "ultrafast"}))
@@ -81,7 +81,7 @@ def write_clips(folder: Path, count: int) -> Path:
 
 
 def submit(folder: Path, out: Path, url: str, *flags: str) -> "subprocess.Popen[bytes]":
-    """`clipfleet submit --wait`, as a user has it."""
+    """`clipfleet submit --wait`, as a user runs it."""
     command = [sys.executable, "-m", "clipfleet_producer", "submit", str(folder), "--wait"]
     command += flags
     env = {**os.environ, "CLIPFLEET_BROKER": url, "CLIPFLEET_STORE": str(out)}
@@ -136,7 +136,7 @@ def wait_until_full(sampler: Sampler, producer: "subprocess.Popen[bytes]") -> No
 
 @dataclass(frozen=True)
 class Load:
-    """A fleet: GPUs of so many windows/s each, with so many in an engine at once."""
+    """A fleet: GPUs of that many windows/s each, with that many in an engine at once."""
 
     gpus: int
     rate: float
@@ -145,7 +145,7 @@ class Load:
 
 
 def gpu_rows(load: Load, seconds: float) -> list[Row]:
-    """Windows a second with so many GPUs, and the cores that each kind of process takes."""
+    """Windows a second with that many GPUs, and the cores that each kind of process uses."""
     offered = load.gpus * load.rate
     full_s = load.slots / load.rate + 45  # the feeder has let enough in, and the engines are full
     with tempfile.TemporaryDirectory(prefix="clipfleet-bench-") as name:
@@ -182,7 +182,7 @@ def gpu_rows(load: Load, seconds: float) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What is done and spent by now."""
+    """What is done and spent so far."""
 
     records: int
     commands: int

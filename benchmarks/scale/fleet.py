@@ -1,4 +1,4 @@
-"""A whole fleet with simulated engines on this machine, and what it holds and spends meanwhile."""
+"""A whole fleet with simulated engines on this machine, and what it stores and spends meanwhile."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ import redis
 from tests.support.broker import BrokerServer
 
 EVERY_S = 0.5
-# What the broker's memory may have gone to beside our keys.
+# What else the broker's memory may be used for.
 _PARTS = (
     *("connected_clients", "mem_clients_normal", "mem_aof_buffer", "used_memory_dataset"),
     *("aof_rewrite_in_progress", "aof_current_size", "uptime_in_seconds"),
@@ -25,7 +25,7 @@ _PARTS = (
 
 @dataclass
 class Peak:
-    """The most there was at once."""
+    """The peaks."""
 
     broker_bytes: int = 0
     scratch_bytes: int = 0
@@ -36,7 +36,7 @@ class Peak:
 
 
 class Sampler:
-    """Looks at the broker's memory and at scratch, twice a second. A context manager."""
+    """Samples the broker's memory and scratch twice a second. A context manager."""
 
     def __init__(self, server: BrokerServer, out: Path) -> None:
         self.peak = Peak()
@@ -142,7 +142,7 @@ def fleet(
     cpu_workers: int = 1,
     env: dict[str, str] | None = None,
 ) -> Iterator[Fleet]:
-    """So many workers of each CPU queue, and so many simulated GPUs, all up and listening."""
+    """That many workers of each CPU queue, and that many simulated GPUs, all up and listening."""
     settings = {
         "CLIPFLEET_BROKER": server.url,
         "CLIPFLEET_STORE": store,

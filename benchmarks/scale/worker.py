@@ -1,4 +1,4 @@
-"""A caption worker whose engine answers at a set rate, with words of the usual length.
+"""A caption worker whose engine answers at a set rate, with captions of the usual length.
 
 `python -m benchmarks.scale.worker WINDOWS_PER_S SLOTS`. As on a GPU, the rate takes a full engine:
 a window alone takes as long as one of many.
@@ -19,7 +19,7 @@ CAPTION = "A car drives along a wet road past a woman who opens a door. " * 12
 
 
 class SimulatedEngine(Engine):
-    """Answers so many prompts a second, each after as long as a full engine takes."""
+    """Answers that many prompts a second, each after as long as a full engine takes."""
 
     name = "simulated"
 
@@ -43,7 +43,7 @@ class SimulatedEngine(Engine):
         self._interrupted.set()
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Nothing to release."""
 
 
 def main() -> None:

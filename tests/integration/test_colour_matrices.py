@@ -98,7 +98,7 @@ def tagged(number: int, *, coded_as: str = "bt709", **tags: int) -> bytes:
 )
 def test_what_no_matrix_makes_rgb_of_is_refused_by_name(number: int, name: str) -> None:
     with pytest.raises(
-        ClipUnreadable, match=rf"^its colours are {name}, which cannot be turned into RGB here$"
+        ClipUnreadable, match=rf"^its colours are {name}, which cannot be converted to RGB here$"
     ):
         cut(tagged(number))
 

@@ -141,7 +141,7 @@ def test_what_is_said_of_a_pack_can_be_recorded_whatever_it_says() -> None:
     ids=["nested without end", "frames without number", "more than any memory holds"],
 )
 def test_a_pack_that_says_what_cannot_be_is_refused(data: bytes) -> None:
-    with pytest.raises(PackInvalid, match=r"^k is not a whole frame pack: "):
+    with pytest.raises(PackInvalid, match=r"^k is not a valid frame pack: "):
         Pack.from_bytes(data, key="k")
 
 

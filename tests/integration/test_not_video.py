@@ -22,16 +22,19 @@ def fragment() -> bytes:
 FILES = {
     "a web page": (b"<!DOCTYPE html>\n<html>gone</html>", "a web page"),
     "a web page behind a mark": (b"\xef\xbb\xbf\r\n<HTML>gone</HTML>", "a web page"),
-    "what S3 answers": (b'<?xml version="1.0"?>\n<Error><Code>x</Code></Error>', "a store that"),
+    "what S3 answers": (
+        b'<?xml version="1.0"?>\n<Error><Code>x</Code></Error>',
+        "an error response",
+    ),
     "a playlist": (b"#EXTM3U\n#EXTINF:6,\nseg0.ts\n", "a playlist; join its segments"),
     "DASH": (b'<?xml version="1.0"?>\n<MPD></MPD>', "a DASH manifest"),
     "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-    "JSON": (b'{"error": "not found"}', "JSON, as servers answer"),
+    "JSON": (b'{"error": "not found"}', "JSON, as servers send"),
     "gzip": (gzip.compress(bytes(100)), "packed with gzip; unpack it"),
     "WebP": (b"RIFF\x10\0\0\0WEBPVP8X", "a WebP picture"),
-    "RealMedia": (b".RMF\0\0\0\x12" + bytes(100), "RealMedia, which is not read"),
-    "AppleDouble": (b"\0\x05\x16\x07\0\x02\0\0" + bytes(100), "macOS keeps beside a file"),
-    "zeros": (bytes(100_000), "it is zeros"),
+    "RealMedia": (b".RMF\0\0\0\x12" + bytes(100), "RealMedia, which is not supported"),
+    "AppleDouble": (b"\0\x05\x16\x07\0\x02\0\0" + bytes(100), "macOS's metadata of a file"),
+    "zeros": (bytes(100_000), "it is all zeros"),
 }
 
 

@@ -133,7 +133,7 @@ def lengths(encoding: Encoding) -> list[int]:
 @pytest.mark.parametrize("place", range(11))
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_pack_that_is_cut_short_is_refused_with_its_key(encoding: Encoding, place: int) -> None:
-    with pytest.raises(PackInvalid, match=r"^scratch/x is not a whole frame pack"):
+    with pytest.raises(PackInvalid, match=r"^scratch/x is not a valid frame pack"):
         Pack.from_bytes(WHOLE[encoding][: lengths(encoding)[place]], key="scratch/x")
 
 
@@ -210,5 +210,5 @@ FOREIGN = {
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_what_is_no_pack_is_refused_with_its_key(kind: str) -> None:
-    with pytest.raises(PackInvalid, match=r"^scratch/x is not a whole frame pack"):
+    with pytest.raises(PackInvalid, match=r"^scratch/x is not a valid frame pack"):
         Pack.from_bytes(FOREIGN[kind], key="scratch/x")

@@ -244,7 +244,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a NUL": (b'{"clip": "s3://b/\0"}', "not JSON: control character"),
     "an escaped NUL": (b'{"clip": "s3://b/\\u0000"}', "holds a NUL character"),
     "an escaped NUL in a path": (b'{"clip": "/a\\u0000"}', "no file can have this name"),
-    "a clip that is no text": (b'{"clip": {"a": 1}}', "its clip is no text"),
+    "a clip that is no text": (b'{"clip": {"a": 1}}', "its clip is not text"),
     "a clip of nothing": (b'{"clip": ""}', "it names no clip"),
     "a source too long": (b'{"clip": "s3://b/' + b"k" * 2000 + b'"}', "over the limit of 1,900"),
     "a source without end": (b'{"clip": "s3://b/' + b"k" * 10**5 + b'"}', "100,007 characters"),

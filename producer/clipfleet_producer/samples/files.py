@@ -1,4 +1,4 @@
-"""Sample clips as files: scenes drawn, really encoded, with their truth as JSON beside them."""
+"""Sample clips as files: drawn scenes, encoded as video, each with its truth as JSON beside it."""
 
 import json
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from clipfleet_producer.samples.stage import Staged
 
-# Frames of each scene, and frames a second. A scene is a window at the default window size: one
-# window; two; one that a short remainder extends; a short one; three; and other rates.
+# Frames of each scene, and frames a second. At the default window size a scene is one window: clips
+# of one, of two, of one extended by a short remainder, of a short one, of three; at several rates.
 LENGTHS = (
     ((150,), 30),
     ((256, 144), 30),
@@ -55,7 +55,7 @@ class SampleClip:
     encoder: tuple[str, dict[str, str]]
 
     def truth(self) -> dict[str, Any]:
-        """What its captions have to say, scene by scene."""
+        """What its captions must say, scene by scene."""
         ends = [sum(self.frames[: i + 1]) for i in range(len(self.frames))]
         return {
             "clip": self.name,
@@ -89,9 +89,9 @@ def draw_clips(*, count: int, seed: int) -> Iterator[SampleClip]:
 
 
 def write_samples(folder: Path, *, count: int, seed: int) -> Iterator[Path]:
-    """Write `count` clips to `folder`, yielding each; its truth lies beside it, as .json.
+    """Write `count` clips to `folder`, yielding each; its truth is beside it, as .json.
 
-    The same seed gives the same pictures. Raises `UsageError` where PyAV is not installed.
+    The same seed gives the same pictures. Raises `UsageError` if PyAV is not installed.
     """
     try:
         import av  # noqa: F401
@@ -141,7 +141,7 @@ def _paint_ground(
 
 
 def _paint_thing(frame: "NDArray[np.uint8]", track: "NDArray[np.float32]") -> None:
-    """Paint one thing over the frame, in the box that it fills; what wraps comes in again."""
+    """Paint one thing over the frame, within its box; one that wraps re-enters opposite."""
     import numpy as np
 
     from clipfleet_producer.samples import paint
@@ -183,14 +183,14 @@ def _paint_thing(frame: "NDArray[np.uint8]", track: "NDArray[np.float32]") -> No
 def _boxes(
     columns: "NDArray[np.int64]", rows: "NDArray[np.int64]", width: int, height: int
 ) -> "Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]":
-    """The parts of a thing's box that lie together in the frame: there, and where in the frame."""
+    """The contiguous parts of a thing's box: their slices of the box, and of the frame."""
     for across, x in _spans(columns, width):
         for down, y in _spans(rows, height):
             yield (down, across), (y, x)
 
 
 def _spans(places: "NDArray[np.int64]", length: int) -> Iterator[tuple[slice, slice]]:
-    """Runs of places that stay together once they are taken modulo `length`."""
+    """Runs of positions that stay contiguous modulo `length`."""
     start = 0
     while start < len(places):
         first = int(places[start]) % length

@@ -1,13 +1,13 @@
 """Pixels of shapes and textures, for numpy arrays and torch tensors alike.
 
 `xp` is the module `numpy` or `torch`; arrays broadcast. Edges are soft over `soft` pixels of the
-source, which is what scaling by area makes of hard ones.
+source, as hard edges are after scaling by area.
 """
 
 import math
 from typing import Any
 
-# How far a shape reaches from its centre, in radii, at most.
+# How far a shape extends from its centre at most, in radii.
 REACH = 1.32
 _SQUARE, _TRIANGLE, _STAR, _STAR_INNER = 0.88, 1.25, 1.3, 0.56
 
@@ -47,13 +47,13 @@ def _triangle(xp: Any, x: Array, y: Array, radius: Array) -> Array:
 
 
 def _star(xp: Any, x: Array, y: Array, radius: Array) -> Array:
-    """Distance to a five-pointed star: its points are alike, so each is folded onto one half."""
+    """Distance to a five-pointed star: by symmetry, each point is folded onto one half."""
     fifth = 2 * math.pi / 5
     turned = xp.arctan2(x, -y)
     folded = xp.abs(turned - fifth * xp.round(turned / fifth))
     far = xp.sqrt(x * x + y * y)
     along, across = far * xp.cos(folded), far * xp.sin(folded)
-    # The edge runs from the outer point (1, 0) to the inner one, both in parts of the radius.
+    # The edge runs from the outer point (1, 0) to the inner one, both in units of the radius.
     inner_x = _STAR_INNER * math.cos(fifth / 2)
     inner_y = _STAR_INNER * math.sin(fifth / 2)
     length = math.hypot(_STAR - inner_x, inner_y)

@@ -1,7 +1,7 @@
 """Where everything in a scene is at each moment, in numbers. No pixels.
 
 Lengths are in pixels of the source, times in seconds from the scene's start. `unit` is the shorter
-side of the frame: sizes and speeds are parts of it, so that a scene looks alike in every format.
+side of the frame: sizes and speeds are fractions of it, so a scene looks alike in every format.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What an AV1 packet's own headers say of its frames (the AV1 specification, 5.3 to 5.9).
 
-A frame that refreshes no slot leaves nothing behind: its pixels, probabilities, motion vectors and
-filter settings all live in the slots.
+A frame that refreshes no slot leaves no state behind: its pixels, probabilities, motion vectors and
+filter settings are all kept in the slots.
 """
 
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from clipfleet_workers.media.bits import Bits, Unknown
 from clipfleet_workers.media.kind import Held, Kind, Order
 
 _SEQUENCE, _FRAME_HEADER, _METADATA, _FRAME = 1, 3, 5, 6
-# A delimiter, tiles, a header once more, padding; not lists of tiles, nor what is reserved.
+# A delimiter, tiles, a repeated header, padding; neither lists of tiles nor reserved types.
 _OTHERS = frozenset({2, 4, 7, 15})
 _KEY, _INTRA_ONLY, _SWITCH = 0, 2, 3
 _SLOTS, _ALL_SLOTS = 8, 0xFF
 _MISSING = (-1, -1)
-_FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame says it for itself
-_FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others hold on
+_FREE = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV: each frame has its own
+_FLEETING = (b"\4", b"\5")  # metadata of one frame, ITU-T T.35 and timecodes; others last
 _HEADER_BYTES = 64  # no header that is read here is longer
 
 
 class _Sequence(NamedTuple):
-    """What frame headers are read by; lengths in bits."""
+    """What is needed to read frame headers; lengths in bits."""
 
     decoder_model: bool
-    presentation_time_length: int  # 0 where frames hold none
-    removal_time_length: int  # 0 where frames hold none
+    presentation_time_length: int  # 0 if frames have none
+    removal_time_length: int  # 0 if frames have none
     frame_id_length: int
     screen_content_tools: int
     integer_mv: int
@@ -63,9 +63,9 @@ class Av1:
         self.read(extradata[4:] if extradata[:1] == b"\x81" else extradata)
 
     def read(self, data: bytes) -> Kind:
-        """What one packet's headers say; where any is not understood, later ones may need it."""
+        """What one packet's headers say. One that is not understood counts as needed later."""
         frames: list[_Frame] = []
-        sets = holds_on = False
+        sets = lasts = False
         try:
             for kind, content in _units(data):
                 if kind == _SEQUENCE:
@@ -77,7 +77,7 @@ class Av1:
                         raise Unknown
                     frames.append(_frame(Bits(content), self._sequence))
                 elif kind == _METADATA:
-                    holds_on |= content[:1] not in _FLEETING
+                    lasts |= content[:1] not in _FLEETING
                 elif kind not in _OTHERS:
                     raise Unknown
         except Unknown:
@@ -93,7 +93,7 @@ class Av1:
         kept = any(frame.refreshes or frame.again is not None for frame in frames)
         return Kind(
             starts=shown == 1 and first.key and first.shown,
-            disposable=not (sets or holds_on or kept),
+            disposable=not (sets or lasts or kept),
             sets=sets,
             unsure=shown > 1 or _MISSING in orders,
             hidden=shown == 0,
@@ -101,7 +101,7 @@ class Av1:
         )
 
     def _take(self, frame: _Frame, length: int) -> tuple[int, int]:
-        """Its place in order; what the slots hold after it is noted."""
+        """Its place in display order; updates the slots."""
         again = self._slots[frame.again] if frame.again is not None else frame
         if again is None:
             return _MISSING

@@ -2,7 +2,7 @@
 
 
 class Unknown(Exception):
-    """These bytes end early, or hold what is not read here."""
+    """These bytes end early, or have syntax that is not supported here."""
 
 
 class Bits:

@@ -2,7 +2,7 @@
 
 Containers may lie: an mp4 without a table of sync samples calls every sample one. What is read
 here decides which packets need no decoding, so it must be exact; of a codec that is not known
-here, nothing is ever passed over.
+here, nothing is ever skipped.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ _READERS: dict[str, Callable[[], Reader]] = {
     "mjpeg": Jpeg,
 }
 # Every packet is a picture that references nothing before it, shown by tests/integration/
-# test_alone.py: not so of all codecs that FFmpeg calls intra only.
+# test_alone.py: not true of all codecs that FFmpeg calls intra only.
 ALONE = frozenset(
     {
         "asv1",
@@ -59,7 +59,7 @@ ALONE = frozenset(
 
 
 def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> tuple[Reader, bool]:
-    """What reads packets of this codec, and whether it knows where decoding can start.
+    """The reader for packets of this codec, and whether it knows where decoding can start.
 
     `codec` is FFmpeg's name, `extradata` the stream's.
     """
@@ -75,7 +75,7 @@ def reader(codec: str, *, extradata: bytes | None, intra_only: bool) -> tuple[Re
     return Alone(lambda _: Kind()), False
 
 
-# Beside a packet's bytes, what leaves no trace in what is decoded after it.
+# Side data that has no effect on packets decoded later.
 _HARMLESS = frozenset(
     {
         "3d_reference_displays",
@@ -112,7 +112,7 @@ _HARMLESS = frozenset(
 
 def brings_parameters(packet: "av.Packet[VideoStream]", reader: Reader) -> bool:
     """Whether anything beside its bytes may change how later packets are decoded."""
-    # Asked for by name: one of a kind that the binding has no name for may stand before it.
+    # Asked for by name: one that the binding has no name for may come before it.
     if packet.has_sidedata("new_extradata"):
         reader.renew(bytes(packet.get_sidedata("new_extradata")))
     try:

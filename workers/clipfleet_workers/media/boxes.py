@@ -1,4 +1,4 @@
-"""Boxes of ISO base media files (ISO/IEC 14496-12, 4.2), walked within bounds."""
+"""Boxes of ISO base media files (ISO/IEC 14496-12, 4.2), with bounds on their number and size."""
 
 import io
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _MOST_BYTES = 1 << 20  # that are read of one box
 
 
 class Box(NamedTuple):
-    """One box: its four letters, and where its content lies, in bytes from the file's start."""
+    """One box: its four letters, and where its content is, in bytes from the file's start."""
 
     name: bytes
     start: int
@@ -49,7 +49,7 @@ def find(file: BinaryIO, inside: Box, *path: bytes) -> Box | None:
 
 
 def content(file: BinaryIO, box: Box | None) -> bytes:
-    """A box's content, up to a mebibyte; nothing of no box."""
+    """A box's content, up to a mebibyte; empty for None."""
     if box is None:
         return b""
     file.seek(box.start)

@@ -1,4 +1,4 @@
-"""Colour matrices (ITU-T H.273, table 4): by which one a clip's planes become RGB."""
+"""Colour matrices (ITU-T H.273, table 4), and which one converts a clip's planes to RGB."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,14 +16,14 @@ _BT709, _FCC, _BT601, _SMPTE240M, _BT2020 = 1, 4, 5, 7, 9
 _NAMES = {RGB: "rgb", _BT709: "bt709", _FCC: "fcc", _BT601: "bt601", 6: "bt601"}
 _NAMES |= {_SMPTE240M: "smpte240m", YCGCO: "ycgco", _BT2020: "bt2020"}
 _LINEAR = set(_NAMES) - {RGB, YCGCO}  # what swscale knows
-# Identity is said of planes that are none of RGB by containers alone, wrongly.
+# Some containers wrongly state the identity matrix for planes that are not RGB.
 _UNSAID = {0, 2, 3}
 
-# Those that follow from the primaries, where the numbers are a named matrix's.
+# Derived from the primaries: those whose numbers are a named matrix's.
 _DERIVED = 12
 _BY_PRIMARIES = {1: _BT709, 4: _FCC, 6: _SMPTE240M, 7: _SMPTE240M, 9: _BT2020}
 
-# What more than a matrix makes RGB of.
+# What takes more than a matrix to convert to RGB.
 _NOT_LINEAR = {
     10: "BT.2020 of constant luminance",
     11: "Y'D'zD'x (SMPTE ST 2085)",
@@ -37,9 +37,9 @@ _NOT_LINEAR = {
 
 
 class Matrix(NamedTuple):
-    """A matrix by H.273's number; `guessed` where the stream does not say and its size decided.
+    """A matrix by H.273's number; `guessed` from the size if the stream does not state one.
 
-    `told`: swscale has to be told, since the frames say another number or none.
+    `told`: swscale must be told, since the frames state another number or none.
     """
 
     number: int
@@ -53,10 +53,10 @@ class Matrix(NamedTuple):
 
 
 def matrix_of(frame: av.VideoFrame) -> Matrix:
-    """The matrix of a frame's clip. Raises `ClipUnreadable` where RGB cannot be made by it.
+    """The matrix of a frame's clip. Raises `ClipUnreadable` if no matrix converts it to RGB.
 
-    Where a stream does not say, size decides, as in mpv: BT.709 from 1280 pixels of width or above
-    576 lines, BT.601 below.
+    If a stream does not state one, the size decides, as in mpv: BT.709 from 1280 pixels of width or
+    above 576 lines, BT.601 below.
     """
     if frame.format.is_rgb or frame.format.name == "pal8":
         return Matrix(RGB)
@@ -69,7 +69,7 @@ def matrix_of(frame: av.VideoFrame) -> Matrix:
         return Matrix(_BY_PRIMARIES[int(frame.color_primaries)], told=True)
     if number not in _NAMES:
         named = _NOT_LINEAR.get(number, f"by matrix {number} of H.273")
-        raise ClipUnreadable(f"its colours are {named}, which cannot be turned into RGB here")
+        raise ClipUnreadable(f"its colours are {named}, which cannot be converted to RGB here")
     return Matrix(number)
 
 

@@ -1,6 +1,6 @@
-"""Cutting frames to the part that their container says is the picture.
+"""Cropping of frames to the part that their container says is the picture.
 
-A codec's own cropping (H.264's, HEVC's) is the decoder's business, and done when frames come.
+A codec's own cropping (H.264's, HEVC's) is done by the decoder.
 """
 
 import re
@@ -13,7 +13,7 @@ from clipfleet_workers.media.filtering import Filtered
 
 @dataclass(frozen=True, kw_only=True)
 class Margins:
-    """What is to be cut off each side of frames stored at `width` × `height`, in pixels."""
+    """What to crop from each side of frames stored at `width` × `height`, in pixels."""
 
     width: int
     height: int
@@ -24,11 +24,11 @@ class Margins:
 
     @property
     def any(self) -> bool:
-        """Whether anything is cut off at all."""
+        """Whether anything is cropped at all."""
         return any((self.left, self.top, self.right, self.bottom))
 
     def left_of(self, width: int, height: int) -> tuple[int, int] | None:
-        """(width, height) of what is left of a frame; None where that is no part of it."""
+        """(width, height) of what is left of a frame; None if that is nothing."""
         left = width - self.left - self.right, height - self.top - self.bottom
         sides = (self.left, self.top, self.right, self.bottom)
         return left if min(*sides) >= 0 and min(left) > 0 else None
@@ -39,11 +39,11 @@ class Margins:
 
 
 def fitting(stated: Margins | None, width: int, height: int) -> tuple[Margins | None, list[str]]:
-    """The margins to cut, by the size of a clip's first frame, and what people should know."""
+    """The margins to crop, by the size of a clip's first frame, and warnings for people."""
     if stated is None or not stated.any:
         return None, []
     if (width, height) == stated.left_of(stated.width, stated.height):
-        return None, []  # the decoder has cut them off
+        return None, []  # the decoder has cropped them
     if stated.left_of(width, height) is None:
         return None, [
             f"its container says to crop it ({stated}), which leaves no part of frames of "
@@ -53,14 +53,14 @@ def fitting(stated: Margins | None, width: int, height: int) -> tuple[Margins | 
 
 
 class Cropper:
-    """Cuts frames by some margins, those that they leave anything of."""
+    """Crops frames by the same margins; frames that are too small stay whole."""
 
     def __init__(self, margins: Margins) -> None:
         self._margins = margins
         self._filters: dict[tuple[int, int, int, int], Filtered] = {}
 
     def of(self, frame: av.VideoFrame, *, height: int) -> av.VideoFrame:
-        """The frame, cut; `height` is its own, or that of the one whose top field it is.
+        """The frame, cropped; `height` is its own, or that of the frame whose top field it is.
 
         Raises `av.FFmpegError`.
         """
@@ -80,7 +80,7 @@ class Cropper:
 
 
 def _without_shared_chroma(frame: av.VideoFrame, x: int, y: int) -> av.VideoFrame:
-    """The frame with a chroma sample for each pixel where a cut goes through shared ones."""
+    """The frame with a chroma sample for each pixel, if the crop would split shared ones."""
     luma, *others = frame.planes
     shared = any(
         x % -(-luma.width // plane.width) or y % -(-luma.height // plane.height)

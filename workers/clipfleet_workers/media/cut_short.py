@@ -7,7 +7,7 @@ from typing import BinaryIO
 from av.video.stream import VideoStream
 
 _ZEROS = bytes(1 << 16)  # no muxer pads the end of a file with as many
-# At zeros FFmpeg takes these to end, without a word. Others hold what is left of a disc or a tape.
+# At zeros FFmpeg silently takes these to end. Other formats may come off a disc or a tape.
 _END_AT_ZEROS = ("matroska", "avi", "flv", "asf", "ogg", "mxf")
 
 
@@ -15,9 +15,9 @@ _CUT_SHORT = "the file is cut short: it ends before the end that it states"
 
 
 def warnings(file: BinaryIO, container: str, stream: VideoStream, *, most: int) -> list[str]:
-    """What to say of the end of a file whose packets were all read; mostly nothing.
+    """Warnings about the end of a file whose packets were all read; mostly none.
 
-    Of its index `most` entries are looked at: a few bytes may list thirty million.
+    At most `most` entries of its index are looked at: a few bytes may list thirty million.
     """
     size = file.seek(0, io.SEEK_END)
     if container.startswith("mov"):
@@ -34,7 +34,7 @@ def warnings(file: BinaryIO, container: str, stream: VideoStream, *, most: int) 
 
 
 def _matroska_end(file: BinaryIO) -> int | None:
-    """Where a Matroska file's segment ends (RFC 8794, RFC 9559); None where it does not say."""
+    """Where a Matroska file's segment ends (RFC 8794, RFC 9559); None if it does not say."""
     file.seek(0)
     head = file.read(4096)
     at = 0

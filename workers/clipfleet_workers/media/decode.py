@@ -24,7 +24,7 @@ __all__ = ["ClipIndex", "Frame", "FramesDiffer", "frames", "index", "needed_pack
 class Frame(NamedTuple):
     """A decoded frame, its number, and the shape of its pixels (width / height, 0 unknown).
 
-    `display_matrix` is how it lies, by its own word or that of the last one before it to say so.
+    `display_matrix` is its rotation: its own, or that of the last frame before it that states one.
     """
 
     number: int
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
 
 
 def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[Frame]:
-    """The frames with the `wanted` numbers, which rise.
+    """The frames with the `wanted` numbers, in ascending order.
 
     Raises `FramesDiffer` at the first sign that `index` is wrong.
     """
@@ -67,7 +67,7 @@ def frames(file: BinaryIO, index: ClipIndex, wanted: Sequence[int]) -> Iterator[
         if due and number == due[-1]:
             due.pop()
             yield Frame(number, frame, decoder.pixel_aspect_ratio, matrix)
-        del frame  # else the decoder needs room for one more: 30 MB in HEVC at 2160p
+        del frame  # else the decoder allocates one more: 30 MB in HEVC at 2160p
     short = index.numbers is None and last + 1 != index.num_frames
     if due or short or awaited or (decoder.failed and not index.settled):
         raise FramesDiffer

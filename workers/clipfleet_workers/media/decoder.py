@@ -18,8 +18,8 @@ class FramesDiffer(Exception):
 class Decoder:
     """One pass over the packets of `held` that are needed.
 
-    `failures` are the places of packets that failed; `delay` is the place of the packet at which
-    the first frame came out.
+    `failures` are the positions of packets that failed; `delay` is the position of the packet at
+    which the first frame came out.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Decoder:
         return bool(self.failures)
 
     def frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Each frame with the place of its packet; packets that fail are passed over."""
+        """Each frame with the position of its packet; packets that fail are skipped."""
         held = self._held
         with opened(self._file, self._guard, stream=held.stream, look=held.changes) as (
             container,
@@ -70,7 +70,7 @@ class Decoder:
                     self._guard.memory(error)
                     if isinstance(error, av.EOFError):
                         return
-                    # Some decoders call it an error where a packet holds no frame.
+                    # Some decoders report a packet without a frame as an error.
                     if packet is None or not held.packets[place].kind.empty:
                         self.failures.add(place)
                     frames = []

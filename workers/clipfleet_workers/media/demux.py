@@ -1,4 +1,4 @@
-"""What a clip's file holds, found by demuxing it once: which packets, when each is shown."""
+"""What a clip's file contains, found by demuxing it once: its packets, and when each is shown."""
 
 import itertools
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ from clipfleet_workers.media.kind import Kind, Reader
 from clipfleet_workers.media.limits import Guard
 from clipfleet_workers.media.opening import make_ready, opened_file, packets_of, why
 
-# These carry no times of their own: FFmpeg makes them up from a rate of 25.
+# These have no times of their own: FFmpeg makes them up from a rate of 25.
 _WITHOUT_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "mjpeg", "rawvideo"})
-# In these, frames that are shown in another order than they lie in have the times of their places.
+# In these, frames in another display order than file order have the times of their positions.
 _TIMES_IN_FILE_ORDER = frozenset({"avi", "asf"})
-_HIGHEST_RATE = 1000  # beyond it, what is called a rate is the ticks of a clock
-# These state how long each frame is shown; of others FFmpeg makes it up.
+_HIGHEST_RATE = 1000  # above it, the stated rate is a clock's
+# These state how long each frame is shown; for others FFmpeg makes it up.
 _DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif", "avi"})
 
 
@@ -29,9 +29,9 @@ _DURATIONS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "gif", "avi"
 class Packet:
     """One packet of the video stream. Times in the stream's ticks.
 
-    `pts` is when its frame is shown, `dts` when it is decoded. `shown` is false for what gives no
-    frame of its own, or one that an edit list hides. `corrupt`: the demuxer knows that it is not
-    whole. `key` is the container's word, `kind` what its own bytes say.
+    `pts` is when its frame is shown, `dts` when it is decoded. `shown` is false if it gives no
+    frame of its own, or one that an edit list hides. `corrupt`: the demuxer knows that it is
+    incomplete. `key` is the container's flag, `kind` what its own bytes say.
     """
 
     pts: int | None
@@ -45,14 +45,14 @@ class Packet:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """A clip's packets, in the order in which they lie in the file, and what is said of them.
+    """A clip's packets, in file order, and what is known of them.
 
     `rates` are those that the file states, in frames a second, the likeliest first. `timed`: the
-    packets' times, of those that have one, are when frames are shown; `ordered`: all say at least
-    in which order. `filed`: of each packet only the time of decoding is known. `states_durations`:
-    the packets' durations are the file's own. `knows_starts`: packets of this codec say where
-    decoding can start. `stream` is the index of the one taken; `margins` are what its
-    container says to cut off.
+    packets' times, of those that have one, are when frames are shown; `ordered`: all of them give
+    at least the display order. `filed`: only the time of decoding is known of each packet.
+    `states_durations`: the packets' durations are the file's own. `knows_starts`: packets of this
+    codec say where decoding can start. `stream` is the index of the stream used; `margins` are
+    what its container says to crop.
     """
 
     packets: list[Packet]
@@ -85,7 +85,7 @@ class Contents:
 
 
 def contents(file: BinaryIO, guard: Guard) -> Contents:
-    """What the file holds, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
+    """What the file contains, without decoding. Raises `ClipUnreadable` or `ClipTooLarge`."""
     headed = headers.read(guard.timed(file))
     with opened_file(file, guard) as container:
         streams = tracks.video_streams(container)
@@ -137,10 +137,10 @@ def contents(file: BinaryIO, guard: Guard) -> Contents:
 
 
 def _states_durations(container: str, packets: list[Packet]) -> bool:
-    """Whether packets' durations are their own.
+    """Whether packets' durations come from the file.
 
-    Matroska may give all of a track one; where a file has none, FFmpeg makes up one for all by a
-    rate that it guesses, at times four times too high.
+    Matroska may state one for a whole track; if a file has none, FFmpeg makes up one for all from a
+    rate that it guesses, which may be four times too high.
     """
     shown = [packet.duration for packet in packets if packet.shown]
     return container in _DURATIONS and (len(shown) == 1 or len({*shown} - {0}) > 1)
@@ -163,7 +163,7 @@ def _read_all(
 
 def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
     sets = False
-    if next(packet.iter_sidedata(), None) is not None:  # a tenth of asking for one by its name
+    if next(packet.iter_sidedata(), None) is not None:  # a tenth of the time of asking by name
         headers.refuse_encrypted_packet(packet)
         sets = bitstream.brings_parameters(packet, reader)
     kind = reader.read(bytes(packet))
@@ -181,10 +181,10 @@ def _read(packet: "av.Packet[VideoStream]", reader: Reader) -> Packet:
 
 
 def _as_filed(packets: list[Packet], *, reordered: bool) -> tuple[list[Packet], bool]:
-    """Packets of a file that keeps one time for each, and whether it is that of decoding alone.
+    """Packets of a file that has one time for each, and whether that is the time of decoding.
 
-    Times that rise are. Those that do not can only be when frames are shown; where no frame is
-    reordered, it is the same. FFmpeg makes up another of H.264, that of the packet after.
+    Rising times are. Others can only be when frames are shown; if no frame is reordered, both are
+    the same. For H.264 FFmpeg makes up the other time, from the packet after.
     """
     times = [packet.pts if packet.dts is None else packet.dts for packet in packets]
     known = [time for time in times if time is not None]
@@ -198,7 +198,7 @@ _FLEETING, _USUAL = 2, 10  # of a GIF's ticks, which are hundredths of a second
 
 
 def _as_browsers(packets: list[Packet]) -> list[Packet]:
-    """A GIF's packets: what is to be shown for 0 or 10 ms is shown for 100, as all browsers do."""
+    """A GIF's packets, with frames of 0 or 10 ms shown for 100 ms, as all browsers do."""
     found, pts = [], 0
     for packet in packets:
         duration = packet.duration if packet.duration >= _FLEETING else _USUAL
@@ -208,7 +208,7 @@ def _as_browsers(packets: list[Packet]) -> list[Packet]:
 
 
 def _with_times_once(packets: list[Packet]) -> list[Packet]:
-    """The packets; of those that are shown at one and the same time, the first alone keeps it."""
+    """The packets; of several with the same time, only the first keeps it."""
     seen: set[int | None] = set()
     found = []
     for packet in packets:
@@ -220,7 +220,7 @@ def _with_times_once(packets: list[Packet]) -> list[Packet]:
 
 
 def _keys_rise(packets: list[Packet]) -> bool:
-    """Whether each key frame is shown after all packets before it, as every codec has it."""
+    """Whether each key frame is shown after all packets before it, as in every codec."""
     latest = None
     for packet in packets:
         if packet.pts is None:

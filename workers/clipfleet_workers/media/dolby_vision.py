@@ -1,7 +1,7 @@
-"""Dolby Vision: which streams of it look right without its own processing.
+"""Dolby Vision: which of its streams look right without its own processing.
 
-After "Dolby Vision Streams within the ISO Base Media File Format", 2.2 and 3.2; the same 24 bytes
-stand in Matroska, and the first five in a transport stream's descriptor.
+After "Dolby Vision Streams within the ISO Base Media File Format", 2.2 and 3.2; Matroska has the
+same 24 bytes, and a transport stream's descriptor the first five.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _NEW_CODINGS = (9, 10, 20)  # AVC, AV1, MV-HEVC: their compatibility tells
 
 @dataclass(frozen=True, kw_only=True)
 class DolbyVision:
-    """One configuration record. `compatibility` 0: the base layer is of no common kind."""
+    """One configuration record. `compatibility` 0: the base layer is in no common format."""
 
     profile: int
     compatibility: int
 
     @classmethod
     def of(cls, record: bytes) -> "DolbyVision | None":
-        """What a `dvcC`, `dvvC` or `dvwC` record says; None where it is no such record."""
+        """What a `dvcC`, `dvvC` or `dvwC` record says; None if it is no such record."""
         if len(record) < 5 or record[0] not in (1, 2, 3):
             return None
         return cls(profile=record[2] >> 1, compatibility=record[4] >> 4)
@@ -32,7 +32,7 @@ class DolbyVision:
     def of_frame(cls, metadata: bytes) -> "DolbyVision | None":
         """What one frame's metadata (RPU, ETSI GS CCM 001, annex C) says: profile 5, or nothing.
 
-        Of all the profiles it alone has a base layer of full range whose RPU is of profile 0.
+        It is the only profile with a full-range base layer whose RPU says profile 0.
         """
         bits = Bits(unescaped(metadata[:24]))
         try:
@@ -51,7 +51,7 @@ class DolbyVision:
 
     @property
     def warnings(self) -> list[str]:
-        """What people should know of how it is shown."""
+        """Warnings about how it is shown."""
         compatible = self.profile not in _WITHOUT_BASE and (
             self.compatibility or self.profile not in _NEW_CODINGS
         )

@@ -1,4 +1,4 @@
-"""Elements of EBML files (RFC 8794), walked within bounds."""
+"""Elements of EBML files (RFC 8794), with bounds on their number and size."""
 
 import io
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _MOST_BYTES = 1 << 20  # that are read of one element
 
 
 class Element(NamedTuple):
-    """One element: its name with the length marker, and where its content lies in the file."""
+    """One element: its name with the length marker, and where its content is in the file."""
 
     name: int
     start: int
@@ -17,7 +17,7 @@ class Element(NamedTuple):
 
 
 def children(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[Element]:
-    """The elements between two places; one of unknown length goes on to the end."""
+    """The elements between two offsets; one of unknown length extends to the end."""
     size = file.seek(0, io.SEEK_END)
     end = size if end is None else min(end, size)
     for _ in range(_MOST_ELEMENTS):
@@ -41,7 +41,7 @@ def children(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator
 
 
 def _octets(head: bytes, at: int) -> int:
-    """How long a name or a length is, by its first byte; 9 where that is none."""
+    """How long a name or a length is, by its first byte; 9 if that is invalid."""
     return 9 - head[at].bit_length() if at < len(head) else 9
 
 
@@ -52,5 +52,5 @@ def content(file: BinaryIO, element: Element) -> bytes:
 
 
 def number(file: BinaryIO, element: Element) -> int:
-    """The unsigned number that an element holds."""
+    """An element's content as an unsigned number."""
     return int.from_bytes(content(file, element)[:8])

@@ -5,7 +5,7 @@ from av.filter import Graph
 
 
 class Filtered:
-    """What one filter makes of frames, of whatever size and format these are."""
+    """One filter, applied to frames of any size and format."""
 
     def __init__(self, name: str, arguments: str) -> None:
         self._name, self._arguments = name, arguments
@@ -13,7 +13,7 @@ class Filtered:
         self._made_for: tuple[int, int, str] | None = None
 
     def of(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame, filtered; one comes out for each that goes in. Raises `av.FFmpegError`."""
+        """The filtered frame; one for each that goes in. Raises `av.FFmpegError`."""
         kind = (frame.width, frame.height, frame.format.name)
         if self._graph is None or self._made_for != kind:
             self._graph, self._made_for = Graph(), kind

@@ -10,7 +10,7 @@ _VIDEO, _FILTERED = 9, 0x20
 
 
 def tracks(file: BinaryIO) -> list[TrackHeader]:
-    """The one video track, encrypted where its tags' filter bit is set."""
+    """The one video track, encrypted if its tags' filter bit is set."""
     file.seek(0)
     head = file.read(9)
     at = int.from_bytes(head[5:9]) + 4

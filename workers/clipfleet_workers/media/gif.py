@@ -1,4 +1,4 @@
-"""Packets of GIF: whether there is a picture in one."""
+"""Packets of GIF: whether they contain a picture."""
 
 from clipfleet_workers.media.kind import Kind
 

@@ -1,7 +1,7 @@
 """Packets of H.264 (ITU-T H.264): their slices' headers and parameter sets.
 
-Parameter sets are held by their number, as decoders hold them: one that repeats what is held
-changes nothing, and picture parameters must come again after the sequence's have changed.
+Parameter sets are kept by number, as decoders keep them: a repeated one changes nothing, and
+picture parameters must come again after the sequence's have changed.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MOST_SPS, _MOST_PPS = 32, 256  # 7.4.2.1.1 and 7.4.2.2; decoders refuse higher 
 
 
 class _Sps(NamedTuple):
-    """What H.264 slice headers are read by; lengths in bits. `shape`: what buffers depend on."""
+    """What is needed to read slice headers; lengths in bits. `shape`: what buffers depend on."""
 
     shape: bytes
     colour_planes: bool
@@ -36,8 +36,8 @@ class _Pps(NamedTuple):
 
 
 class _Slice(NamedTuple):
-    """`field`: None of a frame, else whether it is the bottom one. `order`: its count's low bits,
-    None where they are not written."""
+    """`field`: None for a frame, else whether it is the bottom one. `order`: its count's low bits,
+    None if they are not written."""
 
     field: bool | None
     frame_num: int
@@ -47,7 +47,7 @@ class _Slice(NamedTuple):
 
 
 class H264:
-    """Reads packets that hold a frame, a field, or both fields of one."""
+    """Reads packets of a frame, a field, or both fields of a frame."""
 
     def __init__(self) -> None:
         self._units, self._held = Units(4), Held()
@@ -114,7 +114,7 @@ class H264:
         )
 
     def _is_other(self, sps: _Sps, *, starts: bool) -> bool:
-        """Whether the decoder begins anew, or cannot while no sequence starts here."""
+        """Whether the decoder starts anew, or could not because no sequence starts here."""
         before = self._active
         if starts or before is None:
             self._active = sps.shape
@@ -137,7 +137,7 @@ class H264:
         return self._order.of(picture.order, picture.sps.order_length, counts=referenced)
 
     def _fields(self, pictures: list[_Slice]) -> tuple[bool, bool]:
-        """Whether a packet is the second field of a pair; whether a field stays without one."""
+        """Whether a packet is the second field of a pair; whether a field has no second one."""
         first, self._field = self._field, None
         if len(pictures) == 1 and pictures[0].field is not None:
             if first is not None and _is_pair(first, pictures[0]):
@@ -234,7 +234,7 @@ def _pps(bits: Bits) -> _Pps:
     return _Pps(sps=sps, order_present=order_present, redundant=bool(bits.take()))
 
 
-# Profiles whose sequence parameters say how chroma and depth are, 7.3.2.1.1.
+# Profiles whose sequence parameters state chroma and depth, 7.3.2.1.1.
 _HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 
 

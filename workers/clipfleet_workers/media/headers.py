@@ -1,4 +1,4 @@
-"""Which file format says what of its video tracks, where PyAV does not pass it on."""
+"""What file formats' own headers say of video tracks, which PyAV does not pass on."""
 
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
@@ -17,7 +17,7 @@ from clipfleet_workers.media import (
 )
 from clipfleet_workers.media.track_header import TrackHeader
 
-# By the first bytes; mp4, which may begin with any box, and transport streams have none.
+# By their first bytes; mp4, which may begin with any box, and transport streams have none.
 _BY_START: dict[bytes, Callable[[BinaryIO], list[TrackHeader]]] = {
     b"\x1a\x45\xdf\xa3": matroska_headers.tracks,
     b"\x30\x26\xb2\x75": asf_headers.tracks,
@@ -27,9 +27,9 @@ _BY_START: dict[bytes, Callable[[BinaryIO], list[TrackHeader]]] = {
 
 
 def read(file: BinaryIO) -> list[TrackHeader]:
-    """The video tracks that the file's own headers list; none where they say nothing that counts.
+    """The video tracks that the file's own headers list; empty if they say nothing relevant.
 
-    Raises `ClipEncrypted` where every one of them is encrypted.
+    Raises `ClipEncrypted` if all of them are encrypted.
     """
     found = _reader(file)(file)
     if found and all(track.encryption for track in found):
@@ -46,13 +46,13 @@ def of(stream: VideoStream, place: int, tracks: Sequence[TrackHeader]) -> TrackH
 
 
 def refuse_encrypted(track: TrackHeader | None) -> None:
-    """Raises `ClipEncrypted` for a track that is."""
+    """Raises `ClipEncrypted` for an encrypted track."""
     if track is not None and track.encryption:
         raise ClipEncrypted(_message(track))
 
 
 def refuse_encrypted_packet(packet: "av.Packet[VideoStream]") -> None:
-    """Raises `ClipEncrypted` for a packet that FFmpeg knows how to decrypt, and has no key for."""
+    """Raises `ClipEncrypted` for a packet that FFmpeg could decrypt with a key."""
     if packet.has_sidedata("encryption_info"):
         raise ClipEncrypted("its packets are encrypted: decrypt it first")
 

@@ -44,7 +44,7 @@ class _Slice(NamedTuple):
 
 
 class Hevc:
-    """Reads packets that hold one picture."""
+    """Reads packets of one picture."""
 
     def __init__(self) -> None:
         self._units, self._held = Units(21), Held()
@@ -127,7 +127,7 @@ class Hevc:
         """
         head = self._slice(kind, unit)
         anew = self._begins_anew(kind, head)
-        # Neither pictures of higher layers nor those that may be left out: 8.3.1.
+        # Neither pictures of higher layers nor those that may be dropped: 8.3.1.
         counts = layer == 0 and not (6 <= kind <= 9 or (kind < 16 and kind % 2 == 0))
         order = self._order.of(head.order, head.sps.order_length, counts=counts)
         return head.shown, order, anew, self._misses_any(kind, head, order)
@@ -152,7 +152,7 @@ class Hevc:
         return _Slice(sps, drops, shown, order, references)
 
     def _begins_anew(self, kind: int, picture: _Slice) -> bool:
-        """Whether the decoder may give up frames at this picture: C.5.2.2, 8.1.3.
+        """Whether the decoder may drop frames at this picture: C.5.2.2, 8.1.3.
 
         Frames not yet shown, where the sequence's parameters change or the picture says so; those
         that reference pictures before it, where it starts a sequence; and the picture itself,
@@ -169,7 +169,7 @@ class Hevc:
         return anew or before != picture.sps.raw
 
     def _misses_any(self, kind: int, picture: _Slice, order: tuple[int, int]) -> bool:
-        """Whether anything that the picture references never came in its sequence."""
+        """Whether anything that the picture references is missing from its sequence."""
         sequence, count = order
         missing = {(sequence, count + distance) for distance in picture.references} - self._came
         if kind in _IDR or kind in _BLA:
@@ -178,7 +178,7 @@ class Hevc:
         return bool(missing) and kind not in _IRAP
 
     def _parameters(self, kind: int, unit: bytes) -> bool:
-        """Whether they change what is held. FFmpeg drops what depends on changed ones."""
+        """Whether they change the decoder's. FFmpeg drops what depends on changed ones."""
         if kind not in (_VPS, _SPS, _PPS):
             return False
         raw = unescaped(unit.rstrip(b"\0"))

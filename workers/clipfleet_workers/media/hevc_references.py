@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from clipfleet_workers.media.bits import Bits, Unknown
 
-References = list[int]  # how far each is away in order, the nearest before first, then those after
+References = list[int]  # distances in display order: the nearest before first, then those after
 _MOST = 64  # sets of a sequence (7.4.3.2.1), and far more than pictures in one
 
 

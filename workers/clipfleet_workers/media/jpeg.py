@@ -1,4 +1,4 @@
-"""Packets of motion JPEG: which tables a picture brings, and which it takes from earlier ones."""
+"""Packets of motion JPEG: which tables a picture has, and which it takes from earlier ones."""
 
 from collections.abc import Iterator
 
@@ -6,22 +6,22 @@ from clipfleet_workers.media.kind import Kind
 
 _HUFFMAN, _QUANTIZERS, _SCAN = 0xC4, 0xDB, 0xDA
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
-# Marks after which FFmpeg takes all later pictures differently.
+# Marks after which FFmpeg decodes all later pictures differently.
 _LASTING = (b"AVI1", b"LJIF", b"colr", b"xfrm", b"CS=ITU601", b"Intel(R) JPEG", b"Metasoft MJPEG")
 
 
 class Jpeg:
-    """Reads pictures (ITU-T T.81, annex B). Where one lacks tables, those of earlier ones hold."""
+    """Reads pictures (ITU-T T.81, annex B). If one lacks tables, those of earlier ones apply."""
 
     def __init__(self) -> None:
         self._marks: set[bytes] = set()
         self._brought: set[tuple[str, int]] = set()
 
     def renew(self, extradata: bytes) -> None:
-        """Tables there hold as an earlier picture's would."""
+        """Its tables apply as an earlier picture's would."""
 
     def read(self, data: bytes) -> Kind:
-        """Whether it can be decoded by itself, and whether later ones may need its tables."""
+        """Whether it can be decoded alone, and whether later ones may need its tables."""
         brings: set[tuple[str, int]] = set()
         needs: set[tuple[str, int]] = set()
         marks: set[bytes] = set()
@@ -40,7 +40,7 @@ class Jpeg:
         sets = bool(marks - self._marks)
         self._marks |= marks
         lacks = needs - brings
-        starts = bool(needs) and lacks.isdisjoint(self._brought)  # else as the decoder began
+        starts = bool(needs) and lacks.isdisjoint(self._brought)  # else as the decoder starts
         self._brought |= brings
         return Kind(starts=starts, disposable=not brings, sets=sets)
 
@@ -68,7 +68,7 @@ def _quantizers(content: bytes) -> Iterator[int]:
 
 
 def _codes(content: bytes) -> Iterator[int]:
-    """The class and number of each of its tables, as they lie in one byte: B.2.4.2."""
+    """The class and number of each of its tables, as one byte: B.2.4.2."""
     at = 0
     while at + 17 <= len(content):
         yield content[at]

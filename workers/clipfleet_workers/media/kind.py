@@ -1,4 +1,4 @@
-"""What is known of a packet before it is decoded, and of the parameters that it may change."""
+"""What is known of a packet before it is decoded, and which parameters it may change."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable
@@ -10,12 +10,12 @@ class Kind(NamedTuple):
 
     `starts`: nothing shown after it references anything before it. `disposable`: no other packet of
     its `layer` (temporal; lower ones never reference higher ones) references it. `sets`: it changes
-    parameters that later packets may need. `anew`: decoders begin anew here, and may give up
-    frames not yet shown. `unsure`: something is amiss (a packet that never came, a field without
-    its other), so that only the decoder knows what is shown. `hidden`: its frame is never shown
-    itself. `empty`: it holds no frame, and so references nothing. `joins`: it is the second
-    field of the packet before. `order`: the frame's place among all that are shown, by the codec's
-    own count; None where it keeps none that is read here.
+    parameters that later packets may need. `anew`: decoders start anew here, and may drop frames
+    not yet shown. `unsure`: something is wrong (a missing packet, a field without its other), so
+    that only the decoder knows what is shown. `hidden`: its frame is never shown itself. `empty`:
+    it has no frame, and so references nothing. `joins`: it is the second field of the packet
+    before. `order`: the frame's place in display order, by the codec's own count; None if it has
+    none that is read here.
     """
 
     starts: bool = False
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 class Order:
     """The order in which pictures are shown, from the low bits of their count.
 
-    As H.264, 8.2.1.1, and H.265, 8.3.1, have it: counted from each picture that starts a sequence.
+    As in H.264, 8.2.1.1, and H.265, 8.3.1: counted from each picture that starts a sequence.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Reader(Protocol):
         """What one packet's own bytes say; never raises."""
 
     def renew(self, extradata: bytes) -> None:
-        """The stream's extradata, or others that a packet brings beside its bytes."""
+        """Take the stream's extradata, or others that come as a packet's side data."""
 
 
 class Alone:
@@ -81,19 +81,19 @@ class Alone:
 
 
 class Held:
-    """The parameters that a decoder holds, by kind and name: a repeated one changes nothing."""
+    """The parameters that a decoder keeps, by kind and name: a repeated one changes nothing."""
 
     def __init__(self) -> None:
         self._values: defaultdict[str, dict[Hashable, bytes]] = defaultdict(dict)
 
     def take(self, kind: str, name: Hashable, value: bytes) -> bool:
-        """Whether the decoder did not hold this already."""
+        """Keep a value; whether that changes anything."""
         values = self._values[kind]
         changes = values.get(name) != value
         values[name] = value
         return changes
 
     def drop(self, *kinds: str) -> None:
-        """Forget all of these kinds: they must come again to hold."""
+        """Forget all of these kinds: they must come again."""
         for kind in kinds:
             self._values.pop(kind, None)

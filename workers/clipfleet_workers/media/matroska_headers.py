@@ -22,7 +22,7 @@ _DOLBY_VISION = {int.from_bytes(name) for name in (b"dvcC", b"dvvC", b"dvwC")}
 
 
 def tracks(file: BinaryIO) -> list[TrackHeader]:
-    """The video tracks, in the order in which they lie in the file.
+    """The video tracks, in file order.
 
     Raises `ClipUnreadable` for a crop that leaves nothing: FFmpeg opens no file that has one.
     """
@@ -64,7 +64,7 @@ def _track(file: BinaryIO, entry: Element) -> TrackHeader | None:
 
 
 def _margins(file: BinaryIO, video: Element) -> Margins:
-    """The pixels to remove at each side of those that are stored."""
+    """The pixels to crop from each side of stored frames."""
     said = {
         part.name: elements.number(file, part)
         for part in elements.children(file, video.start, video.end)
@@ -86,7 +86,7 @@ def _margins(file: BinaryIO, video: Element) -> Margins:
 
 
 def _encryption(file: BinaryIO, encodings: Element) -> str:
-    """How frames are encrypted; stripped headers and zlib are encodings too, and no secret."""
+    """How frames are encrypted; stripped headers and zlib are encodings too, but no encryption."""
     for encoding in elements.children(file, encodings.start, encodings.end):
         if encoding.name != _ENCODING:
             continue

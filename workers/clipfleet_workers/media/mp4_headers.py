@@ -16,9 +16,9 @@ _ENTRY_BYTES = 78  # of a visual sample entry, before the boxes in it
 _MOST_ENTRIES = 256
 _ENCRYPTED = {b"encv": "Common Encryption", b"drmi": "FairPlay", b"drmv": "FairPlay"}
 _SCHEMES = {b"cenc", b"cens", b"cbc1", b"cbcs", b"piff"}
-# What a track that only adds to another one says of it: ISO/IEC 14496-12, 12.1.5; 14496-15.
+# References of a track that only adds to another one: ISO/IEC 14496-12, 12.1.5; 14496-15.
 _ADDS_TO = {b"auxl", b"vdep", b"vplx", b"sbas", b"scal"}
-# Sample entries of what only players of Dolby Vision can show; what can be shown is called hvc1.
+# Sample entries that only Dolby Vision players can show; what others can show is called hvc1.
 _NAMED_AFTER = {
     b"dvh1": DolbyVision(profile=5, compatibility=0),
     b"dvhe": DolbyVision(profile=5, compatibility=0),
@@ -27,7 +27,7 @@ _NAMED_AFTER = {
 
 
 def tracks(file: BinaryIO) -> list[TrackHeader]:
-    """The video tracks, in the order in which they lie in the file."""
+    """The video tracks, in file order."""
     movie = next((box for box in boxes.children(file) if box.name == b"moov"), None)
     if movie is None:
         return []
@@ -52,7 +52,7 @@ def _track(
     *,
     auxiliary: bool,
 ) -> TrackHeader:
-    """`in_fragments` gives the tracks of which fragments say that samples are encrypted."""
+    """`in_fragments` gives the tracks whose fragments mark samples as encrypted."""
     header = boxes.content(file, boxes.find(file, track, b"tkhd"))
     at = 20 if header[:1] == b"\1" else 12
     number = int.from_bytes(header[at : at + 4])
@@ -61,7 +61,7 @@ def _track(
         kinds = {box.name for box in boxes.children(file, references.start, references.end)}
         auxiliary |= bool(kinds & _ADDS_TO)
     table = boxes.find(file, media, b"minf", b"stbl")
-    # Once for all entries and tracks: a file may have hundreds of each, and an hour of fragments.
+    # Once for all entries and tracks: a file may have hundreds of each, and many fragments.
     overridden = functools.cache(
         lambda: (table and _marks_samples(file, table)) or number in in_fragments()
     )
@@ -100,9 +100,9 @@ def _part(file: BinaryIO, entry: Box, *path: bytes) -> Box | None:
 
 
 def _encryption(file: BinaryIO, entry: Box, overridden: Callable[[], bool]) -> str:
-    """How the entry's samples are encrypted: "" where they are not, or none is in fact.
+    """How the entry's samples are encrypted: "" if they are not, or if none is in fact.
 
-    `overridden` gives whether any samples of the track are said to be, for themselves.
+    `overridden` gives whether single samples of the track are marked as encrypted.
     """
     if entry.name not in _ENCRYPTED:
         return ""
@@ -118,7 +118,7 @@ def _encryption(file: BinaryIO, entry: Box, overridden: Callable[[], bool]) -> s
 
 
 def _marked_in_fragments(file: BinaryIO) -> set[int]:
-    """The tracks, by number, of which a fragment says that samples are encrypted."""
+    """The numbers of tracks with a fragment that marks samples as encrypted."""
     marked = set()
     for outer in boxes.children(file):
         if outer.name != b"moof":
@@ -131,7 +131,7 @@ def _marked_in_fragments(file: BinaryIO) -> set[int]:
 
 
 def _marks_samples(file: BinaryIO, inside: Box) -> bool:
-    """Whether a table describes single samples' encryption."""
+    """Whether a table describes the encryption of single samples."""
     for box in boxes.children(file, inside.start, inside.end):
         if box.name in (b"senc", b"saiz"):
             return True
@@ -141,7 +141,7 @@ def _marks_samples(file: BinaryIO, inside: Box) -> bool:
 
 
 def _margins(file: BinaryIO, entry: Box) -> Margins | None:
-    """The clean aperture: a part of this size, this far from the middle."""
+    """The clean aperture: a part of the frame by its size and its offset from the centre."""
     record = boxes.content(file, _part(file, entry, b"clap"))
     size = boxes.content(file, entry)[24:28]
     if len(record) < 32 or len(size) < 4:

@@ -25,9 +25,9 @@ class _Anchors:
         """Whether there are two for a B picture to reference."""
         return self._anchors > 1
 
-    def of(self, *, leans_both_ways: bool) -> tuple[int, int]:
+    def of(self, *, references_both_ways: bool) -> tuple[int, int]:
         """Of the next picture."""
-        if leans_both_ways:
+        if references_both_ways:
             self._between += 1
             return 2 * self._anchors, self._between
         self._anchors, self._between = self._anchors + 1, 0
@@ -35,14 +35,14 @@ class _Anchors:
 
 
 class Mpeg2:
-    """Reads packets that hold a frame, a field, or both fields of one (ISO/IEC 13818-2, 6.2)."""
+    """Reads packets of a frame, a field, or both fields of a frame (ISO/IEC 13818-2, 6.2)."""
 
     def __init__(self) -> None:
-        self._state: dict[int, bytes] = {}  # the sequence's header and extensions, as they hold
+        self._state: dict[int, bytes] = {}  # the sequence's current header and extensions
         self._anchors = _Anchors()
-        self._began = False  # whether any picture came
-        self._half = False  # whether a field awaits its other
-        self._strange = False  # whether a picture came that its sequence forbids
+        self._began = False  # whether any picture has come
+        self._half = False  # whether a field waits for its second
+        self._strange = False  # whether a picture contradicts its sequence
 
     def renew(self, extradata: bytes) -> None:
         """The sequence's header and extensions. FFmpeg reads them at the beginning alone."""
@@ -75,7 +75,7 @@ class Mpeg2:
             anew=anew,
             unsure=unsure,
             joins=joins,
-            order=None if joins else self._anchors.of(leans_both_ways=disposable),
+            order=None if joins else self._anchors.of(references_both_ways=disposable),
         )
 
     def _is_progressive(self) -> bool:
@@ -84,13 +84,13 @@ class Mpeg2:
         return len(extension) > 1 and bool(extension[1] & 8)
 
     def _headers(self, data: bytes) -> list[tuple[int, int]]:
-        """(type, structure) of each picture; what holds on is noted."""
+        """(type, structure) of each picture; updates the state."""
         pictures: list[tuple[int, int]] = []
         for code, content in _contents(_MPEG2_CODES, data):
             if code == _PICTURE and len(content) > 1:
                 pictures.append((content[1] >> 3 & 7, _FRAME))
             elif code == _SEQUENCE:
-                # Without matrices of its own it brings back the usual ones: 6.3.11.
+                # Without matrices of its own it resets them to the default: 6.3.11.
                 self._state = {_SEQUENCE: content}
             elif code == _EXTENSION and content:
                 kind = content[0] >> 4
@@ -104,7 +104,7 @@ class Mpeg2:
 
 
 def _shape(state: dict[int, bytes]) -> tuple[bytes, bytes]:
-    """What FFmpeg begins anew for: sizes, the shape of pixels, the rate, chroma, progression."""
+    """What makes FFmpeg start anew: sizes, pixel aspect ratio, rate, chroma, progression."""
     return state.get(_SEQUENCE, b"")[:4], state.get(_OF_SEQUENCE, b"")
 
 
@@ -118,12 +118,12 @@ def _contents(codes: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, byte
 
 _VOP, _USER_DATA = 0xB6, 0xB2
 _MPEG4_CODES = re.compile(b"\0\0\1[\x20-\x2f\xb0\xb2\xb5\xb6]")
-# Encoders by whose names FFmpeg decodes differently.
+# Names of encoders for which FFmpeg decodes differently.
 _ENCODERS = (b"DivX", b"XviD", b"FFmpe", b"ffmpeg", b"Lavc")
 
 
 class Mpeg4:
-    """Reads packets that hold a plane (ISO/IEC 14496-2, 6.2.5), none, or in old AVI files two."""
+    """Reads packets of one plane (ISO/IEC 14496-2, 6.2.5), none, or in old AVI files two."""
 
     def __init__(self) -> None:
         self._held = Held()
@@ -145,7 +145,7 @@ class Mpeg4:
         anew, self._began = anew and self._began, True
         kind, coded = vops[0][0] >> 6, self._is_coded(vops[0])
         if self._packed or len(vops) > 1:
-            # The second is shown in place of the next packet's, and so on until one is empty.
+            # The second is shown instead of the next packet's, and so on until one is empty.
             self._packed = len(vops) > 1 or coded
             return Kind(sets=True, anew=anew)
         if not coded:
@@ -153,7 +153,7 @@ class Mpeg4:
         if kind == 2:
             # FFmpeg takes the distance between fields from the first B plane after a header.
             sets, self._sets_fields = sets or self._sets_fields, False
-        order = self._anchors.of(leans_both_ways=kind == 2)
+        order = self._anchors.of(references_both_ways=kind == 2)
         return Kind(
             starts=kind == 0,
             disposable=kind == 2,
@@ -164,7 +164,7 @@ class Mpeg4:
         )
 
     def _headers(self, data: bytes) -> tuple[list[bytes], bool, bool]:
-        """The planes' headers; whether any other changes; whether the layer's does."""
+        """The planes' headers; whether any other header changes; whether the layer's does."""
         vops = []
         sets = anew = False
         for code, content in _contents(_MPEG4_CODES, data):
@@ -180,7 +180,7 @@ class Mpeg4:
         return vops, sets, anew
 
     def _is_coded(self, vop: bytes) -> bool:
-        """Whether there is more of a plane than its time: 6.2.5."""
+        """Whether a plane is more than its time: 6.2.5."""
         if self._layer.time_bits is None:
             return True
         try:
@@ -195,8 +195,8 @@ class Mpeg4:
 
 
 class _Layer(NamedTuple):
-    """What a layer's header says: the length of a plane's time in bits, None where it cannot be
-    read; whether there are fields; whether it rules out B planes."""
+    """A layer's header: the length of a plane's time in bits, None if it cannot be read; whether
+    there are fields; whether B planes are excluded."""
 
     time_bits: int | None = None
     interlaced: bool = True
@@ -204,7 +204,7 @@ class _Layer(NamedTuple):
 
 
 def _layer(header: bytes) -> _Layer:
-    """6.2.3, as far as it can be read."""
+    """6.2.3, as far as it is readable."""
     found = _Layer()
     try:
         bits = Bits(header)

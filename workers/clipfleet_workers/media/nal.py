@@ -1,4 +1,4 @@
-"""NAL units, as H.264 and HEVC share them, and what their messages leave with a decoder."""
+"""NAL units, as H.264 and HEVC share them, and the state that their messages leave."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,12 +6,12 @@ from clipfleet_workers.media.bits import Unknown, unescaped
 from clipfleet_workers.media.kind import Held
 
 MOST_BYTES = 4096  # no parameter set is longer: the most scaling lists take half of it
-_HEAD_BYTES = 1024  # of what is longer, more than is read
+_HEAD_BYTES = 1024  # of longer units: more than is read
 # Supplemental messages whose effect outlasts their picture, by payload type (H.264, D.1; H.265,
 # D.2.1): how frames are packed and turned, and their transfer.
 _LASTING = frozenset({45, 47, 147})
 _USER_DATA, _FILM_GRAIN = 5, 19
-_X264 = b"x264 - core "  # FFmpeg decodes as this encoder's versions meant it
+_X264 = b"x264 - core "  # FFmpeg works around this encoder's versions
 
 
 class Units:
@@ -23,16 +23,16 @@ class Units:
     def renewed(
         self, extradata: bytes, boxed: Callable[[bytes], Iterator[bytes]]
     ) -> Iterator[bytes]:
-        """The units of extradata, whose form packets have from here on. Raises `Unknown`.
+        """The units of extradata; later packets have the same form. Raises `Unknown`.
 
-        That of an avcC or hvcC box (ISO/IEC 14496-15) begins with version 1; `boxed` reads it.
+        An avcC or hvcC box (ISO/IEC 14496-15) begins with version 1; `boxed` reads it.
         """
         in_box = len(extradata) > self._size_place and extradata[0] == 1
         self._length_size = (extradata[self._size_place] & 3) + 1 if in_box else 0
         return boxed(extradata) if in_box else by_start_code(extradata)
 
     def of(self, data: bytes) -> Iterator[bytes]:
-        """Each unit, of a long one its first bytes. Raises `Unknown`."""
+        """Each unit, cut to its first bytes if long. Raises `Unknown`."""
         return _by_length(data, self._length_size) if self._length_size else by_start_code(data)
 
 
@@ -48,7 +48,7 @@ def _by_length(data: bytes, length_size: int) -> Iterator[bytes]:
 
 
 def by_start_code(data: bytes) -> Iterator[bytes]:
-    """What lies after each start code 00 00 01, the first bytes of it. Raises `Unknown`."""
+    """What follows each start code 00 00 01, cut to its first bytes if long. Raises `Unknown`."""
     start = data.find(b"\0\0\1") + 3
     if start < 3:
         raise Unknown
@@ -72,7 +72,7 @@ def counted(data: bytes, at: int, count: int) -> tuple[list[bytes], int]:
 def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
     """(payload type, payload) of a supplemental unit, without its header (H.264, 7.3.2.3.1)."""
     at = 0
-    while at + 2 <= len(unit):  # what is left in the end is the last byte, 0x80
+    while at + 2 <= len(unit):  # the last byte, 0x80, remains
         numbers = [0, 0]
         for i in range(2):
             while at < len(unit) and unit[at] == 0xFF:
@@ -85,7 +85,7 @@ def messages(unit: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Messages:
-    """What supplemental messages leave with a decoder. Film grain goes by what was decoded."""
+    """The state that supplemental messages leave. Film grain depends on earlier frames."""
 
     def __init__(self, held: Held) -> None:
         self._held, self.grain = held, False

@@ -1,4 +1,4 @@
-"""From a clip's file to its windows' packs, in one pass over the frames."""
+"""From a clip's file to its windows' packs, in one pass over its frames."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIZES_NAMED = 4  # of a clip whose frames change size, which may be each of the
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """One window's plan and its packs, whole. `preview` is None where none was asked for."""
+    """One window's plan and its packs, complete. `preview` is None if none is wanted."""
 
     plan: WindowPlan
     frames: Pack
@@ -55,12 +55,12 @@ def cut(
     span_s: Sequence[float] | None = None,
     guard: Guard | None = None,
 ) -> CutClip:
-    """Cut a clip into windows; `write` gets each one, in order, as soon as it is whole.
+    """Cut a clip into windows; `write` gets each one, in order, as soon as it is complete.
 
-    Of a clip that is a span of its file, [start, end) in seconds, frames are numbered and times
-    counted from the first frame that begins in it.
+    For a clip that is a span of its file, [start, end) in seconds, frame numbers and times count
+    from the first frame that begins in it.
 
-    Where damage makes it start over, windows come again; the last one of a span counts. A clip
+    If damage makes it start over, windows come again; the last one of a window counts. A clip
     of fewer than 4 frames has no windows. Raises `ClipUnreadable`, `ClipTooLarge`, and whatever
     `write` raises.
     """
@@ -129,7 +129,7 @@ def _cut(
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """A window's frame numbers: those sampled, and those shown in its preview, and how long."""
+    """A window's frame numbers: those sampled, those shown in its preview, and for how long."""
 
     start: int
     end: int
@@ -183,7 +183,7 @@ def _plan(timeline: Timeline, *, prepare: PrepareOptions, preview: PreviewOption
 
 
 class _FrameRenderer:
-    """What makes a clip's pictures: their sizes, a scaler for each size, and room for them."""
+    """Renders a clip's frames: their sizes, a scaler for each size, and buffers for them."""
 
     def __init__(
         self,
@@ -207,7 +207,7 @@ class _FrameRenderer:
 
     @property
     def warnings(self) -> list[str]:
-        """What people should know of how the clip is shown."""
+        """Warnings about how the clip is shown."""
         warnings = [*self.picture.warnings]
         if len(self._sizes) > 1:
             sizes = " and ".join(f"{w}×{h}" for w, h in [*self._sizes][:_SIZES_NAMED])
@@ -217,7 +217,7 @@ class _FrameRenderer:
         return warnings
 
     def look_at(self, frame: av.VideoFrame) -> None:
-        """Note what a frame may have that others do not."""
+        """Note what may differ from frame to frame."""
         self.interlaced |= frame.interlaced_frame
         self._sizes[self.picture.size_of(frame)] = None
 
@@ -237,12 +237,12 @@ class _FrameRenderer:
         )
 
     def for_model(self, numbers: list[int]) -> _Images:
-        """Room for a window's frames as the model sees them."""
+        """A buffer for a window's frames as the model sees them."""
         size = self.model_size(len(numbers))
         return _Images(numbers, self._scaler(size, averaging=False), size, self._model_bytes)
 
     def for_preview(self, numbers: list[int]) -> _Images:
-        """Room for a window's frames as people see them."""
+        """A buffer for a window's frames as people see them."""
         size = self.preview_size()
         return _Images(numbers, self._scaler(size, averaging=True), size, self._preview_bytes)
 
@@ -290,7 +290,7 @@ class _WindowBuilder:
 
 
 class _Images:
-    """Frames of one (width, height), each at its places.
+    """Frames of one (width, height), each at its positions.
 
     `buffer_bytes` is what the clip's largest window needs: where all windows ask for the same,
     malloc reuses the last one's; where a later one asks for more, the process holds both.

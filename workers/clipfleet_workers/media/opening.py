@@ -1,4 +1,4 @@
-"""Opening a clip's file, which nobody vouches for, and reading its packets."""
+"""Opening a clip's file, which is untrusted, and reading its packets."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ from clipfleet_workers.media import not_video
 from clipfleet_workers.media.limits import Guard
 from clipfleet_workers.media.pyav import translate_errors
 
-# Clips are untrusted: containers that carry media themselves, never playlists or references.
+# Only containers that carry media themselves, never playlists or references.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,"
     "h264,hevc,m4v,ivf,obu,nut,gif,rawvideo,mjpeg,dv,yuv4mpegpipe"
@@ -25,11 +25,11 @@ _CONTAINERS = (
 _OPEN_OPTIONS = {
     "format_whitelist": _CONTAINERS,
     "protocol_whitelist": "",
-    # Where a transport stream loses its beat, FFmpeg looks for it this far, then says to try again:
-    # recorders leave more than its 64 KiB of zeros or of what was there before.
+    # Where a transport stream loses sync, FFmpeg looks this far for it, then says to try again:
+    # recorders leave more than its 64 KiB of zeros or of older data.
     "resync_size": str(2**30),
 }
-# Else opening decodes a key frame by itself: 31 ms at 1080p.
+# Else opening decodes a key frame: 31 ms at 1080p.
 _WITHOUT_LOOKING = {"skip_frame": "all"}
 _BUFFER_BYTES = 1 << 20
 _MOST_OF_A_JPEG = 1 << 23
@@ -41,14 +41,14 @@ def opened(
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The clip's container, from its start, and its stream of that index, ready to be decoded.
 
-    What only pixels tell (their format and shape) is not known before one is decoded. Unless it
-    may `look` at the first frame, FFmpeg reads on for them, and where parameters change, lets the
-    decoder begin with those that come last. Raises `ClipUnreadable` or `ClipTooLarge`.
+    The pixels' format and shape are not known before a frame is decoded. Unless it may `look` at
+    the first frame, FFmpeg reads on for them, and if parameters change, starts the decoder with
+    the last ones. Raises `ClipUnreadable` or `ClipTooLarge`.
     """
     with opened_file(file, guard, look=look) as container:
         taken = container.streams[stream] if stream < len(container.streams) else None
         if not isinstance(taken, VideoStream):
-            raise ClipUnreadable("it holds other streams than a moment ago")
+            raise ClipUnreadable("it has other streams than a moment ago")
         make_ready(taken, guard)
         yield container, taken
 
@@ -80,9 +80,9 @@ def opened_file(file: BinaryIO, guard: Guard, *, look: bool = False) -> Iterator
 
 
 def _untold_format(file: BinaryIO) -> str | None:
-    """The demuxer of what FFmpeg would guess wrong; the file is at its start afterwards.
+    """The demuxer for what FFmpeg would guess wrong; the file is at its start afterwards.
 
-    It takes JPEGs in a row for pictures, and as web cameras send them for what only these send.
+    It takes JPEGs in a row for still pictures, and does not recognise web cameras' streams of them.
     """
     file.seek(0)
     head = file.read(512)
@@ -93,20 +93,20 @@ def _untold_format(file: BinaryIO) -> str | None:
 
 
 def make_ready(stream: VideoStream, guard: Guard) -> None:
-    """To decode in one thread, within limits, and no other stream of its file to be read.
+    """Make it decode in one thread, within limits, with no other stream of its file read.
 
-    Where a file is cut short, a sound track's next packet may lie beyond its end, and end reading,
-    though the video goes on for long.
+    If a file is cut short, a sound track's next packet may be beyond its end, and would end reading
+    although the video goes on.
     """
     for other in stream.container.streams:
         if other is not stream:
             other.discard = Discard.all
     stream.thread_type = "NONE"
     stream.codec_context.thread_count = 1
-    stream.codec_context.flags |= Flags.unaligned  # else it crops to what suits the CPU
+    stream.codec_context.flags |= Flags.unaligned  # else it aligns crops for the CPU
     guard.frame_size(stream.codec_context.width, stream.codec_context.height)
-    # Frames may grow on the way. `strict`: H.264 that does not say how far its frames are reordered
-    # is taken to reorder as far as its level allows; else FFmpeg guesses, and drops some.
+    # Frames may grow mid-stream. `strict`: H.264 that does not state its reordering is taken to
+    # reorder as far as its level allows; else FFmpeg guesses, and drops some.
     stream.codec_context.options = {**_most_pixels(guard), "strict": "1"}
 
 
@@ -115,10 +115,10 @@ def _most_pixels(guard: Guard) -> dict[str, str]:
 
 
 class _Places:
-    """A file as FFmpeg reads it: seeking where no file can reach gives FFmpeg's own error.
+    """A file as FFmpeg reads it: seeking beyond what a file can have gives FFmpeg's own error.
 
     Python raises there (on ext4 beyond 16 TiB), and PyAV raises that again, at once or at a later
-    packet: seen in nut, whose index lies wherever its last bytes say.
+    packet: seen in nut, whose index is wherever its last bytes say.
     """
 
     def __init__(self, file: BinaryIO, guard: Guard) -> None:
@@ -144,7 +144,7 @@ class _Places:
 def packets_of(
     container: InputContainer, stream: VideoStream, guard: Guard
 ) -> "Iterator[av.Packet[VideoStream]]":
-    """The stream's packets, those that hold anything. Raises `av.FFmpegError`, `MemoryError`."""
+    """The stream's packets that are not empty. Raises `av.FFmpegError`, `MemoryError`."""
     with translate_errors():
         try:
             for packet in container.demux(stream):

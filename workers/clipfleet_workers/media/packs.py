@@ -1,7 +1,7 @@
-"""Frame packs: frames with what is needed to understand them, as one object.
+"""Frame packs: frames with what is needed to interpret them, as one object.
 
 The container is safetensors: a length, a header in JSON, then one tensor `frames`. Its layout is
-written here by hand, since the library would copy the pixels on the way in and on the way out.
+written by hand here, since the library would copy the pixels on writing and on reading.
 """
 
 import io
@@ -23,7 +23,7 @@ PACK_VERSION = 3
 Encoding = Literal["raw", "zstd", "jpeg444"]
 
 _NUMBERS = ("indices", "times_s", "source_fps", "durations_ms")
-# Higher levels cost more than the bytes that they save: 1 leaves 0.27 to 0.59 of the pixels.
+# Higher levels cost more than they save: 1 compresses pixels to 0.27 to 0.59.
 _ZSTD_LEVEL = 1
 _JPEG_QUALITY = 95
 _JPEG_SIDE = 65_500  # libjpeg's limit, in pixels
@@ -35,10 +35,10 @@ Frames = NDArray[np.uint8]
 class Pack:
     """Frames of one window.
 
-    `frames` is uint8 RGB, time × height × width × 3; where a pack was read raw, a view of what
-    was read, not to be written to. `indices` are frame numbers within the clip, `times_s` count
+    `frames` is uint8 RGB, time × height × width × 3; for a pack that was read raw, a
+    read-only view of what was read. `indices` are frame numbers within the clip, `times_s` count
     from its first frame, `durations_ms` is how long each is shown (previews only). `source_fps`
-    is the clip's rate. `checksum` is that of all this where it was read, 128 bits in hex digits.
+    is the clip's rate. `checksum` is that of a pack that was read, 128 bits in hex digits.
     """
 
     frames: Frames
@@ -49,9 +49,9 @@ class Pack:
     checksum: str | None = None
 
     def to_bytes(self, encoding: Encoding = "raw") -> bytes:
-        """The pack as one object. `raw` and `zstd` keep every bit, `jpeg444` (quality 95) not.
+        """The pack as one object. `raw` and `zstd` are exact, `jpeg444` (quality 95) is not.
 
-        Raises `ClipTooLarge` for frames that no JPEG holds.
+        Raises `ClipTooLarge` for frames too large for a JPEG.
         """
         return b"".join(self.to_parts(encoding))
 
@@ -91,7 +91,7 @@ class Pack:
         try:
             (header_bytes,) = struct.unpack_from("<Q", data)
             if header_bytes > len(data) - 8:
-                raise ValueError("it is cut short")
+                raise ValueError("it is truncated")
             header: dict[str, Any] = json.loads(data[8 : 8 + header_bytes])
             metadata = header["__metadata__"]
             about = json.loads(metadata["clipfleet"])
@@ -99,7 +99,7 @@ class Pack:
                 raise ValueError(f"it is of version {about['version']!r}, not {PACK_VERSION}")
             stored = memoryview(data)[8 + header_bytes :]
             if header["frames"]["data_offsets"] != [0, len(stored)]:
-                raise ValueError("it is cut short, or something follows it")
+                raise ValueError("it is truncated, or something follows it")
             checksum = _checksum(metadata["clipfleet"], stored)
             if checksum != metadata["xxh3_128"]:
                 raise ValueError("its content has changed since it was written")
@@ -108,7 +108,7 @@ class Pack:
             pack = cls(frames=frames, checksum=checksum, **numbers)
             _check(pack)
         except _NOT_A_PACK as error:
-            raise PackInvalid(f"{key} is not a whole frame pack: {error}"[:500]) from None
+            raise PackInvalid(f"{key} is not a valid frame pack: {error}"[:500]) from None
         return pack
 
 
@@ -117,9 +117,9 @@ _NOT_A_PACK = (
     ValueError,
     KeyError,
     TypeError,
-    OSError,  # Pillow, of what is no JPEG
-    RecursionError,  # JSON, of what is nested without end
-    OverflowError,  # a shape without number
+    OSError,  # Pillow, for what is no JPEG
+    RecursionError,  # JSON, if nested too deeply
+    OverflowError,  # an infinite shape
     MemoryError,  # a shape beyond any memory
     zstandard.ZstdError,
     Image.DecompressionBombError,
@@ -135,14 +135,14 @@ def _checksum(said: str, stored: bytes | memoryview) -> str:
 def _decoded(stored: memoryview, about: dict[str, Any]) -> Frames:
     encoding, shape = about["encoding"], [int(side) for side in about["shape"]]
     if len(shape) != 4 or shape[3] != 3 or min(shape) < 0:
-        raise ValueError(f"it holds frames of shape {shape}")
+        raise ValueError(f"it has frames of shape {shape}")
     if encoding == "raw":
         return np.frombuffer(stored, np.uint8).reshape(shape)
     frames = np.empty(shape, np.uint8)
     if encoding == "zstd":
         reader = zstandard.ZstdDecompressor().stream_reader(stored)
         if reader.readinto(frames.data.cast("B")) != frames.nbytes or reader.read(1):
-            raise ValueError("it holds another number of pixels than it says")
+            raise ValueError("it has another number of pixels than it states")
     elif encoding == "jpeg444":
         at = 0
         for frame, size in zip(frames, about["sizes"], strict=True):
@@ -150,14 +150,14 @@ def _decoded(stored: memoryview, about: dict[str, Any]) -> Frames:
                 frame[...] = np.asarray(picture)
             at += size
     else:
-        raise ValueError(f"its encoding {encoding!r} is not known")
+        raise ValueError(f"its encoding {encoding!r} is unknown")
     return frames
 
 
 def _check(pack: Pack) -> None:
     counts = {len(pack.indices), len(pack.times_s), len(pack.durations_ms or pack.indices)}
     if counts != {len(pack.frames)}:
-        raise ValueError(f"it holds {len(pack.frames)} frames and numbers for others")
+        raise ValueError(f"it has {len(pack.frames)} frames and numbers for others")
 
 
 def _to_jpeg(frame: Frames) -> bytes:

@@ -25,13 +25,13 @@ _TRANSFERS |= {11: "iec61966-2-4", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2
 _TRANSFERS |= {16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"}
 _HDR = ("smpte2084", "arib-std-b67")
 
-# Wider or narrower pixels than these are mistakes in headers.
+# Wider or narrower pixels than these are errors in headers.
 _MOST_ASPECT = 16.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """How frames lie: to be transposed if `sideways`, then flipped along rows and columns."""
+    """A rotation: transpose if `sideways`, then flip along rows and columns."""
 
     sideways: bool = False
     flip_rows: bool = False
@@ -39,14 +39,14 @@ class Turn:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Turn | None:
-        """What the frame's own display matrix asks for; None without one."""
+        """The rotation of the frame's own display matrix; None without one."""
         return cls.by(display_matrix(frame))
 
     @classmethod
     def by(cls, matrix: NDArray[np.int32] | None) -> Turn | None:
-        """What a display matrix asks for, to the nearest quarter turn; None without one.
+        """The rotation of a display matrix, to the nearest quarter turn; None without one.
 
-        It is the one of ISO/IEC 14496-12, 6.2.2: x' = a x + c y, y' = b x + d y.
+        By ISO/IEC 14496-12, 6.2.2: x' = a x + c y, y' = b x + d y.
         """
         if matrix is None:
             return None
@@ -57,22 +57,22 @@ class Turn:
 
     @property
     def mirrored(self) -> bool:
-        """Whether this flips left to right before it turns."""
+        """Whether this flips left to right before it rotates."""
         return (self.flip_rows == self.flip_columns) == self.sideways
 
     @property
     def degrees(self) -> int:
-        """The clockwise turn, after flipping left to right where `mirrored`."""
+        """The clockwise rotation, after flipping left to right if `mirrored`."""
         if self.sideways:
             return 90 if self.flip_columns else 270
         return 180 if self.flip_rows else 0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of a picture once turned, or of one before that."""
+        """(width, height) of a picture once rotated, or of a rotated one before."""
         return (height, width) if self.sideways else (width, height)
 
     def upright(self, plane: Image) -> Image:
-        """A view of the plane, moved."""
+        """A rotated view of the plane."""
         moved = plane.T if self.sideways else plane
         return moved[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
 
@@ -81,8 +81,8 @@ class Turn:
 class Picture:
     """What a clip's frames look like, by its first one. Sizes in pixels, upright.
 
-    `width` and `height` as stored, what `margins` cut off left out; `pixel_aspect_ratio` is a
-    pixel's width over its height. `warnings` are what people should know of how it is shown.
+    `width` and `height` are as stored, without `margins`; `pixel_aspect_ratio` is a pixel's width
+    over its height. `warnings` say what may look wrong.
     """
 
     width: int
@@ -106,11 +106,10 @@ class Picture:
         margins: Margins | None = None,
         turn: Turn | None = None,
     ) -> Picture:
-        """The look of the frame's clip; `pixel_aspect_ratio` as stored, 0 where not known.
+        """The look of the frame's clip; `pixel_aspect_ratio` as stored, 0 if unknown.
 
-        `margins` are those that its container states; `turn`, of a frame before it, holds where
-        this one does not say how it lies. Raises `ClipUnreadable` where its colours
-        cannot be shown.
+        `margins` are those that its container states; `turn`, of an earlier frame, applies if this
+        one states no rotation. Raises `ClipUnreadable` if its colours cannot be shown.
         """
         with translate_errors():
             turn = Turn.of(frame) or turn or Turn()
@@ -146,11 +145,11 @@ class Picture:
 
     @property
     def display_width(self) -> int:
-        """The width that makes pixels square, the height kept."""
+        """The width that makes pixels square at the same height."""
         return max(1, round(self.width * self.pixel_aspect_ratio))
 
     def size_of(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """(width, height) of any of its frames, cut and upright."""
+        """(width, height) of any of its frames, cropped and upright."""
         return (Turn.of(frame) or self.turn).size(*_cut_size(frame, self.margins))
 
 
@@ -160,11 +159,11 @@ def _cut_size(frame: av.VideoFrame, margins: Margins | None) -> tuple[int, int]:
 
 
 class Scaler:
-    """Makes pictures of one size from a clip's frames, of whatever size these are.
+    """Scales a clip's frames, of any size, to pictures of one size.
 
-    Bicubic, as the reference system has it for the model. With `averaging`, where frames shrink
-    each pixel is the mean of those it covers: previews are then 2 to 8% smaller, no less similar
-    to their source, and take half the time to scale.
+    Bicubic, as the reference system does for the model. With `averaging`, when frames shrink, each
+    pixel is the mean of those it covers: previews are then 2 to 8% smaller, no less similar to
+    their source, and take half the time to scale.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class Scaler:
             if isinstance(error, MemoryError) or allocation.failed():
                 raise MemoryError from None
             raise ClipUnreadable(
-                f"its frames ({frame.format.name}) cannot be turned into RGB ({why(error)})"
+                f"its frames ({frame.format.name}) cannot be converted to RGB ({why(error)})"
             ) from None
         upright = [turn.upright(plane) for plane in planes]
         if ycgco:
@@ -206,16 +205,16 @@ class Scaler:
         for channel, plane in zip((1, 2, 0), upright, strict=True):
             out[..., channel] = plane
         if picture.pixel_format.startswith(("gray", "ya")) and not picture.full_range:
-            out[...] = _FROM_LIMITED[out]  # libswscale takes all grey to be of full range
+            out[...] = _FROM_LIMITED[out]  # libswscale treats all grey as full range
 
     def _scaled(self, frame: av.VideoFrame, size: tuple[int, int], layout: str) -> list[Image]:
         """The frame's three planes of full range at this (width, height)."""
         width, height = size
         shrinks = frame.width >= width and frame.height >= height
         kernel = Interpolation.AREA if self._averaging and shrinks else Interpolation.BICUBIC
-        # Planes of full resolution keep chroma exact where packed RGB rounds it to pairs of
+        # Planes of full resolution keep chroma exact, while packed RGB rounds it to pairs of
         # pixels: off by 0.5 of 255 in place of 3.5, and 1.5 ms in place of 3.8 at 1008×560.
-        # ACCURATE_RND is for frames that keep their size: else libswscale takes a quicker way,
+        # ACCURATE_RND is for frames that keep their size: else libswscale uses a faster path,
         # which leaves the last 8 columns of a width such as 360 unwritten (FFmpeg 8.1).
         scaled = self._reformatter.reformat(
             frame,

@@ -1,4 +1,4 @@
-"""A still that stands for a preview where thousands are listed."""
+"""A still in place of a preview, for pages that list thousands."""
 
 import io
 

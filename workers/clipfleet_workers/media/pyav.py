@@ -7,8 +7,8 @@ import av
 from clipfleet.errors import ClipUnreadable
 from clipfleet_workers.media import allocation
 
-# What Python code raises that met what it did not foresee; a disk's errors are another matter.
-_UNFORESEEN = (
+# What Python code raises for input that it did not expect; a disk's errors are another matter.
+_UNEXPECTED = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -20,10 +20,10 @@ _UNFORESEEN = (
 
 
 class translate_errors:
-    """Raises `ClipUnreadable` where PyAV itself fails, as at a number that it has no name for.
+    """Raises `ClipUnreadable` if PyAV itself fails, such as at a number that it has no name for.
 
-    FFmpeg's errors pass, for whoever calls knows what they mean; so does `MemoryError`, which is
-    raised as well where PyAV fails for lack of memory.
+    FFmpeg's errors pass, since the caller knows what they mean; so does `MemoryError`, which is
+    also raised if PyAV fails for lack of memory.
     """
 
     def __enter__(self) -> None:
@@ -35,7 +35,7 @@ class translate_errors:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, _UNFORESEEN) and not isinstance(error, av.FFmpegError | MemoryError):
+        if isinstance(error, _UNEXPECTED) and not isinstance(error, av.FFmpegError | MemoryError):
             if allocation.failed():
                 raise MemoryError from None
             raise ClipUnreadable(f"PyAV cannot read it ({type(error).__name__}: {error})") from None

@@ -38,7 +38,7 @@ def needed_packets(index: ClipIndex, wanted: Sequence[int]) -> list[bool]:
 
 
 def _pictures(packets: Sequence[Packet]) -> list[list[int]]:
-    """The places of each picture's packets: one, or those of its two fields."""
+    """The positions of each picture's packets: one, or those of its two fields."""
     pictures: list[list[int]] = []
     for place, packet in enumerate(packets):
         if packet.kind.joins and pictures:

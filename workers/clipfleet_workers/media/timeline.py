@@ -8,12 +8,12 @@ from fractions import Fraction
 
 import numpy as np
 
-# Containers round times to their ticks, and Matroska's milliseconds live on in files made from it.
+# Containers round times to their ticks, and files made from Matroska keep its milliseconds.
 _TICKS, _MILLISECONDS = 1.5, 1.1
 _PRINTED_S = 1e-6
-# No shot pauses for a day: some recorders stamp part of a file from boot, the rest since 1970.
+# No shot pauses for a day: some recorders stamp part of a file since boot, the rest since 1970.
 _LEAP_S = 86_400
-# Muxers that do not know how long the last frame is shown write a tick or so.
+# Muxers that do not know the last frame's duration write a tick or so.
 _SHORTEST_S = 0.002
 
 
@@ -48,9 +48,9 @@ def by_timestamps(
 ) -> Timeline:
     """The times of frames whose timestamps rise, in ticks of `time_base` seconds.
 
-    `rates` are those that the file states: one that explains all but the rounding of times is
-    exact; else the rate is the mean of what was measured. `last_ticks` is how long the file says
-    that the last frame is shown, 0 where it does not.
+    `rates` are those that the file states: one that explains the times up to rounding is exact;
+    else the rate is the measured mean. `last_ticks` is the last frame's duration by the file, 0 if
+    it states none.
     """
     stated_s = float(last_ticks * time_base)
     if stated_s < _SHORTEST_S:
@@ -79,7 +79,7 @@ def by_timestamps(
 def _without_leaps(
     pts: Sequence[float], time_base: Fraction
 ) -> tuple[Sequence[float], tuple[int, ...]]:
-    """Timestamps in which a leap of a day or more takes as long as the usual frame."""
+    """Timestamps with each leap of a day or more shortened to the usual frame's length."""
     steps = [b - a for a, b in itertools.pairwise(pts)]
     leaps = tuple(n + 1 for n, step in enumerate(steps) if step * time_base >= _LEAP_S)
     usual = sorted(step for step in steps if step * time_base < _LEAP_S)
@@ -91,11 +91,11 @@ def _without_leaps(
 
 
 def filled(times: Sequence[int | None]) -> list[float]:
-    """Timestamps with those that are missing set evenly between those that are not.
+    """Timestamps with missing ones interpolated between the others.
 
-    Before the first and after the last of these, the nearest step goes on. One must be there. They
-    are counted from the first that is, so that floats are exact enough, and are parts of ticks
-    where there are more frames than ticks.
+    Before the first and after the last known one, the nearest step is continued. At least one must
+    be known. They count from the first known one, so that floats are exact enough, and are
+    fractions of ticks if there are more frames than ticks.
     """
     base = next(time for time in times if time is not None)
     known = [(n, time - base) for n, time in enumerate(times) if time is not None]
@@ -135,7 +135,7 @@ def part(timeline: Timeline, start_s: float, end_s: float) -> tuple[int, Timelin
 
 
 def is_uneven(times_s: Sequence[float]) -> bool:
-    """Whether any frame lies more than half a frame from its place at a constant rate."""
+    """Whether any frame is more than half a frame off its time at a constant rate."""
     if len(times_s) < 3:
         return False
     times = np.asarray(times_s)

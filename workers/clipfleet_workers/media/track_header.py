@@ -1,4 +1,4 @@
-"""What a container says of a video track in its own headers, where PyAV does not pass it on."""
+"""What a container says of a video track in its own headers, which PyAV does not pass on."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from clipfleet_workers.media.dolby_vision import DolbyVision
 class TrackHeader:
     """One video track.
 
-    `number` is the container's own, PyAV's `stream.id` where the container has such. `encryption`
-    names how its samples are encrypted, "" where they are not. `auxiliary`: it stands for no
-    picture of its own, but adds to another track (depth, alpha, an enhancement layer). `enabled`:
-    it is to be played at all.
+    `number` is the container's own, PyAV's `stream.id` if the container has one. `encryption` names
+    how its samples are encrypted, "" if they are not. `auxiliary`: it has no picture of its own,
+    but adds to another track (depth, alpha, an enhancement layer). `enabled`: it is to be played
+    at all.
     """
 
     number: int

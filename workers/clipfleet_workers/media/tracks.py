@@ -20,13 +20,13 @@ _BESIDE = (
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """All but cover art and other stills that stand for the file."""
+    """All but cover art and other stills."""
     return [s for s in container.streams.video if not s.disposition & _STILLS]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """The stream that is taken, what its file's headers say of it, and what people should know."""
+    """The stream to use, its header, and warnings."""
 
     stream: VideoStream
     header: TrackHeader | None
@@ -36,7 +36,7 @@ class Taken:
 def choose(streams: Sequence[VideoStream], headed: Sequence[TrackHeader]) -> Taken:
     """The first stream that its file enables and that is no part of another; else the first.
 
-    Warns where another may have been meant as well. Raises `ClipUnreadable` where FFmpeg knows no
+    Warns if another may have been meant as well. Raises `ClipUnreadable` if FFmpeg knows no
     stream's format.
     """
     ranked = []

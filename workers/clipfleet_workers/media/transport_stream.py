@@ -11,7 +11,7 @@ from clipfleet_workers.media.scrambled import is_scrambled
 from clipfleet_workers.media.track_header import TrackHeader
 
 _SYNC = 0x47
-# Packets alone, behind four bytes of time (M2TS), and before 16 of error correction.
+# Packets alone, after a 4-byte timestamp (M2TS), and before 16 bytes of error correction.
 _STRIDES = (188, 192, 204)
 _LEAST_PACKETS = 4
 _AT_ONCE = 16_384  # packets
@@ -29,7 +29,7 @@ Packets = NDArray[np.uint8]
 
 
 def tracks(file: BinaryIO) -> list[TrackHeader]:
-    """The video tracks; `number` is their PID. None where the file is no transport stream."""
+    """The video tracks; `number` is their PID. Empty if the file is no transport stream."""
     scan = _Scan()
     for packets in _packets(file):
         scan.look(packets)
@@ -37,7 +37,7 @@ def tracks(file: BinaryIO) -> list[TrackHeader]:
 
 
 def _packets(file: BinaryIO) -> Iterator[Packets]:
-    """The file's packets, 188 bytes each, some at a time; none where these are none."""
+    """The file's packets, 188 bytes each, in batches; none if it has none."""
     file.seek(0)
     head = np.frombuffer(file.read(_STRIDES[-1] * 64), np.uint8)
     for stride in _STRIDES:
@@ -52,14 +52,14 @@ def _packets(file: BinaryIO) -> Iterator[Packets]:
     file.seek(offset)
     while len(data := file.read(stride * _AT_ONCE)) >= 188:
         whole = np.frombuffer(data, np.uint8)
-        if len(whole) % stride:  # the last one may lack what stands behind it
+        if len(whole) % stride:  # the last one may lack what follows it
             whole = np.pad(whole, (0, -len(whole) % stride))
         rows = whole.reshape(-1, stride)[:, :188]
         yield rows[rows[:, 0] == _SYNC]
 
 
 class _Scan:
-    """What packets tell, all together."""
+    """The tables and counts of all packets."""
 
     def __init__(self) -> None:
         self._maps: set[int] = set()  # PIDs of programs' maps
@@ -84,7 +84,7 @@ class _Scan:
         tables = np.flatnonzero(usable & ~scrambled & np.isin(pids, [0, *self._maps]))
         for place in tables:
             self._read_table(int(pids[place]), packets[place].tobytes())
-        if not self._kinds and self._maps:  # the first map stood behind its PAT
+        if not self._kinds and self._maps:  # the first map came after its PAT
             for place in np.flatnonzero(usable & ~scrambled & np.isin(pids, [*self._maps])):
                 self._read_table(int(pids[place]), packets[place].tobytes())
 

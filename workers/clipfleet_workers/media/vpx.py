@@ -22,7 +22,7 @@ def vp9(data: bytes) -> Kind:
 
 
 def _head(frame: bytes) -> tuple[bool, bool] | None:
-    """Whether it is a key frame, and whether it is shown; None where it is no frame."""
+    """Whether it is a key frame, and whether it is shown; None if it is no frame."""
     if not frame or frame[0] >> 6 != 2:
         return None
     bits = frame[0] << 8 | (frame[1] if len(frame) > 1 else 0)

@@ -22,8 +22,8 @@ def encode(
     """An animation that loops forever, each frame shown for its duration.
 
     `frames` is uint8 RGB, time × height × width × 3. `compression_level` 0 is lossless; 1 (fast)
-    to 6 (small) are lossy at `quality` 0 to 100. Frames are encoded each for itself: at effort 6
-    the animation encoder takes 12 to 26 times its own time at effort 4.
+    to 6 (small) are lossy at `quality` 0 to 100. Frames are encoded one by one: at effort 6 the
+    animation encoder takes 12 to 26 times as long as at effort 4.
     """
     lossless = compression_level == 0
     effort, lossy_quality = _cheapest(compression_level, quality)
@@ -70,13 +70,13 @@ _GIVEN = (0, 49, 73.5, 90, 100)
 
 
 def _cheapest(compression_level: int, quality: int) -> tuple[int, float]:
-    """(effort, quality) to ask of libwebp for what the level stands for."""
+    """The (effort, quality) of libwebp that a level means."""
     if compression_level < 6:
         return compression_level, quality
     return 5, float(np.interp(quality, _ASKED, _GIVEN))
 
 
 def _parts(duration_ms: int) -> list[int]:
-    """The duration in parts that the container can hold: a frame shown for hours comes again."""
+    """The duration in parts that the container can store: a frame shown for hours is repeated."""
     whole, rest = divmod(duration_ms, _LONGEST_MS)
     return [_LONGEST_MS] * whole + ([rest] if rest else [])

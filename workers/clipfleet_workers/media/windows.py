@@ -11,7 +11,7 @@ import numpy as np
 MIN_FRAMES = 4
 MAX_FRAMES = 768
 
-# Slots: far below a frame, far above what float64 loses.
+# In slots: far below a frame, far above float64's rounding error.
 _ROUNDING = 1e-6
 
 
@@ -61,7 +61,7 @@ def sample_evenly(start: int, end: int, count: int) -> list[int]:
 def sample_by_time(times_s: Sequence[float], start: int, end: int, count: int) -> list[int]:
     """`count` distinct frame numbers nearest to times spread evenly over the window.
 
-    `times_s` are the times of all frames of the clip, ascending. Where a pause leaves too few
+    `times_s` are the times of all frames of the clip, ascending. If a pause leaves too few
     frames near a time, the next free frame is taken.
     """
     window = np.asarray(times_s[start : end + 1])
@@ -88,7 +88,7 @@ def preview_frames(
     times = np.asarray(times_s, np.float64)
     slots = max(1, round(length_s * fps))
     total_ms = max(1, round(length_s * 1000))
-    # A frame is the nearest from the middle between it and the one before.
+    # A frame is the nearest from the midpoint between it and the one before.
     nearest_from = np.ceil((times[:-1] + times[1:]) / 2 * fps - _ROUNDING)
     first_slots = np.concatenate(([0.0], nearest_from, [slots])).clip(0, slots)
     edges_ms = np.where(first_slots == slots, total_ms, np.round(first_slots / fps * 1000))

@@ -1,14 +1,14 @@
-"""What the name of a manifest's column says that it holds, however it is written.
+"""What a manifest's column contains, by its name in any spelling.
 
-`start_s`, ` Start_S`, `startTime`, `Start Time (s)` and `clip_start` all say a span's start. Units
-that are no seconds are told apart: nobody can say how long 250 frames or ticks last.
+`start_s`, ` Start_S`, `startTime`, `Start Time (s)` and `clip_start` all mean a span's start. Other
+units than seconds are recognised and refused: 250 frames or ticks have no known length.
 """
 
 import re
 from enum import Enum
 from functools import lru_cache
 
-# Those of the first version, in the order in which they count, then what data sets have.
+# The documented ones, in order of precedence, then those that data sets use.
 CLIP_COLUMNS = ("clip", "source", "uri", "url", "path", "file", "video")
 _MORE_CLIP_COLUMNS = (
     *("clip_path", "clip_file", "clip_uri", "clip_url", "video_path", "video_file", "video_uri"),
@@ -18,7 +18,7 @@ _MORE_CLIP_COLUMNS = (
     *("clips", "videos", "files", "paths", "urls"),
 )
 
-_LONGEST = 64  # no name that means something here is as long
+_LONGEST = 64  # no name with a meaning here is as long
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_]+")
 _GLUED = {
     **{f"{half}{more}": f"{half} {more}" for half in ("start", "end") for more in ("time", "sec")},
@@ -39,7 +39,7 @@ _OTHER_UNITS = {
     *("minute", "minutes", "h", "hour", "hours", "frame", "frames", "idx", "index", "pts", "tick"),
     *("ticks", "offset", "sample", "samples"),
 }
-# One word each that means much else too, unless the other half is there as well.
+# Ambiguous words, understood only if the other half is there as well.
 _PAIRS = {"from": "to", "in": "out"}
 _SPANS = {
     *("timestamp", "segment", "interval", "range", "time_range", "time_span", "clip_span"),
@@ -60,7 +60,7 @@ _CLIP_RANK = {
 
 
 class Role(Enum):
-    """What a column holds."""
+    """What a column contains."""
 
     CLIP = "clip"
     SPAN = "span"
@@ -78,12 +78,12 @@ class Role(Enum):
 
 
 def role_of(name: str) -> Role | None:
-    """What a column of this name holds; None for what goes into the clip's record."""
+    """What a column of this name contains; None for metadata."""
     return _role(name) if len(name) <= _LONGEST else None
 
 
 def clip_rank(name: str) -> int:
-    """Which of the columns that may name a clip counts: the one of the lowest rank."""
+    """The precedence among columns that may name a clip: the lowest rank counts."""
     return _CLIP_RANK["_".join(_words(name))]
 
 
@@ -119,7 +119,7 @@ def _part_of_a_span(words: list[str]) -> Role | None:
     if len(halves) + len(lengths) != 1 or rest - _ABOUT - _SECONDS - odd:
         return None
     if lengths:
-        if lengths == ["length"] and not rest & _SECONDS:  # of a text, or of anything
+        if lengths == ["length"] and not rest & _SECONDS:  # it may be that of a text
             return None
         return Role.ODD_DURATION if odd else Role.DURATION
     if halves[0] in _START or halves[0] in _PAIRS:

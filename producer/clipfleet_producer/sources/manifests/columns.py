@@ -1,4 +1,4 @@
-"""Which columns of a manifest are read, and as what: by their names, or as the command says."""
+"""Which columns of a manifest are used, and as what: by their names, or as the command says."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,9 +27,9 @@ _SHOWN = 12
 class Reading:
     """The columns that are read; all others are metadata.
 
-    `clips` are those that may name the clip: the first that holds something does. `maybe_spans`
-    are spans where their values look like one. `notes` say what is read otherwise than by the
-    names that the documentation gives.
+    `clips` are those that may name the clip: the first non-empty one does. `maybe_spans` are spans
+    if their values look like one. `notes` say which columns were recognised by other names than
+    the documented ones.
     """
 
     clips: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Columns:
     def read(self, names: Iterable[str]) -> Reading:
         """How columns of these names are read.
 
-        Raises `ClipRefused` where it is not clear, with what there is to say or to rename.
+        Raises `ClipRefused` if that is ambiguous, with what to say or to rename.
         """
         names = list(names)
         found = self._by_role(names)
@@ -93,7 +93,7 @@ class Columns:
         )
 
     def names_clips(self, names: Iterable[str]) -> bool:
-        """Whether one of the columns holds clips."""
+        """Whether one of the columns names clips."""
         said = self._said.get(Role.CLIP)
         return any(name == said if said else role_of(name) is Role.CLIP for name in names)
 
@@ -120,7 +120,7 @@ class Columns:
         return found
 
     def _start_and_end(self, found: dict[Role, list[str]]) -> list[str]:
-        """Settle which are a span's start and end; returns names that would need another half."""
+        """Decide which are a span's start and end; returns names whose other half is missing."""
         starts, ends = found[Role.MAYBE_START], found[Role.MAYBE_END]
         if not (found[Role.START] or found[Role.END]):
             for start in starts:

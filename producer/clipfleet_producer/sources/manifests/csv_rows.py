@@ -1,4 +1,4 @@
-"""The rows of CSV and its kin: what delimits cells, where a row ends, and what is left open."""
+"""The rows of CSV and similar tables: delimiters, ends of rows, and open quotes."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from clipfleet_producer.sources.uris import ClipRefused
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _SEP = re.compile(r'\ufeff?\s*"?sep=([^"\r\n])"?\s*')  # how Excel is told; it may be a tab
-# How far ahead the end of a quote is looked for, and how many bytes of that may be in vain in all.
+# How far ahead the end of a quote is searched for, and how many bytes of failed searches in all.
 _MOST_LINES_AHEAD = 10_000
 _MOST_BYTES_IN_VAIN = 64 * 2**20
 
@@ -168,7 +168,7 @@ class _Cells(Iterator[str]):
 
 
 def _cells_of_line(text: str, delimiter: str) -> list[str]:
-    """The cells of one line, whatever its quotes; none where it has none."""
+    """The cells of one line, whatever its quotes; empty if it cannot be split."""
     try:
         return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:

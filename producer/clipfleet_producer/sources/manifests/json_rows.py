@@ -13,7 +13,7 @@ from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.uris import ClipRefused
 
 _AHEAD_BYTES = 2**16
-# Each has been looked through for its end, as far as a row may go.
+# Each has been searched for its end, as far as a row may extend.
 _MOST_PASSED_OVER = 20
 _TOO_LONG = (
     f"it is longer than {MAX_LINE_BYTES // 1024} KiB, or is not closed: a quote or a bracket is "
@@ -24,14 +24,14 @@ NamesClips = Callable[[Iterable[str]], bool]
 
 
 def is_one_value(file: io.BufferedReader, names_clips: NamesClips) -> bool:
-    """Whether the rows are elements of one value, not one a line; the file stays where it is."""
+    """Whether the rows are elements of one value, not one a line; the file's position is kept."""
     head = file.peek(_AHEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith(b"{"):
         return head.startswith(b"[")
     line, end, _ = head.partition(b"\n")
     try:
         found = from_json(line)
-    except ValueError:  # no more than the start of an object, or damaged
+    except ValueError:  # only the start of an object, or damaged
         return not end or line.count(b"{") > line.count(b"}")
     try:
         return _elements(found, names_clips) is not None
@@ -42,7 +42,7 @@ def is_one_value(file: io.BufferedReader, names_clips: NamesClips) -> bool:
 def element_rows(file: io.BufferedReader, names_clips: NamesClips, fault: Fault) -> Iterator[Row]:
     """(number from 1, row) of each element that can be read, one in memory at a time.
 
-    Raises `ClipRefused` where what follows cannot be told apart.
+    Raises `ClipRefused` if the rest cannot be split into rows.
     """
     yield from _Reader(JsonText(file), names_clips, fault).rows()
 
@@ -77,7 +77,7 @@ class _Reader:
         text.take()
 
     def _object(self) -> Iterator[Row]:
-        """A row, the rows of the list that the object holds, or those of one too long to hold."""
+        """A row, the rows of the object's list, or those of an object too long for memory."""
         line = self._text.line
         try:
             data = self._text.value()
@@ -120,7 +120,7 @@ class _Reader:
         self._pass_over(line, lead)
 
     def _pass_over(self, line: int, lead: bytes) -> None:
-        """Go on with the next line that begins as a row does."""
+        """Continue with the next line that begins like a row."""
         self._count += 1
         self._passed_over += 1
         if not self._text.skip_to(lead + b"{") or self._passed_over > _MOST_PASSED_OVER:
@@ -149,9 +149,9 @@ class _Reader:
 
 
 def _elements(found: Any, names_clips: NamesClips) -> list[Any] | None:
-    """The rows in an object that is none itself. Raises `ClipRefused` where it has several lists.
+    """The rows in an object that is no row itself. Raises `ClipRefused` if it has several lists.
 
-    One that names a clip is a row, whatever lists it holds, unless it holds nothing else.
+    An object that names a clip is a row, whatever lists it has, unless it has nothing else.
     """
     if not isinstance(found, dict):
         return None

@@ -13,14 +13,14 @@ _SPACE = re.compile(rb"\s*")
 
 
 class TooLong(ValueError):
-    """A value takes more than a line of a manifest may, or the file ends within it."""
+    """A value is longer than a line of a manifest may be, or the file ends within it."""
 
 
 class JsonText:
-    """A file of JSON, of which no more than a value and a piece are in memory.
+    """A file of JSON, of which at most a value and a piece are in memory.
 
-    `line` is the number, from 1, of the line that comes next, and `lead` the spaces that the last
-    value to begin a line had before it.
+    `line` is the number, from 1, of the next line, and `lead` the indentation of the last value
+    that began a line.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -31,13 +31,13 @@ class JsonText:
             self._at = 3
 
     def peek(self, count: int = 1) -> bytes:
-        """The next bytes, of which there are fewer at the end alone."""
+        """The next bytes; fewer only at the end."""
         while len(self._held) - self._at < count and self._more():
             pass
         return self._held[self._at : self._at + count]
 
     def skip_space(self, more: bytes = b"") -> bytes:
-        """Pass over spaces, and the bytes `more`; returns the next byte, none at the end."""
+        """Skip white space and the bytes `more`; returns the next byte, none at the end."""
         wanted = re.compile(rb"[\s" + re.escape(more) + rb"]*") if more else _SPACE
         while True:
             found = wanted.match(self._held, self._at)
@@ -55,12 +55,12 @@ class JsonText:
         return byte
 
     def opens_with(self, byte: bytes) -> bool:
-        """Whether the list that begins here has this as its first byte but spaces."""
+        """Whether the list that begins here has this as its first byte after white space."""
         self.peek(1024)
         return self._held[self._at + 1 :].lstrip().startswith(byte)
 
     def value(self) -> bytes:
-        """The value that begins here. Raises `TooLong`, and then nothing is passed over."""
+        """The value that begins here. Raises `TooLong`, without moving on."""
         if self.peek() not in (b"{", b"[", b'"'):
             self.peek(1024)
             found = _SCALAR.match(self._held, self._at)
@@ -73,7 +73,7 @@ class JsonText:
         return text
 
     def skip_to(self, start: bytes) -> bool:
-        """Pass over what there is up to the next line that begins so; whether there is one."""
+        """Skip to the next line that begins so; whether there is one."""
         wanted = b"\n" + start
         while True:
             place = self._held.find(wanted, self._at)
@@ -87,7 +87,7 @@ class JsonText:
 
     def _end(self) -> int:
         """Where the text, object or list that begins here is closed. Raises `TooLong`."""
-        depth, done = 0, 0  # places are from the value's start: what is held may move
+        depth, done = 0, 0  # offsets are from the value's start: the buffer may move
         while True:
             for token in _TOKEN.finditer(self._held, self._at + done):
                 byte = token[0]
@@ -106,7 +106,7 @@ class JsonText:
                 raise TooLong
 
     def _more(self) -> bool:
-        """Whether there was more to read; drops what is passed over."""
+        """Whether there was more to read; drops what was consumed."""
         piece = self._file.read(_PIECE_BYTES)
         self._held = self._held[self._at :] + piece
         self._at = 0

@@ -1,7 +1,7 @@
 """A Parquet file's rows, as lines of JSON: `python -m` this module, `BYTES < FILE`.
 
-A process of its own, because some KiB of Parquet may unpack to GiB, and neither pyarrow nor any
-other reader has a limit for that: here the memory is limited to so many bytes. Lines are
+A separate process, because some KiB of Parquet may unpack to GiB, and neither pyarrow nor any other
+reader has a limit for that: this process's memory is limited to that many bytes. Lines are
 `{"columns": […]}`, then `[number from 1, row]` or `[number, "what is wrong with it"]`, and at last
 `{"end": true}`, or `{"error": "why it cannot be read"}`. Imports little: it starts for each file.
 """
@@ -21,20 +21,20 @@ from pydantic_core import to_json
 
 from clipfleet_producer.sources.problems import short
 
-# As long as a line of a manifest in JSON may be (`text_rows`).
+# As long as a line of JSON may be (`text_rows`).
 MAX_ROW_BYTES = 2**20
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 16 * 2**20
 
 
 class _Unfit(ValueError):
-    """A value or a row that JSON cannot hold, or that is too long; a file of such rows."""
+    """A value or a row that JSON cannot represent, or that is too long; a file of such rows."""
 
 
 def main() -> None:
-    """Read what stands on standard input."""
+    """Read the file on standard input."""
     memory_bytes = int(sys.argv[1])
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # others reserve, or keep what they had
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # other pools reserve memory, or keep it
     import pyarrow
     import pyarrow.parquet
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _limit(more_bytes: int) -> None:
-    """Let the process take so much memory more than it has (Linux)."""
+    """Allow the process that much more memory than it has (Linux)."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmData:"):
@@ -87,7 +87,7 @@ def _lines(file: IO[bytes], pyarrow: Any) -> Iterator[bytes]:
 
 
 def _batch_rows(metadata: Any) -> int:
-    """How many rows to take at once: fewer where they are long."""
+    """How many rows to read at once: fewer if they are long."""
     groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
     longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
     if longest > MAX_ROW_BYTES:
@@ -100,7 +100,7 @@ def _batch_rows(metadata: Any) -> int:
 
 
 def _values(batch: Any, pyarrow: Any) -> Iterator[dict[str, Any] | Exception]:
-    """Each row's values as Python has them, or why it has no such values."""
+    """Each row's values as Python objects, or why that is impossible."""
     batch = _whole_microseconds(batch, pyarrow)
     try:
         yield from batch.to_pylist()
@@ -113,7 +113,7 @@ def _values(batch: Any, pyarrow: Any) -> Iterator[dict[str, Any] | Exception]:
 
 
 def _whole_microseconds(batch: Any, pyarrow: Any) -> Any:
-    """The batch with times in nanoseconds cut to microseconds, all that Python's have."""
+    """The batch with nanoseconds truncated to microseconds, Python's resolution."""
     for place, field in enumerate(batch.schema):
         kind = field.type
         if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
@@ -146,16 +146,16 @@ def _row(values: dict[str, Any] | Exception) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Any:
-    """The value as JSON has it."""
+    """The value as JSON can represent it."""
     kind = type(value)
     if value is None or kind in (str, int, float, bool):
         return value
     if isinstance(value, list | tuple):
         return [_json(each) for each in value]
     if isinstance(value, dict):
-        if "path" in value and isinstance(value.get("bytes"), bytes):  # as data sets hold files
+        if "path" in value and isinstance(value.get("bytes"), bytes):  # as data sets embed files
             raise _Unfit(
-                "holds the video itself (bytes), not where it lies; write it to a file, and name "
+                "holds the video itself (bytes), not its location; write it to a file, and name "
                 "that"
             )
         return {str(name): _json(each) for name, each in value.items()}
@@ -173,7 +173,7 @@ def _json(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> int | float | str:
-    """A whole number, a fraction that a float says exactly as it stands, or else its digits."""
+    """An integer, a float if that is exact, or else its digits as text."""
     if not value.is_finite():
         return str(value)
     if value == value.to_integral_value() and abs(value) < 2**63:

@@ -29,9 +29,9 @@ def parquet_rows(
 ) -> Iterator[Row]:
     """(number from 1, row) of those that can be read, one in memory at a time.
 
-    An empty cell, and NaN, which is how pandas writes one, is absent. `memory_bytes` is what its
-    reader may take (Linux). Raises `UsageError` without pyarrow, where the file is none of Parquet,
-    and where it takes more than that.
+    Empty cells, and NaN, which pandas writes for them, are absent. `memory_bytes` is what its
+    reader may use (Linux). Raises `UsageError` without pyarrow, if the file is not Parquet, and if
+    it takes more memory than that.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise UsageError("Parquet needs pyarrow: pip install 'clipfleet[tables]'")
@@ -62,15 +62,15 @@ def _value(line: bytes, memory_bytes: int) -> Any:
 
 def _too_much(memory_bytes: int) -> str:
     return (
-        "its reader broke down; it may take more memory than the "
+        "its reader failed; it may take more memory than the "
         f"{memory_bytes // 2**20} MiB of the setting manifest_memory_bytes, or be damaged"
     )
 
 
 @contextmanager
 def _lines(file: IO[bytes], memory_bytes: int) -> Iterator[Iterator[bytes]]:
-    """What the reader says of the file, line by line. It ends with the block."""
-    # -P: from Python, the current folder is whoever's it is; nothing there is run.
+    """The reader's lines about the file. The reader ends with the block."""
+    # -P: the current folder is untrusted; no module is loaded from it.
     command = [
         sys.executable,
         "-P",
@@ -84,7 +84,7 @@ def _lines(file: IO[bytes], memory_bytes: int) -> Iterator[Iterator[bytes]]:
             stdin=found,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is ours
+            process_group=0,  # Ctrl-C is for the parent
         )
         with reader:
             assert reader.stdout is not None
@@ -97,7 +97,7 @@ def _lines(file: IO[bytes], memory_bytes: int) -> Iterator[Iterator[bytes]]:
 
 @contextmanager
 def _on_disk(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """The file itself, or a copy of what lies in memory alone."""
+    """The file itself, or a copy on disk of one in memory."""
     try:
         os.lseek(file.fileno(), 0, os.SEEK_SET)
     except io.UnsupportedOperation:

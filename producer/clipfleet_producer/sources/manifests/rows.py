@@ -1,4 +1,4 @@
-"""One row of a manifest as a clip of the run: its address, its span, its own options, the rest."""
+"""One row of a manifest as a clip of the run: its address, span, own options and metadata."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -15,23 +15,23 @@ from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.uris import Addresses, ClipRefused, with_address
 
-Row = tuple[int, dict[str, Any]]  # its number from 1, and its values as JSON has them
+Row = tuple[int, dict[str, Any]]  # its number from 1, and its values as JSON
 Fault = Callable[[int, object], None]  # takes a row's number, and what is wrong with it
 
 MAX_METADATA_BYTES = 16 * 1024
 _MAX_NAME = 255
-# Far less than what readers of records put up with, who find it some levels deeper.
+# Far less than readers of records accept, where it is nested some levels deeper.
 _MAX_DEPTH = 32
-# More than fit into the most metadata that there may be.
+# More than fit into the largest metadata.
 _MAX_COLUMNS = 4096
 _READINGS_KEPT = 64
 
 
 class Rows:
-    """Makes rows of one manifest into clips.
+    """Turns rows of one manifest into clips.
 
-    `columns` are those that the command names, by what they hold (`columns.read_said`); `note` is
-    told how columns are read where that is not as the documentation has it.
+    `columns` are those that the command names, by role (`columns.read_said`); `note` is told how
+    columns are read, if not by their documented names.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Rows:
     ) -> None:
         self._addresses, self._variants, self._note = addresses, variants, note
         self._columns = Columns(columns)
-        self._table: Reading | None = None  # of all rows, where they have columns in common
+        self._table: Reading | None = None  # of all rows, if they share columns
         self._readings: dict[tuple[str, ...], Reading] = {}
         self.decimal_comma = False
 
     def check_columns(self, names: Iterable[str]) -> None:
-        """Read the names of a table's columns. Raises `ClipRefused` where that cannot be done."""
+        """Read the names of a table's columns. Raises `ClipRefused` if that is impossible."""
         names = [name for name in names if name]
         seen: set[str] = set()
         for name in names:
@@ -59,13 +59,13 @@ class Rows:
         self._table = self._read(names)
 
     def names_clips(self, names: Iterable[str]) -> bool:
-        """Whether one of columns of these names holds clips."""
+        """Whether a column of one of these names holds clips."""
         return self._columns.names_clips(names)
 
     def clip(self, row: dict[str, Any]) -> ManifestLine:
-        """The clip that a row of JSON values names; the row is used up.
+        """The clip that a row of JSON values names; consumes the row.
 
-        Raises `UsageError` (`ClipRefused` among them), without the row's place.
+        Raises `UsageError` (or its subclass `ClipRefused`), without the row's number.
         """
         reading = self._table or self._readings.get(tuple(row)) or self._read_row(row)
         text = _take_name(row, reading.clips)
@@ -76,7 +76,7 @@ class Rows:
         if row:
             check_metadata(row)
             _take_out_signatures(row)
-        # Everything in it has been looked at: checking it again would double the time of a line.
+        # Everything in it has been checked: validating it again would double the time of a line.
         line = ManifestLine.model_construct(
             clip_uuid=keys.clip_uuid(source, span),
             source=source,
@@ -93,7 +93,7 @@ class Rows:
             raise ClipRefused(f"it has {len(row):,} fields, over the limit of {_MAX_COLUMNS:,}")
         try:
             reading = self._read(row)
-        except ClipRefused:  # fields that hold nothing are in nobody's way
+        except ClipRefused:  # empty fields cause no ambiguity
             return self._read([name for name, value in row.items() if value not in (None, "")])
         if len(self._readings) < _READINGS_KEPT and sum(map(len, row)) < 4096:
             self._readings[tuple(row)] = reading
@@ -113,7 +113,7 @@ class Rows:
             raise ClipRefused(str(error), kind=why) from None
 
     def _take_span(self, row: dict[str, Any], reading: Reading) -> tuple[float, float] | None:
-        """(start, end) in seconds, taken out of the row; None where it has none."""
+        """(start, end) in seconds, removed from the row; None if it has none."""
         span = row.pop(reading.span, None) if reading.span else None
         start = row.pop(reading.start, None) if reading.start else None
         end = row.pop(reading.end, None) if reading.end else None
@@ -153,14 +153,14 @@ class Rows:
         if prompt is None and options in (None, "", {}):
             return None
         if not isinstance(prompt, str | None):
-            raise ClipRefused(f"its prompt is no text but {short(prompt, 40)}")
+            raise ClipRefused(f"its prompt is not text but {short(prompt, 40)}")
         if not isinstance(options, dict | str | None):
-            raise ClipRefused(f"its options are no JSON object but {short(options, 40)}")
+            raise ClipRefused(f"its options are not a JSON object but {short(options, 40)}")
         return self._variants.hash_for(prompt, options)
 
 
 def _take_name(row: dict[str, Any], names: Iterable[str]) -> str:
-    """The clip's name in the first column that holds something, taken out of the row."""
+    """The clip's name in the first non-empty column, removed from the row."""
     for name in names:
         value = row.get(name)
         if value is not None and value != "":
@@ -175,7 +175,7 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _one_name(column: str, value: Any) -> str:
-    """The clip's name in a value that is no text: a list of one, or {"path": …} of data sets."""
+    """The clip's name in a value that is not text: a list of one, or {"path": …}."""
     if isinstance(value, list):
         if len(value) == 1 and isinstance(value[0], str):
             return value[0]
@@ -191,11 +191,11 @@ def _one_name(column: str, value: Any) -> str:
             )
         if isinstance(value["path"], str) and value["path"]:
             return value["path"]
-    raise ClipRefused(f"its {short(column, 60)} is no text but {short(value, 40)}")
+    raise ClipRefused(f"its {short(column, 60)} is not text but {short(value, 40)}")
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:
-    """Raises `ClipRefused` unless every reader of records can hold it."""
+    """Raises `ClipRefused` unless every reader of records can parse it."""
     for name, value in metadata.items():
         kind = type(value)
         if len(name) > _MAX_NAME:
@@ -213,7 +213,7 @@ def check_metadata(metadata: dict[str, Any]) -> None:
 
 
 def _take_out_signatures(row: dict[str, Any]) -> None:
-    """Leave none in a value: they would stand in records, and in whatever is exported."""
+    """Remove them from values, or they would get into records and exports."""
     for name, value in row.items():
         kind = type(value)
         if (kind is str and "://" in value) or kind is list or kind is dict:
@@ -221,7 +221,7 @@ def _take_out_signatures(row: dict[str, Any]) -> None:
 
 
 def _fault(value: Any, depth: int) -> str | None:
-    """What no JSON reader need put up with, if there is any."""
+    """What some JSON reader would reject, if anything."""
     if isinstance(value, float):
         return None if math.isfinite(value) else f"is {value}, which is no number"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -1,4 +1,4 @@
-"""A span as people write it: seconds, time codes, units; from start and end, or in one text."""
+"""A span as people write it: seconds, time codes, units; as start and end, or as one text."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from clipfleet_producer.sources.uris import ClipRefused
 
 _NUMBER = r"[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\."
 _SECONDS = re.compile(_NUMBER)
-_RANGE = re.compile(rf"({_NUMBER})\s*-\s*({_NUMBER})")  # before others: 1e-3 has a dash as well
+_RANGE = re.compile(rf"({_NUMBER})\s*-\s*({_NUMBER})")  # tried first: 1e-3 has a dash as well
 _DASH = re.compile(r"\s*(?:-->|->|-|–|—|\bto\b)\s*")
 _CODE = re.compile(r"(?:([0-9]{1,5}):)?([0-9]{1,5}):([0-9]{1,2}(?:[.,][0-9]+)?)")
 _FRAMES = re.compile(r"[0-9]+:[0-9]+:[0-9]+[:;][0-9]+|[0-9]+:[0-9]+;[0-9]+")
@@ -29,18 +29,18 @@ _LONGEST_S = 2**53
 
 
 class NoTime(ValueError):
-    """What a value is instead of a time in seconds."""
+    """Why a value is not a time in seconds."""
 
 
 def read_span(
     start: Any, end: Any, duration: Any = None, *, decimal_comma: bool = False
 ) -> tuple[float, float]:
-    """(start, end) in seconds; `duration`, if given, is how long after the start the end is.
+    """(start, end) in seconds; `duration`, if given, is the time from start to end.
 
-    `decimal_comma`: that 1,500 is one and a half. Raises `ClipRefused`.
+    `decimal_comma`: 1,500 means one and a half. Raises `ClipRefused`.
     """
     plain = type(start) is type(end) is float and duration is None
-    if plain and 0 <= start <= end - SHORTEST_S and end < _LONGEST_S:  # most, in half the time
+    if plain and 0 <= start <= end - SHORTEST_S and end < _LONGEST_S:  # usual, in half the time
         return start + 0.0, end
     try:
         begin = _given(start, "start_s", decimal_comma)
@@ -62,7 +62,7 @@ def read_span(
 
 
 def split_span(span: Any, *, decimal_comma: bool = False) -> tuple[float, float]:
-    """(start, end) in seconds of a list of both, or of a text such as "1.5-4" or "0:01 - 0:04".
+    """(start, end) in seconds from a list of both, or a text such as "1.5-4" or "0:01 - 0:04".
 
     Raises `ClipRefused`.
     """
@@ -80,7 +80,7 @@ def split_span(span: Any, *, decimal_comma: bool = False) -> tuple[float, float]
 
 
 def looks_like_span(value: Any) -> bool:
-    """Whether a value that may be much else is two times, one after the other."""
+    """Whether a value that may be something else is two ascending times."""
     halves = _halves(value)
     if halves and all(isinstance(each, list) and len(each) == 2 for each in halves):
         halves = halves[0]
@@ -93,7 +93,7 @@ def looks_like_span(value: Any) -> bool:
 
 
 def seconds(value: Any, *, decimal_comma: bool = False) -> float:
-    """The time in seconds, finite and not negative, that a value is or says. Raises `NoTime`."""
+    """A value as a time in seconds, finite and not negative. Raises `NoTime`."""
     if isinstance(value, str):
         value = _of_text(value, decimal_comma)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -119,7 +119,7 @@ def _said(value: Any) -> str:
 
 
 def _halves(value: Any) -> list[Any]:
-    """The two halves of what is a span; else what there is of them, of several a list of each."""
+    """The two halves of a span; otherwise whatever parts there are, a list for each of several."""
     if isinstance(value, str):
         found = _parts(value.strip())
     elif isinstance(value, list | tuple):

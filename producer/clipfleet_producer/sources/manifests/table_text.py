@@ -1,4 +1,4 @@
-"""The bytes of a manifest as UTF-8 text with lines that end in LF: unpacked, decoded, in pieces."""
+"""A manifest's bytes as UTF-8 text with LF line ends: decompressed and decoded, in pieces."""
 
 import codecs
 import gzip
@@ -9,9 +9,9 @@ from typing import IO, Any
 from clipfleet.errors import UsageError
 
 _PIECE_BYTES = 2**16
-# What `zstd` itself unpacks unless told otherwise, and `--long` packs with.
+# What `zstd` decompresses by default, and `--long` compresses with.
 _ZSTD_WINDOW_BYTES = 2**27
-_ZSTD_PIECE_BYTES = 2**10  # four bytes may be 128 KiB unpacked
+_ZSTD_PIECE_BYTES = 2**10  # four bytes may decompress to 128 KiB
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -35,9 +35,9 @@ _NO_TEXT = {
 
 
 def open_text(file: IO[bytes], name: str, note: Callable[[str], None]) -> io.BufferedReader:
-    """The file's text from its start. `note` is told what was done to it that its name leaves out.
+    """The file's text from its start. `note` is told of decompression and decoding beyond its name.
 
-    Raises `UsageError` where it is of a kind that cannot be read. Reading it may raise what
+    Raises `UsageError` if it is of a kind that cannot be read. Reading it may raise what
     `gzip`, `zstandard` and `zlib` raise, and `UsageError`.
     """
     reader = _buffered(file)
@@ -73,7 +73,7 @@ def _buffered(file: IO[bytes]) -> io.BufferedReader:
 
 
 def _head(reader: io.BufferedReader) -> bytes:
-    """Some of what comes next, which stays to be read."""
+    """A preview of what comes next."""
     return reader.peek(_PIECE_BYTES)[:_PIECE_BYTES]
 
 
@@ -87,7 +87,7 @@ def _zstd(reader: io.BufferedReader) -> io.RawIOBase:
 
 
 def _encoding(head: bytes) -> tuple[str | None, int]:
-    """(Python's name of what is to be decoded, bytes of its mark)."""
+    """(Python's name of the encoding, length of its byte order mark)."""
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding, len(mark)
@@ -100,7 +100,7 @@ def _encoding(head: bytes) -> tuple[str | None, int]:
 
 
 class _Raw(io.RawIOBase):
-    """Read in pieces; what wraps it closes nothing."""
+    """Reads in pieces; closing it does not close the file."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -117,12 +117,12 @@ class _Raw(io.RawIOBase):
         return size
 
     def _piece(self) -> bytes:
-        """Some bytes; none at the end alone."""
+        """Some bytes; none only at the end."""
         raise NotImplementedError
 
 
 class _Unclosed(_Raw):
-    """A file that is not buffered, or in memory."""
+    """An unbuffered or in-memory file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -133,9 +133,9 @@ class _Unclosed(_Raw):
 
 
 class _Zstd(_Raw):
-    """The text of zstd's frames, one after the other. Its errors are `EOFError`, as gzip's are.
+    """The text of zstd frames, one after the other. Its errors are `EOFError`, as gzip's are.
 
-    Not by zstandard's own reader: at a frame that is cut short it ends without a word.
+    Not zstandard's own reader, which silently ends at a truncated frame.
     """
 
     def __init__(
@@ -167,9 +167,9 @@ class _Zstd(_Raw):
 
 
 class _Recoded(_Raw):
-    """Text of another encoding as UTF-8, with lines that end in LF.
+    """Text of another encoding as UTF-8, with LF line ends.
 
-    Half a pair of letters becomes what is no UTF-8, so that its line is a problem and no other.
+    A lone surrogate becomes invalid UTF-8, so that only its line is a problem.
     """
 
     def __init__(self, file: IO[bytes], encoding: str) -> None:

@@ -1,4 +1,4 @@
-"""Manifests that people write: a clip in each line of JSON or CSV, or each row of Parquet."""
+"""Manifests: a clip in each line of JSON or CSV, or each row of Parquet."""
 
 import gzip
 import re
@@ -26,7 +26,7 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PACKED = (".gz", ".zst")
 _TEXT = (*_JSON, *_DELIMITERS, ".txt")
 _SUFFIXES = (_PARQUET, *(f"{suffix}{packed}" for suffix in _TEXT for packed in ("", *_PACKED)))
-# JSON and text lie beside videos for many a reason: these have to be named themselves.
+# JSON and text files beside videos may be anything: they must be named explicitly.
 _NOT_LISTED = (".json", ".txt")
 
 _NUMBERS = re.compile(r"[0-9][0-9,.]*")
@@ -35,12 +35,12 @@ _REFUSED = {
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls"), f"a workbook of Excel; {_EXPORT}"),
     **dict.fromkeys((".ods", ".numbers", ".gsheet"), f"a spreadsheet; {_EXPORT}"),
     **dict.fromkeys((".arrow", ".feather", ".ipc"), f"an Arrow file; {_EXPORT}"),
-    **dict.fromkeys((".avro", ".orc", ".lance"), f"a table that is not read; {_EXPORT}"),
+    **dict.fromkeys((".avro", ".orc", ".lance"), f"an unsupported table; {_EXPORT}"),
     **dict.fromkeys((".pkl", ".pickle"), f"a pickle, which may run code; {_EXPORT}"),
     **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), f"a database; {_EXPORT}"),
-    **dict.fromkeys((".yaml", ".yml", ".xml", ".toml"), f"a file that is not read; {_EXPORT}"),
+    **dict.fromkeys((".yaml", ".yml", ".xml", ".toml"), f"an unsupported file; {_EXPORT}"),
     **{
-        f"{suffix}{packed}": f"packed in a way that is not read; {UNPACK}"
+        f"{suffix}{packed}": f"packed in an unsupported way; {UNPACK}"
         for suffix in _TEXT
         for packed in (".xz", ".bz2", ".zip", ".7z", ".lz4")
     },
@@ -53,13 +53,13 @@ _ENDINGS = (*_SUFFIXES, *_REFUSED)
 def is_table(name: str) -> bool:
     """Whether a file or an object of this name, given to a command, is a manifest.
 
-    Those that cannot be read are manifests too, which `Table.clips` refuses by what they are.
+    Unsupported formats are manifests too, which `Table.clips` refuses by name.
     """
     return name.lower().endswith(_ENDINGS)
 
 
 def is_listed_table(name: str) -> bool:
-    """Whether a file or an object of this name is a manifest where a pattern finds it."""
+    """Whether a file or an object of this name is a manifest if a pattern finds it."""
     low = name.lower()
     return low.endswith(_SUFFIXES) and PurePath(_unpacked(low)).suffix not in _NOT_LISTED
 
@@ -84,23 +84,25 @@ class Table:
     memory_bytes: int = 2**30
 
     def clips(self) -> Iterator[ManifestLine]:
-        """The clips that it names, a row in memory at a time.
+        """The clips that it names, one row in memory at a time.
 
-        A row that is wrong is a problem that names it, and the rest goes on. Raises `UsageError`
-        where the whole cannot be read, or names no clips by its columns.
+        A wrong row is a problem that names it, and the rest goes on. Raises `UsageError` if the
+        whole cannot be read, or if no column names clips.
         """
-        yield from self._named_errors(self._clips)
+        yield from self._translate_errors(self._clips)
 
     def listed(self) -> Iterator[ManifestLine]:
-        """The clips of a list: one a line, or a line of JSON where it begins with a brace.
+        """The clips of a list: one a line, or a line of JSON if it begins with a brace.
 
-        Raises `UsageError` where the whole cannot be read.
+        Raises `UsageError` if the whole cannot be read.
         """
-        yield from self._named_errors(
+        yield from self._translate_errors(
             lambda: self._listed(open_text(self.file, self.name, self._note))
         )
 
-    def _named_errors(self, read: Callable[[], Iterator[ManifestLine]]) -> Iterator[ManifestLine]:
+    def _translate_errors(
+        self, read: Callable[[], Iterator[ManifestLine]]
+    ) -> Iterator[ManifestLine]:
         try:
             yield from read()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from clipfleet_producer.sources.manifests.rows import Fault, Row
 from clipfleet_producer.sources.problems import short
 
-# A clip's metadata, a few prompts, all escaped: no honest line is as long.
+# A clip's metadata and a few prompts, all escaped, are shorter.
 MAX_LINE_BYTES = 2**20
 NO_OBJECT = 'no JSON object, such as {"clip": "a.mp4"}'
 
@@ -38,12 +38,12 @@ def json_rows(file: IO[bytes], fault: Fault) -> Iterator[Row]:
 
 
 def list_rows(file: IO[bytes], fault: Fault) -> Iterator[Row]:
-    """A clip a line, by its name alone, or a line of JSON where it begins with a brace."""
+    """A clip a line, by its name alone, or a line of JSON if it begins with a brace."""
     for number, line in whole_lines(file, fault):
         text = line.rstrip(b"\r\n")
         if text.startswith(b"{"):
             row = json_object(number, text, fault)
-        else:  # names of files need not be UTF-8
+        else:  # file names need not be UTF-8
             row = {"clip": text.decode(errors="surrogateescape")} if text.strip() else None
         if row is not None:
             yield number, row
@@ -62,12 +62,12 @@ def json_object(number: int, line: bytes, fault: Fault) -> dict[str, Any] | None
 
 
 def no_json(data: bytes, error: ValueError) -> str:
-    """What is wrong with data that cannot be read as JSON."""
+    """Why data cannot be read as JSON."""
     try:
         data.decode()
     except UnicodeDecodeError as found:
         return f"not JSON: {no_utf8(data, found)}"
-    said = str(error).replace(" at line 1 column", ", column")  # the line's number is another
+    said = str(error).replace(" at line 1 column", ", column")  # its line number is ours
     return f"not JSON: {short(said, 200)}"
 
 
