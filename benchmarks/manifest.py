@@ -101,7 +101,7 @@ def resume_rows(folder: Path, server: BrokerServer, done: int, left: int) -> lis
             many = {
                 name: value * manifest.lines_in(shard) for name, value in counts if name != "errors"
             }
-            run.done.write(shard, RunCounts(**many))
+            run.done.write(shard, RunCounts(**many), [])
     client.flushall()
     resumed = first_fed(client, command(folder, server, "feed", "r"))
     return [

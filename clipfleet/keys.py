@@ -107,6 +107,11 @@ def run_done(run_id: str, manifest_version: str, shard: int) -> str:
     return f"{run(run_id)}done/{manifest_version}/{shard:06d}.json"
 
 
+def run_digest(run_id: str, manifest_version: str, shard: int) -> str:
+    """What the records of that shard's clips say in short (`ClipDigest`), JSON lines."""
+    return f"{run(run_id)}done/{manifest_version}/{shard:06d}.jsonl"
+
+
 def run_summary(run_id: str) -> str:
     """The run's summary: its counts once it has finished."""
     return run(run_id) + "summary.json"

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from clipfleet.messages import OptionsHash, RunId, SetName
-from clipfleet.records import ClipRecord, Status, Versioned
+from clipfleet.messages import ClipUuid, OptionsHash, RecordDigest, RunId, SetName
+from clipfleet.records import ClipRecord, Status, Stored, Versioned
 
 
 class RunHead(Versioned):
@@ -120,6 +120,56 @@ class RunCounts(Versioned):
     def missing(self) -> int:
         """Clips that have no record."""
         return self.clips - self.done
+
+
+class ClipDigest(Stored):
+    """What a record says in short: a line for each clip of a shard that is done.
+
+    It spares whoever lists a run's clips the reading of their records. `record` is the digest of
+    the record that it was made of (`records.digest`): one that was written since has another.
+    `errors` are names, each once. Times are in seconds.
+    """
+
+    clip_uuid: ClipUuid
+    source: str
+    record: RecordDigest
+    valid: bool
+    windows: int
+    captions: int
+    enhanced: int
+    previews: int
+    flags: dict[str, int] = Field(default_factory=dict)  # of all its texts
+    errors: list[str] = Field(default_factory=list)
+    warnings: int = 0
+    duration_s: float
+    width: int | None = None
+    height: int | None = None
+    output_tokens: int = 0
+    finished_at: str
+
+
+def digest_record(record: ClipRecord, digest: str) -> ClipDigest:
+    """The digest of a clip's record."""
+    counts = count_record(record, record.run_id)
+    texts = [text for window in record.windows for text in window.texts()]
+    return ClipDigest(
+        clip_uuid=record.span_uuid,
+        source=record.source_video,
+        record=digest,
+        valid=record.valid,
+        windows=counts.windows,
+        captions=counts.captions,
+        enhanced=counts.enhanced,
+        previews=counts.previews,
+        flags=dict(Counter(flag for text in texts for flag in text.flags)),
+        errors=sorted(counts.errors),
+        warnings=len(record.warnings),
+        duration_s=round(record.duration_span[1] - record.duration_span[0], 3),
+        width=record.width,
+        height=record.height,
+        output_tokens=counts.output_tokens,
+        finished_at=record.finished_at,
+    )
 
 
 LOST = RunCounts(clips=1, lost=1)

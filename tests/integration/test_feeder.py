@@ -332,7 +332,7 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
     scene: Scene,
 ) -> None:
     scene.write(lines(2))
-    scene.run.done.write(0, RunCounts(clips=2, done=1, lost=1))
+    scene.run.done.write(0, RunCounts(clips=2, done=1, lost=1), [])
     scene.run.conclude(RunCounts(clips=2, done=1, lost=1))
     scene.run.reopen(RunControl())
     assert active_runs(scene.store) == ["r1"]
@@ -342,7 +342,7 @@ def test_clips_that_were_given_up_are_looked_for_again_where_that_is_asked_for(
 
 def test_a_run_of_which_nothing_was_given_up_stays_at_its_end(scene: Scene) -> None:
     scene.write(lines(1))
-    scene.run.done.write(0, RunCounts(clips=1, done=1))
+    scene.run.done.write(0, RunCounts(clips=1, done=1), [])
     scene.run.conclude(RunCounts(clips=1, done=1))
     scene.run.reopen(RunControl())
     assert active_runs(scene.store) == []

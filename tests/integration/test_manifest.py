@@ -38,10 +38,10 @@ def test_clips_are_read_back_in_order_from_their_shards(folder_store: Store) -> 
 
 def test_a_run_written_again_forgets_its_old_clips_and_what_was_done(folder_store: Store) -> None:
     before = write_run(folder_store, "r1", OPTIONS, lines(5))
-    before.done.write(0, RunCounts(clips=2, done=2))
+    before.done.write(0, RunCounts(clips=2, done=2), [])
     run = write_run(folder_store, "r1", OPTIONS, lines(1))
     assert list(RunStore.open(folder_store, "r1").manifest.lines()) == lines(1)
-    before.done.write(1, RunCounts())  # a feeder that does not know yet
+    before.done.write(1, RunCounts(), [])  # a feeder that does not know yet
     assert run.done.numbers() == set()
 
 

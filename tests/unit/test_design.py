@@ -52,6 +52,10 @@ KEYS = {
         keys.run_done("r1", "0a1b2c3d", 12),
         "runs/r1/done/0a1b2c3d/000012.json",
     ),
+    "digest of a shard that is done": (
+        keys.run_digest("r1", "0a1b2c3d", 12),
+        "runs/r1/done/0a1b2c3d/000012.jsonl",
+    ),
     "run that is fed": (keys.active("r1", "0a1b2c3d"), "active/r1@0a1b2c3d.json"),
     "run's summary": (keys.run_summary("r1"), "runs/r1/summary.json"),
     "scratch": (keys.Scratch(CLIP, HASH).prefix, f"scratch/{CLIP}/{HASH}/"),

@@ -219,6 +219,7 @@ class Feeder:
             clip, line = each.clip, each.clip.line
             if each.counts is not None:
                 shard.counts += each.counts
+                shard.digest[line.clip_uuid] = each.digest
                 self._observer.on_clip_done(line, clip.record, each.counts, previously_done=True)
             elif line.clip_uuid in self._in_flight:  # two lines of one clip: the one before will do
                 shard.counts += RunCounts(clips=1)
@@ -279,6 +280,7 @@ class Feeder:
                 self._feed_again(each, counted=True)
             return
         counts = count_record(record, self._run.run_id)
+        each.shard.digest[line.clip_uuid] = clip.summarized()
         self._in_flight.land(each, counts)
         self._rate.note(windows=len(record.windows))
         self._observer.on_clip_done(line, record, counts, previously_done=False)

@@ -188,11 +188,13 @@ def finish(run: Run, observer: FeedObserver, *, done_by: str) -> None:
             counts = known[shard]
             observer.on_shard_done(counts, previously_done=True)
         else:
-            counts = RunCounts()
+            counts, digest = RunCounts(), dict[str, str]()
             for clip in run.check_all(run.manifest.shard(shard)):
                 each = LOST if clip.record is None else count_record(clip.record, done_by)
                 observer.on_clip_done(clip.line, clip.record, each, previously_done=True)
                 counts += each
-            run.done.write(shard, counts)
+                if clip.record is not None:
+                    digest[clip.line.clip_uuid] = clip.summarized()
+            run.done.write(shard, counts, digest.values())
         total += counts
     run.conclude(total)

@@ -19,23 +19,28 @@ from clipfleet_producer.runs.model import CheckedClip, Run
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedClip:
-    """A clip of a shard that was just opened. `counts`: of one that is done already.
+    """A clip of a shard that was just opened; of one that is done already, its counts and digest.
 
     Of those, the first few come with their records.
     """
 
     clip: CheckedClip
     counts: RunCounts | None
+    digest: str
 
 
 @dataclass(kw_only=True)
 class OpenShard:
-    """A shard of ours. `waiting` are its clips yet to be fed, with their places in it."""
+    """A shard of ours. `waiting` are its clips yet to be fed, with their places in it.
+
+    `digest` has a line (`ClipDigest`) of each that is done, by its UUID.
+    """
 
     number: int
     waiting: deque[tuple[int, CheckedClip]] = field(default_factory=deque)
     in_flight: int = 0
     counts: RunCounts = field(default_factory=RunCounts)
+    digest: dict[str, str] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -164,7 +169,7 @@ class ClaimedShards:
         """Write the shard's counts, if all of its clips are done."""
         if not shard.over or shard.number not in self.open:
             return
-        self._run.done.write(shard.number, shard.counts)
+        self._run.done.write(shard.number, shard.counts, shard.digest.values())
         del self.open[shard.number]
         self._done.add(shard.number)
         self.total += shard.counts
@@ -192,11 +197,11 @@ def _load(run: Run, number: int) -> list[LoadedClip]:
     clips, kept = [], 0
     lines = run.addresses.added_to(run.manifest.shard(number), shard=number)
     for clip in run.check_all(lines):
-        counts = None
+        counts, digest = None, clip.summarized()
         if clip.record is not None:
             counts = count_record(clip.record, run.run_id)
             kept += 1
             if kept > ROWS_SHOWN:
                 clip = CheckedClip(line=clip.line, record=None)
-        clips.append(LoadedClip(clip=clip, counts=counts))
+        clips.append(LoadedClip(clip=clip, counts=counts, digest=digest))
     return clips

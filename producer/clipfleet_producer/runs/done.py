@@ -1,11 +1,14 @@
-"""The shards of a run whose clips are all done, each with its counts."""
+"""The shards of a run whose clips are all done: counts, and a digest of their records."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from clipfleet import keys
-from clipfleet.runs import RunCounts, RunHead
+from clipfleet.errors import ObjectMissing
+from clipfleet.runs import ClipDigest, RunCounts, RunHead
 from clipfleet.store import Store
 from clipfleet_producer.prefetch import READERS
 from clipfleet_producer.runs.objects import find, put_json
@@ -39,14 +42,33 @@ class DoneShards:
                 if counts is not None:
                     yield number, counts
 
-    def write(self, number: int, counts: RunCounts) -> None:
-        """Say that all of a shard's clips are done."""
+    def digest(self, number: int) -> list[ClipDigest]:
+        """What the records of a shard say in short, as it was done.
+
+        Empty where there is no digest, or none that can be read: records are the truth.
+        """
+        try:
+            data = self.store.get(self._digest_key(number))
+            return [ClipDigest.model_validate_json(line) for line in data.splitlines()]
+        except (ObjectMissing, ValidationError):
+            return []
+
+    def write(self, number: int, counts: RunCounts, digest: Iterable[str]) -> None:
+        """Say that all of a shard's clips are done; `digest` has a line for each with a record."""
+        lines = "".join(f"{line}\n" for line in digest)
+        self.store.put(
+            self._digest_key(number), lines.encode(), content_type="application/x-ndjson"
+        )
         put_json(self.store, self._key(number), counts.model_dump_json(exclude_defaults=True))
         Addresses(self.store, self.head).forget_shard(number)
 
     def delete(self, number: int) -> None:
         """Have a shard looked at again."""
         self.store.delete(self._key(number))
+        self.store.delete(self._digest_key(number))
 
     def _key(self, number: int) -> str:
         return keys.run_done(self.head.run_id, self.head.manifest_version, number)
+
+    def _digest_key(self, number: int) -> str:
+        return keys.run_digest(self.head.run_id, self.head.manifest_version, number)

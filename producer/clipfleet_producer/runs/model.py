@@ -13,6 +13,7 @@ from clipfleet.files import NotAFile, mtime, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, find_record
+from clipfleet.runs import digest_record
 from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
 from clipfleet_producer.runs.store import RunStore
@@ -30,12 +31,19 @@ _RECIPES_KEPT = 1000
 class CheckedClip:
     """A clip, and the record that the run is done with it by.
 
-    `replaces`: the digest of the record that it has, where that does not do.
+    `digest` is that record's; `replaces` that of the one which it has, where that does not do.
     """
 
     line: ManifestLine
     record: ClipRecord | None
+    digest: str = ""
     replaces: str | None = None
+
+    def summarized(self) -> str:
+        """The line on it in its shard's digest; empty where the run is not done with it."""
+        if self.record is None:
+            return ""
+        return digest_record(self.record, self.digest).model_dump_json(exclude_defaults=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +100,7 @@ class Run(RunStore):
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
             return CheckedClip(line=line, record=None, replaces=kept.digest)
-        return CheckedClip(line=line, record=record)
+        return CheckedClip(line=line, record=record, digest=kept.digest)
 
     def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:
         """Each of the clips, many at once, in order."""
