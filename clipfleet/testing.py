@@ -7,7 +7,6 @@ these two.
 
 import contextlib
 import secrets
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from clipfleet.errors import BrokerError, UsageError
+from clipfleet.ports import free_port
 from clipfleet.store import Store, open_store
 
 _START_S = 10.0
@@ -114,13 +114,6 @@ def temporary_store() -> Iterator[Store]:
         made = open_store(folder)
         made.prepare()
         yield made
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _program() -> Path:

@@ -11,9 +11,10 @@ from clipfleet.broker.beats import WorkerBeat, beat_key
 from clipfleet.broker.client import Broker
 from clipfleet.errors import BrokerError
 from clipfleet.options import Options
+from clipfleet.ports import free_port
 from clipfleet.settings import read_settings
 from clipfleet.store import Store
-from clipfleet.testing import PrivateBroker, free_port
+from clipfleet.testing import PrivateBroker
 from clipfleet_producer.runs.writing import write_run
 from clipfleet_workers import cli
 from clipfleet_workers.context import Context

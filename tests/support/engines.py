@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from clipfleet import models
-from clipfleet.testing import free_port
+from clipfleet.ports import free_port
 from clipfleet_workers.inference.engine import Engine, EngineConfig
 from clipfleet_workers.inference.openai_engine import OpenAIEngine
 from clipfleet_workers.inference.transformers_engine import TransformersEngine

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clipfleet.ports import free_port
 from clipfleet.store import Store, open_store
-from clipfleet.testing import free_port
 
 BINARIES = (
     "ceph",

@@ -15,9 +15,7 @@ REASONS = {
     "clipfleet/connections.py: _Connection._new_conn: _deadline.get": "a context variable",
     "clipfleet/connections.py: _Connection._share: _deadline.get": "a context variable",
     "clipfleet_producer/prefetch.py: _by_threads: begun.popleft().result": _STORE,
-    "clipfleet_producer/embedded/stack.py: _free_port: socket.socket": (
-        "only bound, to learn of a free port"
-    ),
+    "clipfleet/ports.py: free_port: socket.socket": "only bound, to learn of a free port",
     "clipfleet_producer/export/__init__.py: "
     "export_run: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/model.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,

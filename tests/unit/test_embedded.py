@@ -11,8 +11,8 @@ import pytest
 from clipfleet import children
 from clipfleet.errors import BrokerError, ExitCode, UsageError, WorkersFailing
 from clipfleet.options import Options
+from clipfleet.ports import free_port
 from clipfleet.settings import read_settings
-from clipfleet.testing import free_port
 from clipfleet_producer.embedded import stack as embedded
 from clipfleet_producer.embedded.children import Child
 from clipfleet_producer.embedded.stack import Stack, worker_kinds
@@ -171,7 +171,7 @@ def test_where_another_takes_the_port_a_run_takes_the_next_and_tells_it_nothing(
 ) -> None:
     stranger = Stranger()
     ports = iter((stranger.port, stranger.port, free_port()))
-    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(embedded, "free_port", lambda: next(ports))
 
     with broker_alone as stack:
         stack.settings.open_broker().check()
@@ -185,7 +185,7 @@ def test_where_no_port_is_to_be_had_a_run_says_what_its_broker_said(
     broker_alone: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stranger = Stranger()
-    monkeypatch.setattr(embedded, "_free_port", lambda: stranger.port)
+    monkeypatch.setattr(embedded, "free_port", lambda: stranger.port)
 
     with pytest.raises(BrokerError, match=r"^the run's own broker does not start: .*listen"):
         broker_alone.__enter__()

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from clipfleet.errors import (
 )
 from clipfleet.flags import MODEL_OPTIONS, each_option
 from clipfleet.options import Options
+from clipfleet.ports import free_port
 from clipfleet.queues import SPECS, wanted_queues
 from clipfleet.settings import Settings
 from clipfleet_producer.embedded.children import Child, signals_deferred, signals_ignored
@@ -112,7 +112,7 @@ class Stack:
         if len(os.fsencode(folder / SOCKET)) > LONGEST_SOCKET:
             raise UsageError(f"{folder.parent} is too long a path; set TMPDIR to a shorter one")
         for tries in range(1, PORT_TRIES + 1):
-            self._port = _free_port()
+            self._port = free_port()
             broker = self._broker(folder)
             self._children = [broker]
             self._run_child(broker)
@@ -303,9 +303,3 @@ def _model_flags(options: Options, queues: tuple[str, ...]) -> list[str]:
         elif value is not None:
             arguments += [flag, str(getattr(value, "value", value))]
     return arguments + ["--verbose"] * options.prepare.verbose
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
