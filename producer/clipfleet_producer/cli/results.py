@@ -107,7 +107,7 @@ def show(clip: str, as_json: bool, **rest: Any) -> None:
     help="Also draw lengths of captions to this PNG; needs pip install 'clipfleet[export]'.",
 )
 def summary(run_id: str, as_json: bool, plot: Path | None, **rest: Any) -> None:
-    """Say what came of RUN in figures: counts, lengths of captions, errors, tokens."""
+    """Show RUN in figures: counts, lengths of captions, errors, tokens."""
     from clipfleet_producer.cli import summary as summary_view
 
     sys.exit(summary_view.summary(run_id, rest, as_json=as_json, plot=plot))

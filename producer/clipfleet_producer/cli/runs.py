@@ -13,10 +13,10 @@ _PRIORITY = click.IntRange(-1000, 1000)
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @params.run_flags
-@click.option("--follow", is_flag=True, help="Show it again and again, until RUN is at its end.")
+@click.option("--follow", is_flag=True, help="Keep showing it until RUN has finished.")
 @params.as_json
 def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None:
-    """Say how RUN stands, or all runs that are not at their end: clips, windows, rates, queues,
+    """Show the status of RUN, or of all unfinished runs: clips, windows, rates, queues,
     workers.
 
     It is counted from the store and the broker each time. Exit code 3: clips have errors.
@@ -52,7 +52,7 @@ def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
 def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
     """Say what went wrong in RUN, error by error, as its records have it.
 
-    Without RUN: the messages that workers refused, because they were none of ours.
+    Without RUN: the messages that workers did not recognise and refused.
     """
     from clipfleet_producer.cli.failures import failures as show
 

@@ -29,7 +29,7 @@ WORKERS_SHOWN = 24
 
 
 class Status:
-    """One run, or all that are not at their end, and the fleet."""
+    """One run, or all that are unfinished, and the fleet."""
 
     def __init__(self, settings: Settings, run_id: str | None) -> None:
         self._store = settings.open_store()

@@ -25,7 +25,7 @@ _console = Console()
 
 
 def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | None) -> int:
-    """`clipfleet summary`: what came of a run, from its records; returns the exit code."""
+    """`clipfleet summary`: a run in figures, from its records; returns the exit code."""
     if plot is not None:
         _check_plot(plot)  # before minutes of reading
     run = stored_run(run_id, flags)

@@ -59,7 +59,7 @@ class Journal:
         except BlockingIOError:
             self._file.close()
             raise UsageError(
-                f"another export is writing to {folder}; let it come to its end"
+                f"another export is writing to {folder}; wait for it to finish"
             ) from None
         self.parts = self._read()
 

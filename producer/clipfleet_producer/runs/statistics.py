@@ -1,4 +1,4 @@
-"""What came of a run's clips in figures: counts, lengths of captions, errors, tokens."""
+"""A run's clips in figures: counts, lengths of captions, errors, tokens."""
 
 import math
 from collections import Counter

@@ -23,7 +23,7 @@ from clipfleet_producer.runs.model import Run
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus:
-    """One run. `in_flight` and rates are None where nobody feeds it, or the broker is away."""
+    """One run. `in_flight` and rates are None where no feeder is alive, or the broker is away."""
 
     head: RunHead
     state: RunState

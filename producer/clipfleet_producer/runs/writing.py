@@ -27,7 +27,7 @@ from clipfleet_producer.runs.store import RunStore
 _WRITERS = 8
 _UNFINISHED_S = 24 * 3600
 
-Variants = Callable[[list[ManifestLine]], Mapping[str, Options]]
+OverridesOf = Callable[[list[ManifestLine]], Mapping[str, Options]]
 
 
 def check_free(store: Store, run_id: str, options: Options, *, anew: bool = False) -> None:
@@ -58,7 +58,7 @@ def write_run(
     retry_failed: bool = False,
     staged: bool = False,
     places: Callable[[], Iterable[str]] = tuple,
-    variants: Variants = lambda lines: {},
+    variants: OverridesOf = lambda lines: {},
     tick: Callable[[int], None] = lambda count: None,
 ) -> RunStore:
     """Write a run, over an earlier one of this name; how it is to be fed and its head last.
@@ -115,7 +115,7 @@ class _ShardWriter:
         self.any_local = self.any_presigned = False
 
     def write(
-        self, clips: Iterable[ManifestLine], variants: Variants, tick: Callable[[int], None]
+        self, clips: Iterable[ManifestLine], variants: OverridesOf, tick: Callable[[int], None]
     ) -> None:
         """Write all of the clips."""
         remaining = iter(clips)
