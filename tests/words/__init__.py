@@ -4,8 +4,8 @@
 token by token: a name alone (`edition`) is found as an identifier, an attribute, a whole string or
 a key of JSON, `.before` as an attribute, `def tell` as a definition. `prose` holds regular
 expressions for comments, docstrings, messages and documentation; a space in one matches any break
-between two words. `allow` names files or folders that a word belongs in. `python -m tests.words`,
-which `make lint` runs, prints each use as `file:line: word → say …`.
+between two words. `only` names the files and folders that an entry is for, `but` those that it is
+not for. `python -m tests.words`, which `make lint` runs, prints `file:line: word → say …`.
 """
 
 import io
@@ -64,7 +64,7 @@ class Word:
 
 def load() -> list[Word]:
     """The list's entries."""
-    entries: list[dict[str, Any]] = _list()["word"]
+    entries: list[dict[str, Any]] = tomllib.loads(LIST.read_text(encoding="utf-8"))["word"]
     return [
         Word(
             entry["say"],
@@ -77,25 +77,14 @@ def load() -> list[Word]:
     ]
 
 
-def later() -> tuple[str, ...]:
-    """Files and folders whose words are still to be looked at."""
-    return tuple(_list().get("later", ()))
-
-
-def find(root: Path, words: list[Word], *, without: tuple[str, ...] = ()) -> Iterator[Found]:
+def find(root: Path, words: list[Word]) -> Iterator[Found]:
     """Every use of the words in the files below a folder, file by file and line by line."""
     for path in _files(root, root):
         name = path.relative_to(root).as_posix()
-        if name.startswith(without or (_CODE,)):
-            continue
         text = path.read_text(encoding="utf-8")
         here = [w for w in words if name.startswith(w.only) and not name.startswith(w.but)]
         for line, word, say in sorted(set(_uses(path.suffix, text, here))):
             yield Found(name, line, word, say)
-
-
-def _list() -> dict[str, Any]:
-    return tomllib.loads(LIST.read_text(encoding="utf-8"))
 
 
 def _snippet(code: str) -> tuple[str, ...]:
