@@ -83,7 +83,7 @@ class FolderStore(Store):
         if start < 0 or (length is not None and length < 0):
             raise ValueError(f"start {start} and length {length} must not be negative")
         path = self._path(key)
-        folders, name = _split(key)
+        *folders, name = key.split("/")
         with (
             translate_errors(path),
             missing_object(path),
@@ -134,13 +134,13 @@ class FolderStore(Store):
 
     def stat(self, key: str) -> ObjectInfo:
         path = self._path(key)
-        folders, name = _split(key)
+        *folders, name = key.split("/")
         with translate_errors(path), missing_object(path), tree.opened(self.uri, folders) as at:
             return _info(key, tree.stat_file(at, name))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
-        folders, name_start = _split(prefix)
+        *folders, name_start = prefix.split("/")
         with translate_errors(self._root.joinpath(*folders)):
             if not self._root.is_dir():
                 raise ObjectMissing(_root_missing(self._root))
@@ -149,7 +149,7 @@ class FolderStore(Store):
 
     def folders(self, prefix: str) -> set[str]:
         check_prefix(prefix)
-        folders, _ = _split(prefix)
+        *folders, _ = prefix.split("/")
         with (
             translate_errors(self._root / prefix),
             suppress(*NOT_THERE),
@@ -159,7 +159,7 @@ class FolderStore(Store):
         return set()
 
     def delete(self, key: str) -> None:
-        folders, name = _split(key)
+        *folders, name = key.split("/")
         with (
             translate_errors(self._path(key)),
             suppress(*NOT_THERE),
@@ -170,7 +170,7 @@ class FolderStore(Store):
     def delete_prefix(self, prefix: str) -> int:
         """Remove every object whose key starts with `prefix`, and the folders that this empties."""
         check_prefix(prefix)
-        folders, name_start = _split(prefix)
+        *folders, name_start = prefix.split("/")
         removed = 0
         with translate_errors(self._root.joinpath(*folders)):
             with suppress(*NOT_THERE), tree.opened(self.uri, folders) as at:
@@ -189,7 +189,7 @@ class FolderStore(Store):
         return self._root / key
 
     def _is_there(self, key: str) -> bool:
-        folders, name = _split(key)
+        *folders, name = key.split("/")
         try:
             with tree.opened(self.uri, folders) as at:
                 tree.stat_file(at, name)
@@ -215,7 +215,7 @@ class FolderStore(Store):
 
     def _place(self, temps: int, temp: str, key: str, *, if_absent: bool) -> bool:
         """Give the finished file its name, again if `delete_prefix` takes the folder away."""
-        folders, name = _split(key)
+        *folders, name = key.split("/")
         sync = _outlives_power(key)
         for _ in range(_PLACE_TRIES):
             try:
@@ -317,12 +317,6 @@ def _info(key: str, found: os.stat_result) -> ObjectInfo:
 
 def _etag(found: os.stat_result) -> str:
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-
-
-def _split(key: str) -> tuple[list[str], str]:
-    """(the folders of a key or a prefix, what its name is or starts with)."""
-    *folders, name = key.split("/")
-    return folders, name
 
 
 def _within(at: int) -> Callable[[str, int], int]:

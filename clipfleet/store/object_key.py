@@ -19,14 +19,22 @@ def bucket_and_key(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def check_key(key: str) -> None:
-    """Raises `KeyRefused` unless `key` is a relative path, such as `metas/v0/x.json`."""
-    _check_parts(key, key.split("/"))
+def check_key(key: str, *, prefix: bool = False) -> None:
+    """Raises `KeyRefused` unless `key` is a relative path, such as `metas/v0/x.json`.
+
+    Of a `prefix`, which may end mid-name, the folders alone must be those of such a path.
+    """
+    _check_text(key)
+    parts = key.split("/")[: -1 if prefix else None]
+    if not _NO_NAMES.isdisjoint(parts):
+        raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
+    if parts[:1] == [TEMP_FOLDER]:
+        raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")
 
 
 def check_prefix(prefix: str) -> None:
     """Raises `KeyRefused` unless some key can start with `prefix`; it may end mid-name."""
-    _check_parts(prefix, prefix.split("/")[:-1])
+    check_key(prefix, prefix=True)
 
 
 def check_foreign_key(key: str) -> None:
@@ -40,14 +48,6 @@ def check_foreign_key(key: str) -> None:
             f"{key!r} has a '.' or '..' part, which is lost on the way to a server; "
             "give the object another key"
         )
-
-
-def _check_parts(key: str, parts: list[str]) -> None:
-    _check_text(key)
-    if not _NO_NAMES.isdisjoint(parts):
-        raise KeyRefused(f"{key!r} has an empty, '.' or '..' part; write it like metas/v0/x.json")
-    if parts[:1] == [TEMP_FOLDER]:
-        raise KeyRefused(f"{key!r} lies where unfinished writes are kept; choose another name")
 
 
 def _check_text(key: str) -> None:

@@ -13,6 +13,8 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunControl, RunCounts
 from clipfleet.settings import read_settings
 from clipfleet_producer.feeding.feeder import Feeder
+from clipfleet_producer.feeding.following import finish, nothing_to_do
+from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.feeding.service import Service
 from clipfleet_producer.runs import control, manifest
 from clipfleet_producer.runs.model import CheckedClip, Run
@@ -159,6 +161,20 @@ def test_a_paused_run_is_not_fed_and_what_is_in_flight_comes_to_its_end(scene: S
     assert scene.waiting() == 0
     scene.run.set_control(RunControl())
     step_until(feeder, scene.waiting)
+
+
+def test_whether_there_is_nothing_to_do_is_looked_up_without_writing(scene: Scene) -> None:
+    scene.write(lines(3))
+    have_done(scene, 3)
+    run = Run.open(scene.store, "r1")
+
+    before = {each.key for each in scene.store.list("")}
+    assert nothing_to_do(run)
+    assert {each.key for each in scene.store.list("")} == before
+
+    finish(run, FeedObserver(), done_by="r1")
+    assert StatusReader(run, scene.broker).read().state == "finished"
+    assert active_runs(scene.store) == []
 
 
 def test_a_cancelled_run_is_over_for_its_feeder(scene: Scene) -> None:

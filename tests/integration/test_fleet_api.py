@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clipfleet import Fleet
-from clipfleet.errors import UsageError
+from clipfleet.errors import RunCancelled, RunFinished, UsageError
 from tests.support.small_fleet import SmallFleet
 
 DOCS = Path(__file__).parents[2] / "docs" / "runs.md"
@@ -64,6 +64,37 @@ def test_a_cancelled_run_can_be_taken_up_again(fleet: Fleet) -> None:
     assert fleet.runs() == []
     run.resume()
     assert run.feed().counts.done == CLIPS
+
+
+def test_orders_to_a_run_that_has_finished_are_refused(
+    fleet: Fleet, small_fleet: SmallFleet
+) -> None:
+    run = fleet.submit(["clips/"], run_id="r")
+    run.feed()
+    for order in (run.pause, run.resume, run.cancel):
+        with pytest.raises(RunFinished, match="run r has finished"):
+            order()
+    for order_name in ("pause", "resume", "cancel"):
+        done = small_fleet.run(order_name, "r")
+        assert (done.returncode, done.stdout) == (2, "clipfleet: run r has finished\n")
+    assert run.feed().state == "finished", "to feed it asks for nothing that is not so"
+
+
+def test_a_cancelled_run_is_not_paused_and_stays_cancelled(fleet: Fleet) -> None:
+    run = fleet.submit(["clips/"], run_id="r")
+    run.cancel()
+    with pytest.raises(RunCancelled, match="to feed it again: clipfleet resume r"):
+        run.pause()
+    run.cancel()
+    assert run.status().state == "cancelled"
+
+
+def test_a_fleet_prints_nothing(fleet: Fleet, capfd: pytest.CaptureFixture[str]) -> None:
+    run = fleet.submit(["clips/", "nowhere/"], run_id="r")
+    run.pause()
+    run.resume()
+    run.feed()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_run_that_there_is_not_is_refused(fleet: Fleet) -> None:

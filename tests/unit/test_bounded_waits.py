@@ -21,6 +21,8 @@ REASONS = {
     "clipfleet_producer/runs/model.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/model.py: "
     "Run.check_all: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/model.py: "
+    "Run.check_shard: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/writing.py: "
     "_ShardWriter.write: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/writing.py: _ShardWriter.write: writing.popleft().result": _STORE,

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from itertools import chain
 
+import click
 import pytest
 
 from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
+from clipfleet_producer.cli import main
 from clipfleet_producer.sources.sampling import read_partition, sample
 
 CLIPS = [
@@ -28,6 +30,18 @@ def test_a_partition_is_written_i_of_n(text: str, part: tuple[int, int]) -> None
 def test_what_is_no_partition_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="write it as i/n"):
         read_partition(text)
+
+
+@pytest.mark.parametrize("command", [main.run, main.submit])
+@pytest.mark.parametrize("flag", ["--partition", "--shard"])
+def test_a_partition_is_asked_for_by_its_name_or_by_its_older_one(
+    command: click.Command, flag: str
+) -> None:
+    context = command.make_context("x", ["clips/", flag, "1/8"])
+
+    assert context.params["partition"] == "1/8"
+    assert "--partition I/N" in command.get_help(context)
+    assert "--shard " not in command.get_help(context)
 
 
 def test_without_a_wish_all_clips_are_taken() -> None:

@@ -15,7 +15,7 @@ from clipfleet.errors import ExitCode, ObjectMissing
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
-from clipfleet.runs import RunCounts, RunHead, count_record
+from clipfleet.runs import RunCounts, RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet_producer.cli.report import print_passed_over, print_problems
@@ -98,8 +98,8 @@ def _look_up(
             {name: variants.find(name).recipes for name in set(map(run.options_hash, batch))}
         )
         for clip in run.check_all(batch):
-            if clip.record is not None:
-                seen.done += count_record(clip.record, run.run_id)
+            if clip.counts is not None:
+                seen.done += clip.counts
                 continue
             seen.redone += clip.replaces is not None
             seen.num_bytes += clip.line.num_bytes or 0

@@ -42,7 +42,8 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     settings = store_settings(flags)
     gpus = count_gpus()
     options = _options_for_this_machine(flags, settings, gpus)
-    request = _request(arguments, flags, control=RunControl(embedded=True))
+    names = chain(arguments, _listed(flags["from_file"]))
+    request = _request(names, flags, control=RunControl(embedded=True))
     if _is_dry(flags):
         return dry_run(request, settings, options, as_json=flags["as_json"])
     with _listing() as tick:
@@ -103,7 +104,7 @@ def submit(
     settings = store_settings(flags)
     options = read_options(flags, settings.options)
     request = _request(
-        arguments,
+        chain(arguments, _listed(flags["from_file"])),
         flags,
         staged=settings.open_store().is_remote if stage is None else stage,
         control=RunControl(priority=flags["priority"] or 0),
@@ -125,14 +126,14 @@ def _exit_code(code: int, submitted: SubmittedRun) -> int:
 
 
 def _request(
-    arguments: tuple[str, ...],
+    names: Iterator[str],
     flags: dict[str, Any],
     *,
     control: RunControl,
     staged: bool = False,
 ) -> RunRequest:
     return RunRequest(
-        names=chain(arguments, _listed(flags["from_file"])),
+        names=names,
         limit=flags["limit"],
         partition=read_partition(flags["partition"]) if flags["partition"] else None,
         shuffle=flags["shuffle"],

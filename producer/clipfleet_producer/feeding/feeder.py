@@ -14,7 +14,7 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, SourceUnreadable, StoreError
 from clipfleet.queues import ASSEMBLE, PREPARE
 from clipfleet.records import Status
-from clipfleet.runs import LOST, RunCounts, count_record
+from clipfleet.runs import LOST, RunCounts
 from clipfleet_producer.feeding.control import FeedingControl
 from clipfleet_producer.feeding.in_flight import ClipInFlight, ClipsInFlight
 from clipfleet_producer.feeding.limit import LEAST, InFlightLimit
@@ -169,7 +169,10 @@ class Feeder:
                     if clip.line.clip_uuid in self._in_flight:
                         shard.counts += RunCounts(clips=1)
                     elif self._feed(clip, shard, anew=True):
-                        self._in_flight.add(clip, shard)
+                        now = self._clock.monotonic()
+                        each = ClipInFlight(clip=clip, shard=shard, heard_at=now)
+                        self._in_flight[clip.line.clip_uuid] = each
+                        shard.in_flight += 1
                     shard.waiting.popleft()
                     fed[shard.number] = place + 1
                 if not shard.waiting:
@@ -215,16 +218,18 @@ class Feeder:
         if loaded is None:
             return
         shard = loaded.shard
-        for place, each in enumerate(loaded.clips):
-            clip, line = each.clip, each.clip.line
-            if each.counts is not None:
-                shard.counts += each.counts
-                shard.digest[line.clip_uuid] = each.digest
-                self._observer.on_clip_done(line, clip.record, each.counts, previously_done=True)
+        for place, clip in enumerate(loaded.clips):
+            line = clip.line
+            if clip.counts is not None:
+                shard.counts += clip.counts
+                shard.digest[line.clip_uuid] = clip.summarized()
+                self._observer.on_clip_done(line, clip.record, clip.counts, previously_done=True)
             elif line.clip_uuid in self._in_flight:  # two lines of one clip: the one before will do
                 shard.counts += RunCounts(clips=1)
             elif place < loaded.fed:
-                self._in_flight.add(clip, shard)
+                each = ClipInFlight(clip=clip, shard=shard, heard_at=self._clock.monotonic())
+                self._in_flight[line.clip_uuid] = each
+                shard.in_flight += 1
             else:
                 shard.waiting.append((place, clip))
         self._shards.end_if_over(shard)
@@ -271,15 +276,14 @@ class Feeder:
 
     def _finish(self, each: ClipInFlight, clip: CheckedClip) -> None:
         """Have done with a clip, if there is its record."""
-        record, line = clip.record, clip.line
-        if record is None:
+        record, counts, line = clip.record, clip.counts, clip.line
+        if record is None or counts is None:
             if clip.replaces not in (None, each.clip.replaces):
                 # Another run wrote one meanwhile that does not do: its message says so from now on.
                 each.clip = clip
                 self._run.clear_scratch(line)
                 self._feed_again(each, counted=True)
             return
-        counts = count_record(record, self._run.run_id)
         each.shard.digest[line.clip_uuid] = clip.summarized()
         self._in_flight.land(each, counts)
         self._rate.note(windows=len(record.windows))

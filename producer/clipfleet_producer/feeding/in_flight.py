@@ -16,7 +16,7 @@ class ClipInFlight:
     clip: CheckedClip
     shard: OpenShard
     heard_at: float
-    looked_at: float
+    looked_at: float = 0.0
     feeds: int = 1
     missed: int = 0  # looks in a row that found no message of it
 
@@ -27,14 +27,6 @@ class ClipsInFlight(dict[str, ClipInFlight]):
     def __init__(self, *, silent_s: float, clock: Clock) -> None:
         super().__init__()
         self._silent_s, self._clock = silent_s, clock
-
-    def add(self, clip: CheckedClip, shard: OpenShard) -> None:
-        """The clip was put on the queue."""
-        now = self._clock.monotonic()
-        shard.in_flight += 1
-        self[clip.line.clip_uuid] = ClipInFlight(
-            clip=clip, shard=shard, heard_at=now, looked_at=now
-        )
 
     def land(self, each: ClipInFlight, counts: RunCounts) -> None:
         """The run is done with the clip."""

@@ -12,21 +12,9 @@ from dataclasses import dataclass, field
 from clipfleet.broker.claims import ShardClaims
 from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError, UsageError
-from clipfleet.runs import RunCounts, count_record
+from clipfleet.runs import RunCounts
 from clipfleet_producer.feeding.sample import ROWS_SHOWN
 from clipfleet_producer.runs.model import CheckedClip, Run
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadedClip:
-    """A clip of a shard that was just opened; of one that is done already, its counts and digest.
-
-    Of those, the first few come with their records.
-    """
-
-    clip: CheckedClip
-    counts: RunCounts | None
-    digest: str
 
 
 @dataclass(kw_only=True)
@@ -53,7 +41,7 @@ class LoadedShard:
     """A shard just claimed, with its clips in order; `fed` of them were fed before."""
 
     shard: OpenShard
-    clips: list[LoadedClip]
+    clips: list[CheckedClip]
     fed: int
 
 
@@ -70,7 +58,7 @@ class ClaimedShards:
         self._done: set[int] = set()
         self._left: deque[int] | None = None  # to try to claim; None: to be looked for
         self._loader = ThreadPoolExecutor(1)
-        self._loading: tuple[int, Future[list[LoadedClip]], int] | None = None
+        self._loading: tuple[int, Future[list[CheckedClip]], int] | None = None
 
     @property
     def at_end(self) -> bool:
@@ -134,7 +122,9 @@ class ClaimedShards:
             fed = self._claims.claim(number)
             self._left.popleft()
             if fed is not None:
-                self._loading = (number, self._loader.submit(_load, self._run, number), fed)
+                check = self._run.check_shard
+                loaded = self._loader.submit(check, number, records=ROWS_SHOWN)
+                self._loading = (number, loaded, fed)
                 return True
         return False
 
@@ -190,18 +180,3 @@ class ClaimedShards:
     @property
     def _claimed(self) -> list[int]:
         return [*self.open, *([self._loading[0]] if self._loading else [])]
-
-
-def _load(run: Run, number: int) -> list[LoadedClip]:
-    """A shard's clips, looked up. Of most records that are there only counts are kept."""
-    clips, kept = [], 0
-    lines = run.addresses.added_to(run.manifest.shard(number), shard=number)
-    for clip in run.check_all(lines):
-        counts, digest = None, clip.summarized()
-        if clip.record is not None:
-            counts = count_record(clip.record, run.run_id)
-            kept += 1
-            if kept > ROWS_SHOWN:
-                clip = CheckedClip(line=clip.line, record=None)
-        clips.append(LoadedClip(clip=clip, counts=counts, digest=digest))
-    return clips

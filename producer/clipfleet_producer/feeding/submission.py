@@ -59,7 +59,7 @@ class RunRequest:
         clips = sample(once, limit=self.limit, partition=self.partition)
         if not variants.base.prepare.upload_clips:
             return clips
-        return note_not_uploaded(clips, settings.sources or self.named.allowed, problems)
+        return note_not_uploaded(clips, settings.sources or self.named, problems)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,9 @@ def create_run(
             retry_failed=request.retry_failed,
             staged=request.staged,
             variants=variants.new,
-            places=lambda: settings.allowed_sources or request.named,
+            places=lambda: (
+                (settings.allowed_sources or request.named) if variants.any_uploads else ()
+            ),
             tick=tick,
         )
     run = Run(head=written.head, store=store, allowed=settings.sources)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from clipfleet.files import NotAFile, mtime, open_file
 from clipfleet.messages import ClipJob
 from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, find_record
-from clipfleet.runs import digest_record
+from clipfleet.runs import RunCounts, count_record, digest_record
 from clipfleet.sources import AllowedSources, not_allowed
 from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
 from clipfleet_producer.runs.store import RunStore
@@ -31,18 +31,22 @@ _RECIPES_KEPT = 1000
 class CheckedClip:
     """A clip, and the record that the run is done with it by.
 
-    `digest` is that record's; `replaces` that of the one which it has, where that does not do.
+    `counts` are that record's, and None where the run is not done with the clip; `digest` is that
+    record's, and `replaces` that of the one which it has, where that does not do. `summary` stands
+    for a record that was not kept.
     """
 
     line: ManifestLine
     record: ClipRecord | None
+    counts: RunCounts | None = None
     digest: str = ""
+    summary: str = ""
     replaces: str | None = None
 
     def summarized(self) -> str:
         """The line on it in its shard's digest; empty where the run is not done with it."""
         if self.record is None:
-            return ""
+            return self.summary
         return digest_record(self.record, self.digest).model_dump_json(exclude_defaults=True)
 
 
@@ -64,7 +68,7 @@ class Run(RunStore):
 
     def options_hash(self, line: ManifestLine) -> str:
         """The hash of the options that the clip is done with."""
-        return line.options_hash or self.head.options_hash
+        return self.scratch(line).options_hash
 
     def recipes(self, line: ManifestLine) -> Mapping[str, str]:
         """The recipe of each product that the clip is to have.
@@ -82,7 +86,8 @@ class Run(RunStore):
 
     def scratch(self, line: ManifestLine) -> keys.Scratch:
         """What is in flight of the clip."""
-        return keys.Scratch(line.clip_uuid, self.options_hash(line), self.head.set_name)
+        options_hash = line.options_hash or self.head.options_hash
+        return keys.Scratch(line.clip_uuid, options_hash, self.head.set_name)
 
     def check(self, line: ManifestLine) -> CheckedClip:
         """The clip, and its record if the run is done with it.
@@ -100,12 +105,32 @@ class Run(RunStore):
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
             return CheckedClip(line=line, record=None, replaces=kept.digest)
-        return CheckedClip(line=line, record=record, digest=kept.digest)
+        counts = count_record(record, self.run_id)
+        return CheckedClip(line=line, record=record, counts=counts, digest=kept.digest)
 
     def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:
         """Each of the clips, many at once, in order."""
         with ThreadPoolExecutor(READERS) as pool:
             yield from ordered_prefetch(pool, self.check, lines, ahead=AHEAD)
+
+    def check_shard(self, shard: int, *, records: int) -> list[CheckedClip]:
+        """The clips of a shard, checked, with their presigned addresses: to be fed.
+
+        Of those that the run is done with, the first `records` come with their records, the others
+        with counts alone. Raises `UsageError` where the shard is missing or damaged.
+        """
+        lines = self.manifest.shard(shard)
+        if self.head.presigned:
+            lines = self.addresses.added_to(lines, shard=shard)
+        clips = []
+        with ThreadPoolExecutor(READERS) as pool:
+            for clip in ordered_prefetch(pool, self.check, lines, ahead=AHEAD):
+                if clip.record is not None:
+                    records -= 1
+                    if records < 0:
+                        clip = replace(clip, record=None, summary=clip.summarized())
+                clips.append(clip)
+        return clips
 
     def record(self, line: ManifestLine) -> ClipRecord | None:
         """The clip's record, whichever run wrote it."""
@@ -123,7 +148,7 @@ class Run(RunStore):
         with ThreadPoolExecutor(READERS) as pool:
             for shard in range(self.head.shards):
                 lines = self.manifest.shard(shard)
-                if addressed:
+                if addressed and self.head.presigned:
                     lines = self.addresses.added_to(lines, shard=shard)
                 records = ordered_prefetch(pool, self.record, lines, ahead=AHEAD)
                 yield from zip(lines, records, strict=True)

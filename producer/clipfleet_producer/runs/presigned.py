@@ -30,15 +30,13 @@ def write_addresses(
 
 @dataclass(frozen=True)
 class Addresses:
-    """The presigned addresses of a run's clips. Of a run without any, nothing is asked."""
+    """The presigned addresses of a run's clips. Of a run without any, nothing is removed."""
 
     store: Store
     head: RunHead
 
     def added_to(self, lines: list[ManifestLine], *, shard: int) -> list[ManifestLine]:
         """The shard's clips, each with its address where that is still there."""
-        if not self.head.presigned:
-            return lines
         try:
             found = _ADDRESSES.validate_json(self.store.get(self._key(shard)))
         except (ObjectMissing, ValidationError):

@@ -16,7 +16,6 @@ from clipfleet.runs import (
     RunCounts,
     RunHead,
     RunState,
-    count_record,
 )
 from clipfleet_producer.runs.model import Run
 
@@ -134,8 +133,8 @@ class StatusReader:
             unknown = [place for place in range(len(lines)) if place not in known]
             found = self._run.check_all(lines[place] for place in unknown)
             for place, each in zip(unknown, found, strict=True):
-                if each.record is not None:
-                    known[place] = count_record(each.record, self._run.run_id)
+                if each.counts is not None:
+                    known[place] = each.counts
             yield sum(known.values(), RunCounts())
             if not known:
                 return

@@ -43,6 +43,7 @@ class OptionOverrides:
 
     def __init__(self, base: Options) -> None:
         self.base, self._base_hash = base, base.hash
+        self.any_uploads = base.prepare.upload_clips  # whether any clip is to be copied to clips/
         # What came up last: (hash, what is wrong), and the hashes that were given.
         self._known: LRUCache[bytes, tuple[str | None, str | None]] = LRUCache(_KEPT)
         self._given: LRUCache[str, bool] = LRUCache(_KEPT)
@@ -114,6 +115,7 @@ class OptionOverrides:
         made = _merged(self.base, _read(prompt, named or {}))
         _check_shared(self.base, made)
         name = made.hash
+        self.any_uploads |= made.prepare.upload_clips
         if name == self._base_hash:
             return None
         if self._db is None:

@@ -135,14 +135,16 @@ class _Search:
             self.named.add_path(os.curdir)
             table = self._table("standard input", self.stdin or sys.stdin.buffer, os.curdir)
             return table.listed()
-        if is_s3(argument):
-            return self._s3(argument, selection)
         if is_address(argument):
+            if is_s3(argument):
+                return self._s3(argument, selection)
             source, size = self.here.find(argument)
             self.named.add(source)
             return iter([with_address(_line(source, size), argument)])
         path = os.path.expanduser(argument)  # noqa: PTH111 - Path's raises
-        return self._path(path_on_disk(path), argument, selection)
+        if not path.isascii():
+            path = path_on_disk(path)
+        return self._path(path, argument, selection)
 
     def _path(self, path: str, argument: str, selection: Selection) -> Iterator[ManifestLine]:
         if "\0" in path:

@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes, unquote, urlsplit
 from pydantic import SecretStr
 
 from clipfleet.errors import UsageError
-from clipfleet.messages import MAX_SOURCE_BYTES, source_bytes
+from clipfleet.messages import MAX_SOURCE_BYTES, SURELY_SHORT, source_bytes
 from clipfleet.presigned import bare, is_signed, shown
 from clipfleet.records import ManifestLine
 from clipfleet.sources import file_uri, path_of
@@ -19,8 +19,6 @@ from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
 
 _LONGEST_TEXT = 8192  # twice the longest path; a source may be much shorter still
-# A letter takes up to 12 bytes in a message: sources as short as this need not be measured.
-_SURELY_SHORT = MAX_SOURCE_BYTES // 12
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
 _S3_SCHEMES = ("s3", "s3a", "s3n")  # the others are Hadoop's and Spark's for the same
 _OTHER_CLOUDS = {
@@ -101,7 +99,7 @@ class Addresses:
         if not stat.S_ISREG(found.st_mode):
             raise ClipRefused("neither a file nor a folder")
         uri = self._folder_uri(folder) + quote_from_bytes(os.fsencode(name))
-        return checked_length(uri), found.st_size
+        return uri if len(uri) <= SURELY_SHORT else checked_length(uri), found.st_size
 
     def _beside(self, text: str) -> str:
         bucket, folder = bucket_and_key(self._place)
@@ -145,7 +143,7 @@ def _folder_uri(folder: str) -> str:
 
 def checked_length(source: str) -> str:
     """The source itself. Raises `ClipRefused` where it is too long for a message."""
-    if len(source) > _SURELY_SHORT and source_bytes(source) > MAX_SOURCE_BYTES:
+    if len(source) > SURELY_SHORT and source_bytes(source) > MAX_SOURCE_BYTES:
         name = short(unquote(shown(source).rstrip("/").rpartition("/")[2]), 255)
         raise ClipRefused(
             f"{name}: its URI takes {source_bytes(source):,} bytes, over the limit of "
