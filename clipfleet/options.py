@@ -284,7 +284,7 @@ class Options(Group):
         """The options that lie in the store.
 
         Raises `NewerVersion` where a newer clipfleet wrote them, whatever else they hold, and
-        pydantic's `ValidationError` where they are none of ours: unknown ones may shape the output.
+        pydantic's `ValidationError` where some are unknown, which may shape the output, or wrong.
         """
         try:
             found = json.loads(data)

@@ -132,7 +132,7 @@ class StoredRun:
     folder: Path
 
     def begin(self, clips: int) -> None:
-        """Write the run down."""
+        """Write the run."""
         lines = (
             ManifestLine(clip_uuid=keys.clip_uuid(source(n)), source=source(n))
             for n in range(clips)
