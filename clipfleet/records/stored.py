@@ -24,8 +24,8 @@ class Stored(BaseModel):
 class Versioned(Stored):
     """An object of its own, in the form of a `version`. One of a newer version is not read."""
 
-    newest: ClassVar[int] = 1
-    version: int = 1
+    newest: ClassVar[int] = 2
+    version: int = 2
 
     @classmethod
     def read(cls, data: bytes) -> Self:

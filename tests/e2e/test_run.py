@@ -1,6 +1,7 @@
 """`clipfleet run`: the whole job on one machine, with nothing set up beforehand."""
 
 import io
+import json
 import signal
 import subprocess
 import time
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import psutil
 import pytest
 from PIL import Image
@@ -15,6 +17,7 @@ from PIL import Image
 from clipfleet import models
 from clipfleet.models import MODELS
 from clipfleet.records import ClipRecord
+from clipfleet.records.schema import record_schema
 from tests.support.cli import Cli
 from tests.support.meaning.score import kept, score
 from tests.support.records import words
@@ -30,6 +33,7 @@ def records_in(out: Path) -> dict[str, ClipRecord]:
     for path in sorted((out / "metas" / "v0").glob("*.json")):
         record = ClipRecord.model_validate_json(path.read_bytes())
         assert path.stem == record.span_uuid
+        jsonschema.validate(json.loads(path.read_bytes()), record_schema())
         found[Path(record.source_video).name] = record
     return found
 

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from clipfleet import keys
+from clipfleet.records.schema import record_schema
 from tests.support import clips as made
 from tests.support.small_fleet import SmallFleet
 from tests.support.waiting import wait_for
@@ -48,6 +50,8 @@ def test_metadata_spans_and_options_of_single_clips_end_in_their_records(
     assert failure.message.startswith("it has 2 frames in its span (the file has 2 s)")
     assert records["short.mp4"].num_frames == 2
     assert list(small_fleet.out.glob("scratch/*")) == []
+    for path in small_fleet.out.glob("metas/v0/*.json"):
+        jsonschema.validate(json.loads(path.read_bytes()), record_schema())
 
     again = small_fleet.submit(listed, "--run", "again", "--wait")
     assert "4 done already" in again.stdout

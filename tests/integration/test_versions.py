@@ -253,7 +253,7 @@ def test_a_run_of_a_later_version_is_named_and_left_alone(folder_store: Store) -
     folder_store.put(keys.run_head("r1"), newer)
     folder_store.put(keys.run_options("r1"), OPTIONS.to_json().encode())
 
-    with pytest.raises(UsageError, match="a RunHead of version 2 is left to a newer clipfleet"):
+    with pytest.raises(UsageError, match="a RunHead of version 3 is left to a newer clipfleet"):
         RunStore.open(folder_store, "r1")
     with pytest.raises(UsageError, match="newer clipfleet"):
         write_run(folder_store, "r1", OPTIONS, lines(1))

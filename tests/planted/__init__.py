@@ -104,8 +104,8 @@ FAULTS = {
     ),
     "newer records": Fault(
         symbol="Kept.is_done",
-        right="of_these or self.newer",
-        wrong="of_these",
+        right="done or self.newer",
+        wrong="done",
         turns_red="tests/integration/test_versions.py",
     ),
     "lists": Fault(
@@ -127,10 +127,16 @@ FAULTS = {
         turns_red="tests/unit/test_protocol.py",
     ),
     "record": Fault(
-        symbol="build_window",
+        symbol="completed",
         right="(Status.ERROR, Status.CANCELLED)",
         wrong="(Status.CANCELLED,)",
         turns_red="tests/unit/test_assemble.py",
+    ),
+    "records of two": Fault(
+        symbol="put_record",
+        right="merge(kept.record, record, again=kept.digest == replaces)",
+        wrong="record",
+        turns_red="tests/integration/test_concurrent_records.py",
     ),
     "claims": Fault(
         symbol="ShardClaims.claim",

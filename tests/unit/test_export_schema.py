@@ -16,7 +16,7 @@ from clipfleet.records import (
     WindowRecord,
 )
 from clipfleet_producer.export.columns import Column, Kind
-from clipfleet_producer.export.schema import CLIP, WINDOW, Per, columns, row_cutter
+from clipfleet_producer.export.schema import CLIP, WINDOW, Per, columns, record_rows
 from tests.support.exported_run import done_record
 from tests.support.records import clip_record
 
@@ -114,7 +114,7 @@ def test_every_column_is_described_in_a_sentence(per: Per) -> None:
 
 @pytest.mark.parametrize("per", Per)
 def test_a_row_has_the_columns_in_their_order(per: Per) -> None:
-    rows = list(row_cutter(per)(done_record(0, ["a", None])))
+    rows = list(record_rows(per)(done_record(0, ["a", None])))
 
     assert rows
     assert [list(row) for row in rows] == [[column.name for column in columns(per)]] * len(rows)
@@ -132,7 +132,7 @@ _PYTHON = {
 
 
 def test_a_value_is_of_its_columns_type() -> None:
-    (row,) = row_cutter(Per.WINDOW)(done_record(0, ["a"], warnings=["odd"]))
+    (row,) = record_rows(Per.WINDOW)(done_record(0, ["a"], warnings=["odd"]))
 
     broken = {
         column.name: row[column.name]
@@ -145,7 +145,7 @@ def test_a_value_is_of_its_columns_type() -> None:
 
 
 def test_a_window_gives_a_row_with_its_clip_beside_it() -> None:
-    rows = list(row_cutter(Per.WINDOW)(done_record(7, ["a", "b"])))
+    rows = list(record_rows(Per.WINDOW)(done_record(7, ["a", "b"])))
 
     assert [row["caption"] for row in rows] == ["a", "b"]
     assert [row["start_frame"] for row in rows] == [0, 256]
@@ -153,26 +153,26 @@ def test_a_window_gives_a_row_with_its_clip_beside_it() -> None:
 
 
 def test_a_clip_gives_one_row_with_its_windows_nested() -> None:
-    (row,) = row_cutter(Per.CLIP)(done_record(7, ["a", None]))
+    (row,) = record_rows(Per.CLIP)(done_record(7, ["a", None]))
 
     assert [each["caption"] for each in row["windows"]] == ["a", None]
     assert row["windows"][1]["errors"][0]["error"] == "RequestTimedOut"
 
 
 def test_a_clip_without_windows_gives_no_row_of_windows_and_one_of_clips() -> None:
-    assert list(row_cutter(Per.WINDOW)(clip_record())) == []
-    assert [row["windows"] for row in row_cutter(Per.CLIP)(clip_record())] == [[]]
+    assert list(record_rows(Per.WINDOW)(clip_record())) == []
+    assert [row["windows"] for row in record_rows(Per.CLIP)(clip_record())] == [[]]
 
 
 def test_what_a_clip_never_had_is_null() -> None:
-    (row,) = row_cutter(Per.CLIP)(clip_record())
+    (row,) = record_rows(Per.CLIP)(clip_record())
 
     assert row["container"] is None
     assert row["enhance_model"] is None
 
 
 def test_metadata_is_one_json_text() -> None:
-    (row,) = row_cutter(Per.CLIP)(clip_record().model_copy(update={"metadata": {"a": [1, "é"]}}))
+    (row,) = record_rows(Per.CLIP)(clip_record().model_copy(update={"metadata": {"a": [1, "é"]}}))
 
     assert json.loads(row["metadata"]) == {"a": [1, "é"]}
     assert "é" in row["metadata"]

@@ -79,8 +79,8 @@ def test_errors_are_counted_by_step_and_name() -> None:
 def test_flags_of_captions_and_how_they_ended_are_counted() -> None:
     summary = Summary("r1")
     record = done_record(0, ["one two", "three"])
-    cut = {"flags": ["truncated", "repetitive"], "finish_reason": "length"}
-    windows = [record.windows[0], with_caption(record.windows[1], **cut)]
+    odd = {"flags": ["truncated", "repetitive"], "finish_reason": "length"}
+    windows = [record.windows[0], with_caption(record.windows[1], **odd)]
     summary.note(record.model_copy(update={"windows": windows}))
 
     found = summary.figures()["texts"]["caption"]

@@ -18,7 +18,7 @@ from clipfleet_producer.export.formats.tars import Tars
 from clipfleet_producer.export.formats.text import CsvFiles, jsonl_files
 from clipfleet_producer.export.journal import Journal, PartStats
 from clipfleet_producer.export.lookup import Lookup, Reviewed
-from clipfleet_producer.export.schema import Per, columns, row_cutter
+from clipfleet_producer.export.schema import Per, columns, record_rows
 from clipfleet_producer.export.spec import ExportSpec, Format, check_folder, keep, make_spec
 from clipfleet_producer.export.target import Target, translate_errors
 from clipfleet_producer.prefetch import READERS
@@ -79,10 +79,10 @@ def _write_parts(
             tick(wrote.clips)
         else:
             start = part * spec.shard_size
-            cut = _Cut(spec, lookup.clips(start, start + spec.shard_size), tick)
+            part_rows = _Rows(spec, lookup.clips(start, start + spec.shard_size), tick)
             journal.begin(part)
-            num_bytes = target.write(part, cut.rows())
-            wrote = PartStats(**cut.counts, num_bytes=num_bytes)
+            num_bytes = target.write(part, part_rows.all())
+            wrote = PartStats(**part_rows.counts, num_bytes=num_bytes)
             journal.finish(part, wrote)
             written += 1
         total += wrote
@@ -106,8 +106,8 @@ def _open_target(folder: Path, spec: ExportSpec, store: Store, pool: ThreadPoolE
 
 
 @dataclass
-class _Cut:
-    """Cuts clips into rows, and counts them as it goes."""
+class _Rows:
+    """The rows of clips, counted as they are made."""
 
     spec: ExportSpec
     clips: Iterator[Reviewed]
@@ -118,16 +118,16 @@ class _Cut:
         )
     )
 
-    def rows(self) -> Iterator[Row]:
-        """The rows of all clips that the order takes."""
-        cut = row_cutter(self.spec.per)
+    def all(self) -> Iterator[Row]:
+        """The rows of all clips that the export is to have."""
+        rows_of = record_rows(self.spec.per)
         for found in self.clips:
             self.counts["clips"] += 1
             if found.record is None:
                 self.counts["missing"] += 1
             elif self._takes(found):
                 self.counts["windowless"] += not found.record.windows
-                for row in cut(found.record):
+                for row in rows_of(found.record):
                     self.counts["rows"] += 1
                     yield row
             self.tick(1)

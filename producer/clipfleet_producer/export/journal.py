@@ -18,7 +18,7 @@ class PartStats(Stored):
     """What a part holds, in counts.
 
     Of its `clips`, `missing` have no record yet, `unreviewed` no verdict where one was asked for,
-    and `left_out` are held back by a filter. `windowless` are taken and have no window. `bytes` is
+    and `left_out` did not pass a filter. `windowless` are taken and have no window. `num_bytes` is
     its file's size; 0 where it has no rows and so no file.
     """
 
@@ -58,9 +58,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise UsageError(
-                f"another export is writing to {folder}; wait for it to finish"
-            ) from None
+            raise UsageError(f"another export is writing to {folder}; let it finish") from None
         self.parts = self._read()
 
     def __enter__(self) -> "Journal":

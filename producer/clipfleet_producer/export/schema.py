@@ -317,17 +317,17 @@ def columns(per: Per) -> tuple[Column, ...]:
     return (_NAME, *WINDOW, *_CLIP) if per is Per.WINDOW else _NESTED
 
 
-def row_cutter(per: Per) -> Callable[[ClipRecord], Iterator[Row]]:
-    """The function that cuts a record into its rows, with exactly the columns of `columns`."""
+def record_rows(per: Per) -> Callable[[ClipRecord], Iterator[Row]]:
+    """The function that makes a record's rows, with exactly the columns of `columns`."""
     if per is Per.CLIP:
         nested = row_maker(_NESTED)
         return lambda record: iter((nested(record),))
     name, window, clip = row_maker((_NAME,)), row_maker(WINDOW), row_maker(_CLIP)
 
-    def cut(record: ClipRecord) -> Iterator[Row]:
+    def rows(record: ClipRecord) -> Iterator[Row]:
         if record.windows:
             before, after = name(record), clip(record)
             for each in record.windows:
                 yield {**before, **window(each), **after}
 
-    return cut
+    return rows

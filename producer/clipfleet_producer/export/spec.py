@@ -75,7 +75,7 @@ def make_spec(
     escape_formulas: bool = True,
     shard_size: int | None = None,
 ) -> ExportSpec:
-    """The order for an export of this run. Raises `UsageError` for what the format cannot hold."""
+    """The spec of an export of this run. Raises `UsageError` for what the format cannot hold."""
     if per is Per.CLIP and format in (Format.CSV, Format.WEBDATASET):
         raise UsageError(
             f"{format} has one row a window; for rows of clips take jsonl, parquet or lance"
@@ -107,7 +107,7 @@ def check_folder(folder: Path, spec: ExportSpec) -> None:
 
 
 def keep(folder: Path, spec: ExportSpec) -> None:
-    """Write the order down in its folder, whole or not at all."""
+    """Write the spec into its folder, whole or not at all."""
     unfinished = folder / f".{ORDER_FILE}.part"
     with open(unfinished, "wb", opener=no_link) as file:
         file.write(spec.to_bytes())

@@ -25,8 +25,8 @@ CHANGES = {
     ],
     "clipfleet/records/stored.py": [
         (
-            "    newest: ClassVar[int] = 1\n    version: int = 1\n",
-            "    newest: ClassVar[int] = 2\n    version: int = 2\n    added: str = 'later'\n",
+            "    newest: ClassVar[int] = 2\n    version: int = 2\n",
+            "    newest: ClassVar[int] = 3\n    version: int = 3\n    added: str = 'later'\n",
         ),
     ],
 }

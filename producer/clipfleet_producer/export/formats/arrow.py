@@ -25,16 +25,16 @@ def arrow_schema(columns: tuple[Column, ...]) -> "pa.Schema":
 def batches(rows: Iterable[Row], schema: "pa.Schema", per: Per) -> "Iterator[pa.RecordBatch]":
     """The rows in batches of at least `BATCH_WINDOWS` windows; the last may have fewer."""
     pa = load("pyarrow", needed_for="this format")
-    held: list[Row] = []
+    batch: list[Row] = []
     windows = 0
     for row in rows:
-        held.append(row)
+        batch.append(row)
         windows += 1 if per is Per.WINDOW else 1 + len(row["windows"])
         if windows >= BATCH_WINDOWS:
-            yield pa.RecordBatch.from_pylist(held, schema=schema)
-            held, windows = [], 0
-    if held:
-        yield pa.RecordBatch.from_pylist(held, schema=schema)
+            yield pa.RecordBatch.from_pylist(batch, schema=schema)
+            batch, windows = [], 0
+    if batch:
+        yield pa.RecordBatch.from_pylist(batch, schema=schema)
 
 
 def parquet_files(folder: Path, columns: tuple[Column, ...], per: Per) -> Files:
