@@ -1,4 +1,4 @@
-"""What lies in the store of a run, beside its options and its manifest."""
+"""What the store has of a run, beside its options and its manifest."""
 
 import enum
 from collections import Counter
@@ -14,7 +14,7 @@ from clipfleet.records import ClipRecord, Status, Stored, Versioned
 class RunHead(Versioned):
     """What a run is. Written after its manifest: where it is, the manifest is whole.
 
-    `clips` in `shards` shards. Everything known of the run lies under its `manifest_version`: when
+    `clips` in `shards` shards. Everything known of the run is under its `manifest_version`: when
     a run is submitted again under its name, what was known of the earlier list does not apply. It
     begins with the second that it was written in, as 8 hex digits. `set_name` is that of the set
     that its records belong to. `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose
@@ -55,7 +55,7 @@ class RunState(enum.StrEnum):
     RUNNING = "running"  # clips are in flight, or wait for a feeder
     PAUSED = "paused"  # nothing more is fed; what is on the queues goes on
     CANCELLED = "cancelled"  # workers drop what they get of it
-    FINISHED = "finished"  # every clip has its record, or was given up
+    FINISHED = "finished"  # every clip has its record, or counts as lost
 
 
 class FeederState(enum.StrEnum):
@@ -90,8 +90,8 @@ class RunControl(Versioned):
 class RunCounts(Versioned):
     """Counts over clips of a run, by their records.
 
-    `before`: those of the done whose record another run wrote. `lost` clips have no record and are
-    given up: they cannot be read here, or were fed time after time. `errors` are by name.
+    `previously_done`: those of the done whose record another run wrote. `lost` clips have no record
+    and are fed no more: they cannot be read here, or were fed five times. `errors` are by name.
     """
 
     clips: int = 0

@@ -58,7 +58,7 @@ class Fleet:
         `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
         `stage` copies files of this machine to scratch for workers, by default where the store is
         S3. Without `follow_links`, links in folders are passed over. `columns` are those of
-        manifests, by what they hold, such as {"start_s": "from"}; `clip_column` is that of the
+        manifests, by their meaning, such as {"start_s": "from"}; `clip_column` is that of the
         clip. Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
         """
         request = RunRequest(

@@ -1,1 +1,1 @@
-"""`clipfleet` on the command line: what people are asked, shown and told."""
+"""`clipfleet` on the command line: flags, commands and what they print."""

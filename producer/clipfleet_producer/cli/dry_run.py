@@ -162,7 +162,7 @@ def _say(seen: _Seen, passed: PassedOver, problems: Problems) -> None:
 
 
 def _readable(line: ManifestLine) -> bool:
-    """Whether this user can read the clip; of what lies elsewhere, workers will tell."""
+    """Whether this user can read the clip; of clips elsewhere, workers will say."""
     path = local_path(line)
     return path is None or os.access(path, os.R_OK)
 

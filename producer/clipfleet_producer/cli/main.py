@@ -1,4 +1,4 @@
-"""`clipfleet`: run clips here, submit them to a fleet, see how a run stands."""
+"""`clipfleet`: run clips here, submit them to a fleet, look at its runs."""
 
 import io
 import os
@@ -62,7 +62,7 @@ def cli() -> None:
     }
 )
 def run(clips: tuple[str, ...], **rest: Any) -> None:
-    """Do CLIPS on this machine, with nothing set up beforehand.
+    """Caption and preview CLIPS on this machine, with nothing set up beforehand.
 
     CLIPS are files, folders, patterns ('day*/**/*.mp4'), s3:// URLs of an object or a folder,
     https:// URLs, manifests (.jsonl, .csv, .parquet), or - for a list on standard input.
@@ -95,7 +95,7 @@ def run(clips: tuple[str, ...], **rest: Any) -> None:
 @params.clip_flags
 @flags.option_flags()
 def submit(clips: tuple[str, ...], wait: bool, stage: bool | None, **rest: Any) -> None:
-    """Have a fleet do CLIPS (as for `clipfleet run`).
+    """Have a fleet caption and preview CLIPS (as for `clipfleet run`).
 
     Without --wait it returns at once, with the first clips on the queues; whoever runs
     `clipfleet feed --follow` for the fleet feeds the rest. See `clipfleet status RUN --follow`.
@@ -113,8 +113,8 @@ def samples(folder: Path, count: int, seed: int) -> None:
     """Write sample clips to FOLDER: coloured shapes and what happens to them, the world that the
     model mini understands.
 
-    They come in several codecs, sizes and frame rates, of one window and of several. What is true
-    of each lies beside it as JSON: for every window its caption, and its facts one by one.
+    They come in several codecs, sizes and frame rates, of one window and of several. Beside each
+    is the truth about it as JSON: for every window its caption, and its facts one by one.
     """
     from clipfleet_producer.samples import write_samples
 

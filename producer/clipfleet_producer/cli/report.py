@@ -80,7 +80,7 @@ def _shortened(text: str | None) -> str:
 
 
 def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: float) -> None:
-    """The last lines: what there is, how fast it came, and where it lies."""
+    """The last lines: counts, throughput, and where the results are."""
     texts = [f"{counts.captions:,} captions", f"{counts.previews:,} previews"]
     texts[1:1] = [f"{counts.enhanced:,} enhanced"] if counts.enhanced else []
     console.print(
@@ -94,8 +94,8 @@ def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: floa
         console.print(f"{done_now:,} done now in {duration(seconds)} ({rate:.2f} clips/s){known}.")
     elif known:
         console.print(known.removeprefix("; ") + ".")
-    lie = f"Records: {uri}/metas/v0/   Previews: {uri}/previews/"
-    console.print(lie, soft_wrap=True, markup=False)
+    places = f"Records: {uri}/metas/v0/   Previews: {uri}/previews/"
+    console.print(places, soft_wrap=True, markup=False)
 
 
 def print_result(

@@ -30,11 +30,11 @@ def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None
 @click.argument("run_id", metavar="[RUN]", required=False)
 @params.run_flags
 @params.in_flight
-@click.option("--follow", is_flag=True, help="Without RUN: go on for ever, for runs to come.")
+@click.option("--follow", is_flag=True, help="Without RUN: keep going, for runs to come.")
 def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
-    """Feed RUN to its end; without RUN, all runs of the store that are not at theirs.
+    """Feed RUN until it has finished; without RUN, all unfinished runs of the store.
 
-    Keeps a bounded number of clips on the queues, holds the run's list of clips against their
+    Keeps a bounded number of clips on the queues, compares the run's manifest with the clips'
     records, and feeds again what was lost, whatever lost it: a message, a broker that was emptied,
     scratch that was deleted. It may be stopped and started anywhere, and run twice.
     """
@@ -50,7 +50,7 @@ def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
 @params.run_flags
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
-    """Say what went wrong in RUN, error by error, as its records have it.
+    """List the errors in RUN's records.
 
     Without RUN: the messages that workers did not recognise and refused.
     """
@@ -74,7 +74,7 @@ def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
 def retry(
     run_id: str, only: tuple[str, ...], new_run_id: str | None, wait: bool, **rest: Any
 ) -> None:
-    """Do the clips of RUN again whose records have errors, as a run of their own.
+    """Do RUN's clips with errors again, as a run of their own.
 
     Options are RUN's. Each clip's record is replaced once it is done again. Clips whose
     presigned URLs are no longer at hand are left out: submit them with fresh ones.
@@ -90,7 +90,7 @@ def retry(
 @click.option("--follow", is_flag=True, help="Go on until every clip has its record: `feed RUN`.")
 @params.in_flight
 def reconcile(run_id: str, follow: bool, **rest: Any) -> None:
-    """Hold RUN's list of clips against their records, and feed again what was lost."""
+    """Compare RUN's manifest with its clips' records, and feed again what was lost."""
     from clipfleet_producer.cli import recovery
 
     sys.exit(recovery.reconcile(run_id, rest, following=follow))
@@ -111,7 +111,7 @@ def pause(run_id: str, **rest: Any) -> None:
 @params.run_flags
 @click.option("--priority", type=_PRIORITY, help="Its priority from now on.")
 def resume(run_id: str, priority: int | None, **rest: Any) -> None:
-    """Feed RUN again that was paused or cancelled, or give it another priority."""
+    """Resume a paused or cancelled RUN, or change its priority."""
     from clipfleet_producer.cli import orders
 
     orders.resume(run_id, rest, priority=priority)
@@ -121,7 +121,7 @@ def resume(run_id: str, priority: int | None, **rest: Any) -> None:
 @click.argument("run_id", metavar="RUN")
 @params.run_flags
 def cancel(run_id: str, **rest: Any) -> None:
-    """Stop RUN: feed no more of it, and drop what is on the queues.
+    """Cancel RUN: feed no more of it, and drop its messages.
 
     Clips that are done keep their records; others get none.
     """

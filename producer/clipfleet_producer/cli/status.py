@@ -1,4 +1,4 @@
-"""`clipfleet status`: how runs, queues and workers stand, on one screen or as JSON."""
+"""`clipfleet status`: runs, queues and workers, on one screen or as JSON."""
 
 import dataclasses
 import json
@@ -224,7 +224,7 @@ def _queues(fleet: FleetStatus) -> Table:
 
 def _workers(fleet: FleetStatus) -> RenderableType:
     if not fleet.workers:
-        return Text("No worker lives; start some with clipfleet-worker.", style="yellow")
+        return Text("No worker is alive; start some with clipfleet-worker.", style="yellow")
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("worker", "queues"):
         table.add_column(name)

@@ -1,7 +1,7 @@
 """Feeds a run's clips, a bounded number in flight, and follows them until each has its record.
 
 What is true is in the store: workers' events only say when to look. A clip that stays silent while
-the broker holds no message is looked up, and fed again if it is not done. A feeder may die
+the broker has no message is looked up, and fed again if it is not done. A feeder may die
 anywhere.
 """
 

@@ -1,8 +1,8 @@
 """How many clips to have in flight: enough that no worker waits, few enough that nothing piles up.
 
-The queues say which it is: as long as fewer messages wait than workers hold, more are let in; once
-several times as many wait, fewer. Runs that share a fleet see the same queues: all grow by the same
-steps and shrink by the same share, and so come to have as much in flight as one another.
+The queues say which it is: more are let in as long as fewer messages wait than are unacknowledged,
+fewer once several times as many wait. Runs that share a fleet see the same queues: all grow by the
+same steps and shrink by the same share, and so come to have as much in flight as one another.
 """
 
 from clipfleet.clock import SYSTEM, Clock

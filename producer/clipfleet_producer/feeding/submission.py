@@ -94,7 +94,7 @@ def create_run(
     *,
     tick: Callable[[int], None] = lambda count: None,
 ) -> SubmittedRun:
-    """Find the clips, and write them as a run; `tick` is told how many were found.
+    """Find the clips, and write them as a run; `tick` is called with how many were found.
 
     Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Orders to a run: pause, resume, cancel. They lie in the store, where feeders look for them."""
+"""Orders to a run: pause, resume, cancel. They are in the store, where feeders look for them."""
 
 from clipfleet.broker import claims
 from clipfleet.broker.client import Broker

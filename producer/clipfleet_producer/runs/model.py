@@ -32,8 +32,8 @@ class CheckedClip:
     """A clip, and the record that the run is done with it by.
 
     `counts` are that record's, and None where the run is not done with the clip; `digest` is that
-    record's, and `replaces` that of the one which it has, where that does not do. `summary` stands
-    for a record that was not kept.
+    record's, and `replaces` that of the one which it has, where that does not do. `summary` is
+    the line of a record that was not kept.
     """
 
     line: ManifestLine

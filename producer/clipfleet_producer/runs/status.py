@@ -37,7 +37,7 @@ class RunStatus:
 
     @property
     def left(self) -> int:
-        """Clips without a record that are not given up."""
+        """Clips without a record that do not count as lost."""
         return max(0, self.head.clips - self.counts.done - self.counts.lost)
 
     @property
@@ -55,7 +55,7 @@ class RunStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetStatus:
-    """The queues and the workers that live; `away` says why nothing is known of them."""
+    """The queues and the live workers; `away` says why nothing is known of them."""
 
     backlog: dict[str, int]
     unacked: int

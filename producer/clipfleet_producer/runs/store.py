@@ -1,4 +1,4 @@
-"""One run as it lies in the store: what it is, its clips and options, how it is to be fed."""
+"""One run in the store: what it is, its clips and options, how it is to be fed."""
 
 import contextlib
 import json

@@ -69,8 +69,8 @@ def write_run(
 
     `control` says how it is to be fed, at once unless told. With `staged`, files of this machine
     are copied to scratch as they are fed. `places`, asked last, are those that clips may be copied
-    from (`RunSources`). `variants` gives the options that some of the clips it is told have of
-    their own. `tick` is told how many clips are written.
+    from (`RunSources`). `variants` gives the options that some of these clips have of their
+    own. `tick` is called with how many clips are written.
     """
     before = _head_version(store, run_id)
     version = f"{int(time.time()):08x}{secrets.token_hex(4)}"
@@ -94,14 +94,7 @@ def write_run(
     sources = RunSources(allowed=[*places()])
     put_json(store, keys.run_sources(run_id, version), sources.model_dump_json())
     run.set_control(control or RunControl())  # before the head: without it the run seems cancelled
-    if not _put_head(store, head, before):
-        forget(store, run_id, version)
-        raise UsageError(
-            f"run {run_id} was written by another submit meanwhile, whose list is kept; "
-            "submit again to write over it, or choose another name"
-        )
-    if before is not None:
-        forget(store, run_id, before.manifest_version)
+    _make_current(run, before)
     _forget_unfinished(store, run_id)
     return run
 
@@ -162,6 +155,21 @@ def _head_version(store: Store, run_id: str) -> _Before | None:
         raise UsageError(f"run {run_id} is there already: {error}") from None
     except ValidationError:
         return _Before("", version)
+
+
+def _make_current(run: RunStore, before: _Before | None) -> None:
+    """Have the run be this version of it, in place of the one before.
+
+    Raises `UsageError`, and nothing is left, where another submit wrote the run meanwhile.
+    """
+    if not _put_head(run.store, run.head, before):
+        forget(run.store, run.run_id, run.head.manifest_version)
+        raise UsageError(
+            f"run {run.run_id} was written by another submit meanwhile, whose list is kept; "
+            "submit again to write over it, or choose another name"
+        )
+    if before is not None:
+        forget(run.store, run.run_id, before.manifest_version)
 
 
 def _put_head(store: Store, head: RunHead, before: _Before | None) -> bool:

@@ -66,7 +66,7 @@ class NamedPlaces:
 def note_not_uploaded(
     clips: Iterable[ManifestLine], allowed: AllowedSources | NamedPlaces, problems: Problems
 ) -> Iterator[ManifestLine]:
-    """The clips; each that lies outside of what is `allowed` at their end is a problem."""
+    """The clips; each that is outside of what is `allowed` once all were found is a problem."""
     outside: dict[str, None] = {}
     for line in clips:
         if len(outside) < MOST_PLACES and not allowed.covers(line.source):
@@ -75,6 +75,6 @@ def note_not_uploaded(
     for source in outside:
         if not allowed.covers(source):
             problems.add(
-                f"{source}: not copied to clips/, for it lies outside of what was named; give its "
+                f"{source}: not copied to clips/, for it is outside of what was named; give its "
                 "place in the setting allowed_sources (CLIPFLEET_ALLOWED_SOURCES)"
             )

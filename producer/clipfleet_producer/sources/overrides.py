@@ -35,10 +35,10 @@ _APART = "submit these clips as a run of their own"
 
 
 class OptionOverrides:
-    """The options of a run, `base`, and what becomes of them for clips that have some of their own.
+    """The options of a run, `base`, and those of clips that have some of their own.
 
-    What comes up again and again is checked once. All that were ever named lie on disk, so that
-    a hundred million clips may have a prompt each. A context manager: at its end they are gone.
+    Options that are named again and again are checked once. All that were ever named are on disk,
+    so that a hundred million clips may have a prompt each. A context manager, which forgets them.
     """
 
     def __init__(self, base: Options) -> None:
@@ -165,7 +165,7 @@ def _check_shared(base: Options, made: Options) -> None:
         if getattr(getattr(base, group), name) == getattr(getattr(made, group), name):
             continue
         if (group, name) in _OF_MODELS:
-            why = f"a worker holds one model for all clips of a run; {_APART}"
+            why = f"a worker has one model for all clips of a run; {_APART}"
         elif (group, name) == ("enhance", "enabled"):
             why = f"either all captions of a run are enhanced or none; {_APART}"
         elif (group, name) not in _OF_OUTPUT:

@@ -12,7 +12,7 @@ def unique(lines: Iterable[ManifestLine], *, shuffle: int | None = None) -> Iter
     """The lines, of each clip the first alone.
 
     In their order as they come; with a `shuffle` seed in one that depends on the seed and the set
-    of clips alone, which begins once the last line has been read. What is remembered lies on disk:
+    of clips alone, which begins once the last line has been read. What is remembered is on disk:
     about 30 bytes a clip, or its line's length and 30 more. Raises `SpoolFull`.
     """
     return _in_order(lines) if shuffle is None else _shuffled(lines, shuffle)
@@ -31,7 +31,7 @@ def _shuffled(lines: Iterable[ManifestLine], seed: int) -> Iterator[ManifestLine
     """The lines by a hash of seed and clip.
 
     Written as they come and sorted once: SQLite merges sorted runs on disk, where an index would be
-    filled at random places, page after page. Lines of one clip come to lie side by side, the first
+    filled at random places, page after page. Lines of one clip are side by side, the first
     first.
     """
     key = hashlib.sha256(str(seed).encode()).digest()
@@ -50,7 +50,7 @@ def _shuffled(lines: Iterable[ManifestLine], seed: int) -> Iterator[ManifestLine
 
 
 def _written(line: ManifestLine) -> tuple[str, str | None]:
-    """The line as JSON, and what that never holds."""
+    """The line as JSON, and its presigned address, which the JSON leaves out."""
     address = line.address.get_secret_value() if line.address else None
     return line.model_dump_json(exclude_defaults=True), address
 
