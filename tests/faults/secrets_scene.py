@@ -122,10 +122,10 @@ CRASHING = """
 import sys
 from clipfleet_workers.steps import prepare as room
 prepare = room.prepare
-def crash(context, app, job):
+def crash(context, app, job, given_up=None):
     if job.source.endswith("crash.mp4"):
         raise RuntimeError(f"{context.settings.broker} {context.store} {context.broker}")
-    prepare(context, app, job)
+    prepare(context, app, job, given_up)
 room.prepare = crash
 sys.argv = ["clipfleet-worker", "prepare"]
 from clipfleet_workers.cli import main
