@@ -52,7 +52,7 @@ def test_a_run_that_nobody_follows_is_brought_to_its_end(
     assert small_fleet.submit(clips, "--run", "r").returncode == 0
     waiting = small_fleet.run("reconcile", "r")
     assert waiting.returncode == 3
-    assert f"the broker holds {CLIPS} messages" in waiting.stdout
+    assert f"the broker has {CLIPS} messages" in waiting.stdout
     empty(small_fleet)
     small_fleet.continue_prepare()
 
