@@ -38,6 +38,10 @@ class UsageError(ClipfleetError):
     exit_code = ExitCode.USAGE
 
 
+class SetConflict(UsageError):
+    """The run's options differ from those that its set is made with."""
+
+
 class RunFinished(UsageError):
     """The run has finished."""
 

@@ -32,6 +32,11 @@ def in_set(set_name: str) -> str:
     return f"{SETS}{set_name}/" if set_name else ""
 
 
+def set_file(set_name: str = "") -> str:
+    """The options that the set is made with."""
+    return f"{in_set(set_name)}set.json"
+
+
 def record(clip: str, set_name: str = "") -> str:
     """The clip's record. Where it exists, the clip is done."""
     return f"{in_set(set_name)}{RECORDS}{clip}.json"
