@@ -28,7 +28,7 @@ from clipfleet import keys
 from clipfleet.errors import ObjectMissing
 from clipfleet.messages import AssembleJob, ClipJob, WindowJob
 from clipfleet.queues import ASSEMBLE, CAPTION, ENHANCE, PREPARE, PREVIEW, QUEUES
-from clipfleet.records import ClipRecord, ManifestLine, find_record
+from clipfleet.records import ClipRecord, ManifestLine, Part, find_record
 from clipfleet.settings import read_settings
 from clipfleet.store.folder import FolderStore
 from clipfleet_producer.runs import model
@@ -360,6 +360,24 @@ def test_a_whole_record_stays_though_a_second_assemble_finds_its_parts_cleared_a
 
     protocol.a_worker_is_overtaken(which=0, operations=4)  # it has seen that there is no record
 
+    protocol.teardown()
+
+
+def test_a_step_that_is_delivered_twice_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, done = WORK[PREVIEW], list[tuple[str, int]]()
+
+    def preview(context: Context, job: WindowJob) -> Part:
+        done.append((job.clip_uuid, job.start_frame))
+        return real(context, job)
+
+    monkeypatch.setitem(WORK, PREVIEW, preview)
+    protocol = Protocol()
+    protocol.a_queue_is_worked_off(PREPARE)
+    waiting = protocol._broker.waiting
+    waiting += [message for message in waiting if message.queue == PREVIEW]
+    protocol.a_queue_is_worked_off(PREVIEW)
+
+    assert len(done) == len(set(done)) > 0
     protocol.teardown()
 
 
