@@ -8,6 +8,7 @@ from clipfleet.errors import ObjectMissing, UsageError
 from clipfleet.options import Options
 from clipfleet.records import ClipRecord, ManifestLine
 from clipfleet.runs import RunControl, RunHead
+from clipfleet.sets import read_set_name
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
 from clipfleet_producer.export import Exported, Format, Per, export_run, make_spec
@@ -42,6 +43,8 @@ class Fleet:
         options: Options | None = None,
         *,
         run_id: str | None = None,
+        set: str = "",
+        overwrite: bool = False,
         limit: int | None = None,
         partition: tuple[int, int] | None = None,
         shuffle: int | None = None,
@@ -53,6 +56,10 @@ class Fleet:
         follow_links: bool = True,
     ) -> "FleetRun":
         """Create a run and put its first clips on the queues.
+
+        `options` are those that it gives, by the fields that they were made with; others are those
+        of its `set` ("": the first), else defaults. With `overwrite` the set takes these where it
+        has others, which otherwise raises `SetConflict`.
 
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
         `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
@@ -68,6 +75,8 @@ class Fleet:
             shuffle=shuffle,
             columns={**(columns or {}), **({"clip": clip_column} if clip_column else {})},
             run_id=choose_run_id(run_id),
+            set_name=read_set_name(set),
+            overwrite=overwrite,
             retry_failed=retry_failed,
             staged=self._store.is_remote if stage is None else stage,
             follow_links=follow_links,
@@ -96,10 +105,11 @@ class Fleet:
         """What waits in the queues, and which workers are alive."""
         return read_fleet(self.settings.open_broker())
 
-    def record(self, clip_uuid: str) -> ClipRecord | None:
-        """A clip's record, whatever run wrote it; None where there is none."""
+    def record(self, clip_uuid: str, *, set: str = "") -> ClipRecord | None:
+        """A clip's record in a set, whatever run wrote it; None where there is none."""
+        key = keys.record(clip_uuid, read_set_name(set))
         try:
-            return ClipRecord.model_validate_json(self._store.get(keys.record(clip_uuid)))
+            return ClipRecord.model_validate_json(self._store.get(key))
         except ObjectMissing:
             return None
 

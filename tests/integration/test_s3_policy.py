@@ -208,6 +208,10 @@ def test_the_sides_do_the_same_in_every_set(bucket: Bucket) -> None:
         worker.put(key, b"x")
         assert reader.get(key) == b"x"
     assert producer.get(keys.record(CLIP, "v2")) == b"x"
+    options = keys.set_file("v2")
+    assert producer.put(options, b"x", if_absent=True)
+    assert producer.put_if_match(options, b"y", producer.get_version(options)[1])
+    assert reader.get(options) == b"y"
     worker.put(keys.Scratch(CLIP, OPTIONS.hash, "v2").plan, b"x")
     producer.delete_prefix(keys.Scratch(CLIP, OPTIONS.hash, "v2").prefix)
 
@@ -223,6 +227,8 @@ FORBIDDEN: dict[str, tuple[str, Callable[[Store], object]]] = {
     "a worker deletes a preview": ("worker", lambda s: s.delete(keys.preview(CLIP, 0, 9))),
     "a worker deletes a clip": ("worker", lambda s: s.delete(keys.clip(CLIP))),
     "a worker changes a run": ("worker", lambda s: s.put(keys.run_options("other"), b"x")),
+    "a worker changes a set's options": ("worker", lambda s: s.put(keys.set_file("v2"), b"x")),
+    "a producer deletes a set's options": ("producer", lambda s: s.delete(keys.set_file("v2"))),
     "a worker reads a run's clips": (
         "worker",
         lambda s: s.get(keys.run_manifest("other", "0" * 16, 0)),

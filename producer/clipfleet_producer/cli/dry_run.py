@@ -18,10 +18,11 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCounts, RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
-from clipfleet_producer.cli.report import print_passed_over, print_problems
+from clipfleet_producer.cli.report import print_passed_over, print_problems, print_set_changes
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.feeding.submission import RunRequest
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.sets import SetPlan
 from clipfleet_producer.runs.store import last_summary
 from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
@@ -53,9 +54,11 @@ class _Seen:
 def dry_run(
     request: RunRequest, settings: Settings, options: Options, *, as_json: bool = False
 ) -> int:
-    """Say it all; returns the exit code."""
+    """Say it all; returns the exit code. Raises `SetConflict` where the run would be refused."""
     problems = Problems()
     store = settings.open_store()
+    plan = request.plan(store, options)
+    options = plan.options
     with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
         lines = request.clips(settings, variants, problems)
         seen = _look_up(
@@ -65,8 +68,9 @@ def dry_run(
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
     if as_json:
-        _print_json(seen, request.passed, problems, _measured(store, options))
+        _print_json(seen, plan, request.passed, problems, _measured(store, options))
     else:
+        print_set_changes(plan, done=False)
         _say(seen, request.passed, problems)
         console.print(_estimate(store, options, seen.todo), soft_wrap=True, markup=False)
     return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
@@ -76,6 +80,7 @@ def _run(request: RunRequest, options: Options, store: Store) -> Run:
     head = RunHead(
         run_id=request.run_id,
         options_hash=options.hash,
+        set_name=request.set_name,
         manifest_version="0" * 8,
         clips=0,
         shards=0,
@@ -115,13 +120,21 @@ def _look_up(
 
 def _print_json(
     seen: _Seen,
+    plan: SetPlan,
     passed: PassedOver,
     problems: Problems,
     measured: Iterator[tuple[str, int, float]],
 ) -> None:
     """One object on standard output; `seconds` is None where no run was measured."""
     _, clips, seconds = next(measured, ("", 0, 0.0))
+    replaced = [
+        {"option": each.what, "of_set": each.of_set, "asked": each.asked} for each in plan.replaced
+    ]
     said = {
+        "set": plan.name,
+        "set_begins": plan.pinned is None,
+        "added": plan.added,
+        "replaced": replaced,
         "clips": seen.clips,
         "done": seen.done.done,
         "done_with_errors": seen.done.failed,

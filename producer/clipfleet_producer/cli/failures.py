@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from clipfleet.errors import ExitCode
+from clipfleet.errors import ExitCode, UsageError
 from clipfleet.printable import printable
 from clipfleet.records import Failure
 from clipfleet.settings import read_settings
@@ -20,6 +20,8 @@ _ROWS_AT_ONCE = 500
 def failures(run_id: str | None, flags: dict[str, Any], *, as_json: bool) -> int:
     """`clipfleet failures`: print a run's errors; without a run, the messages that were refused."""
     if run_id is None:
+        if flags.get("set_name") is not None:
+            raise UsageError("--set goes with RUN: refused messages are of no set")
         return _refusals(flags, as_json=as_json)
     run = stored_run(run_id, flags)
     failed = missing = 0

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipfleet.errors import UsageError
+from clipfleet.sets import label, read_set_name
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
 
 if TYPE_CHECKING:
+    from clipfleet.runs import RunHead
     from clipfleet_producer.runs.model import Run
 
 MOST_IN_FLIGHT = 100_000
@@ -22,6 +24,15 @@ in_flight = click.option(
     type=click.IntRange(1, MOST_IN_FLIGHT),
     help="Most clips on the queues and in scratch at once. [default: 4096; begins with 64, and "
     "grows while workers wait for more]",
+)
+
+
+def set_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else read_set_name(value)
+
+
+in_set = click.option(
+    "--set", "set_name", metavar="NAME", callback=set_name, help="The run's set, if it has one."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 
@@ -82,6 +93,20 @@ def clip_flags(command: Any) -> Any:
                 "run_id",
                 help="Name of the run. [default: the time and four hex digits]",
             ),
+            click.option(
+                "--set",
+                "set_name",
+                metavar="NAME",
+                callback=set_name,
+                help="The set that results go to, each made with one choice of options; a new one "
+                "begins beside the others. [default: the first, without a name]",
+            ),
+            click.option(
+                "--overwrite",
+                is_flag=True,
+                help="Have the set take this run's options where it has others: its records are "
+                "replaced as their clips are done again.",
+            ),
             in_flight,
             click.option(
                 "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
@@ -120,8 +145,21 @@ def fleet_settings(flags: dict[str, Any]) -> Settings:
 
 
 def stored_run(run_id: str, flags: dict[str, Any]) -> "Run":
-    """A run in the store that the flags name. Raises `UsageError` where there is none."""
+    """A run in the store that the flags name.
+
+    Raises `UsageError` where there is none, or not in the set that they name.
+    """
     from clipfleet_producer.runs.model import Run
 
     settings = store_settings(flags)
-    return Run.open(settings.open_store(), run_id, allowed=settings.sources)
+    run = Run.open(settings.open_store(), run_id, allowed=settings.sources)
+    check_set(run.head, flags.get("set_name"))
+    return run
+
+
+def check_set(head: "RunHead", set_name: str | None) -> None:
+    """Raises `UsageError` where a set is named, and the run is of another."""
+    if set_name is not None and head.set_name != set_name:
+        raise UsageError(
+            f"run {head.run_id} is of set {label(head.set_name)}, not of {label(set_name)}"
+        )

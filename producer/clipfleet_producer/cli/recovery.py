@@ -22,6 +22,7 @@ from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs.control import check_fleet
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.names import choose_run_id
+from clipfleet_producer.runs.sets import check_is_of_set
 from clipfleet_producer.runs.writing import check_free, write_run
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import local_path, short_name
@@ -48,6 +49,7 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
     if _is_over(run):
         return ExitCode.OK
     _check_reach(run)
+    check_is_of_set(run)
     broker = settings.open_broker()
     check_fleet(broker, run)
     return see_through(run, options, settings, in_flight=flags["in_flight"])
@@ -81,6 +83,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     """`clipfleet reconcile`: compare a run's manifest with its records, and feed what was lost."""
     settings = fleet_settings(flags)
     run = stored_run(run_id, flags)
+    check_is_of_set(run)
     broker = settings.open_broker()
     run.reopen(RunControl(fleet=broker.fleet(), broker=broker.address))
     if following:
@@ -111,7 +114,8 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     run = stored_run(run_id, flags)
     options = run.options()
     again = choose_run_id(flags["run_id"])
-    check_free(run.store, again, options, anew=True)
+    check_free(run.store, again, options, set_name=run.head.set_name, anew=True)
+    check_is_of_set(run)
     _check_reach(run)
     problems = Problems()
     failed = _failed(run, only, problems)
@@ -127,6 +131,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         again,
         options,
         chain([first], failed),
+        set_name=run.head.set_name,
         control=RunControl(fleet=broker.fleet(), broker=broker.address),
         staged=run.stage,
         places=run.places,

@@ -8,16 +8,19 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from clipfleet import keys
 from clipfleet.errors import ExitCode
-from clipfleet.options import Options
+from clipfleet.options import DEFAULT, Options
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord
 from clipfleet.runs import RunCounts, count_record
+from clipfleet.sets import label as set_label
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.sample import ROWS_SHOWN, Pair
 from clipfleet_producer.feeding.submission import SubmittedRun
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.sets import SetPlan
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import short_name
@@ -79,7 +82,9 @@ def _shortened(text: str | None) -> str:
     return textwrap.shorten(text or "", 400, placeholder=" …")
 
 
-def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: float) -> None:
+def print_totals(
+    console: Console, uri: str, counts: RunCounts, *, seconds: float, set_name: str = ""
+) -> None:
     """The last lines: counts, throughput, and where the results are."""
     texts = [f"{counts.captions:,} captions", f"{counts.previews:,} previews"]
     texts[1:1] = [f"{counts.enhanced:,} enhanced"] if counts.enhanced else []
@@ -94,7 +99,8 @@ def print_totals(console: Console, uri: str, counts: RunCounts, *, seconds: floa
         console.print(f"{done_now:,} done now in {duration(seconds)} ({rate:.2f} clips/s){known}.")
     elif known:
         console.print(known.removeprefix("; ") + ".")
-    places = f"Records: {uri}/metas/v0/   Previews: {uri}/previews/"
+    root = f"{uri}/{keys.in_set(set_name)}"
+    places = f"Records: {root}{keys.RECORDS}   Previews: {root}{keys.PREVIEWS}"
     console.print(places, soft_wrap=True, markup=False)
 
 
@@ -111,7 +117,8 @@ def print_result(
     table = clip_table(sample.clips, enhance=options.enhance.enabled, count=sample.count)
     console.print(table)
     print_captions(console, sample.clips, run.store.uri)
-    print_totals(console, run.store.uri, counts, seconds=seconds)
+    set_name = run.head.set_name
+    print_totals(console, run.store.uri, counts, seconds=seconds, set_name=set_name)
     if counts.failed:
         console.print(
             f"{counts.failed} clips have errors (clipfleet failures {run.run_id}); once their "
@@ -130,11 +137,36 @@ def print_submitted(submitted: SubmittedRun) -> None:
     print_problems(submitted.problems)
     run = submitted.run
     plural = "clip" if run.head.clips == 1 else "clips"
+    in_set = f", set {run.head.set_name}" if run.head.set_name else ""
+    print_set_changes(submitted.plan, done=True)
     console.print(
-        f"{run.head.clips:,} {plural} → {run.store.uri}, run {run.run_id}",
+        f"{run.head.clips:,} {plural} → {run.store.uri}{in_set}, run {run.run_id}",
         soft_wrap=True,
         markup=False,
     )
+
+
+def print_set_changes(plan: SetPlan, *, done: bool) -> None:
+    """Print what a run adds to its set, and what it replaces there; `done` or only planned."""
+    name = set_label(plan.name)
+    if plan.added:
+        would = "gets" if done else "would get"
+        line = f"Set {name} {would} what it had none of: {', '.join(map(_product, plan.added))}."
+        console.print(line, soft_wrap=True, markup=False)
+    if plan.replaced:
+        would = "are" if done else "would be"
+        listed = "; ".join(
+            f"{printable(each.what)} from {printable(each.of_set)} to {printable(each.asked)}"
+            for each in plan.replaced
+        )
+        line = f"Options of set {name} {would} replaced, and records as their clips are done again"
+        console.print(f"{line}: {listed}.", style="yellow", soft_wrap=True, markup=False)
+
+
+def _product(product: str) -> str:
+    kind, _, name = product.partition(":")
+    words = {"caption": "captions", "enhanced": "enhanced captions", "preview": "previews"}
+    return words.get(kind, kind) + ("" if name in ("", DEFAULT) else f" {name}")
 
 
 def print_passed_over(passed: PassedOver) -> None:

@@ -47,6 +47,7 @@ _store = click.option("--store", help="The run's store.")
     help="Clips in one file. [default: 10,000; webdataset 1,000; lance 100,000 a version]",
 )
 @_store
+@params.in_set
 @params.s3_endpoint
 def export(
     run_id: str,
@@ -87,6 +88,13 @@ def export(
 @click.command()
 @click.argument("clip", metavar="CLIP")
 @_store
+@click.option(
+    "--set",
+    "set_name",
+    metavar="NAME",
+    callback=params.set_name,
+    help="The set whose record of it is meant. [default: the first, without a name]",
+)
 @params.s3_endpoint
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it lies in the store.")
 def show(clip: str, as_json: bool, **rest: Any) -> None:
@@ -99,6 +107,7 @@ def show(clip: str, as_json: bool, **rest: Any) -> None:
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @_store
+@params.in_set
 @params.s3_endpoint
 @params.as_json
 @click.option(

@@ -13,6 +13,7 @@ _PRIORITY = click.IntRange(-1000, 1000)
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @params.run_flags
+@params.in_set
 @click.option("--follow", is_flag=True, help="Keep showing it until RUN has finished.")
 @params.as_json
 def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None:
@@ -48,6 +49,7 @@ def feed(run_id: str | None, follow: bool, **rest: Any) -> None:
 @click.command()
 @click.argument("run_id", metavar="[RUN]", required=False)
 @params.run_flags
+@params.in_set
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
     """List the errors in RUN's records.
@@ -62,6 +64,7 @@ def failures(run_id: str | None, as_json: bool, **rest: Any) -> None:
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @params.run_flags
+@params.in_set
 @click.option(
     "--only",
     multiple=True,
@@ -87,6 +90,7 @@ def retry(
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @params.run_flags
+@params.in_set
 @click.option("--follow", is_flag=True, help="Go on until every clip has its record: `feed RUN`.")
 @params.in_flight
 def reconcile(run_id: str, follow: bool, **rest: Any) -> None:

@@ -16,6 +16,7 @@ from clipfleet.options import DEFAULT
 from clipfleet.presigned import bare, shown
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, EnhancedCaption, Failure, WindowRecord
+from clipfleet.sets import label as set_label
 from clipfleet.store import Store
 from clipfleet_producer.cli.params import store_settings
 from clipfleet_producer.cli.terminal import Console
@@ -25,6 +26,8 @@ from clipfleet_producer.sources.uris import is_s3, short_name
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+_SETS_LOOKED_INTO = 20
+
 _console = Console()
 
 
@@ -32,7 +35,7 @@ def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:
     """`clipfleet show`: print the record of a clip; returns the exit code."""
     settings = store_settings(flags)
     store = settings.open_store()
-    data = read_record(store, clip)
+    data = read_record(store, clip, flags.get("set_name") or "")
     if as_json:
         _write_json(data)
         return ExitCode.OK
@@ -62,16 +65,24 @@ def clip_name(clip: str) -> str:
     return keys.clip_uuid(Path(one_spelling(str(path))).as_uri())
 
 
-def read_record(store: Store, clip: str) -> bytes:
-    """The bytes of a clip's record. Raises `UsageError` where it has none."""
+def read_record(store: Store, clip: str, set_name: str = "") -> bytes:
+    """The bytes of a clip's record in a set. Raises `UsageError` where it has none there."""
     name = clip_name(clip)
+    key = keys.record(name, set_name)
     try:
-        return store.get(keys.record(name))
+        return store.get(key)
     except ObjectMissing:
-        raise UsageError(
-            f"{shown(clip)}: no record of it ({keys.record(name)}) in {store.uri}; it is not done, "
-            "or was submitted under another address"
-        ) from None
+        others = _sets_with(store, name)
+        why = "it is not done, or was submitted under another address"
+        if others:
+            why = f"there is one in set {', '.join(map(set_label, others))}: --set NAME shows it"
+        raise UsageError(f"{shown(clip)}: no record of it ({key}) in {store.uri}; {why}") from None
+
+
+def _sets_with(store: Store, clip_uuid: str) -> list[str]:
+    """The sets that have a record of the clip; of many sets, the first alone are looked into."""
+    names = ["", *sorted(store.folders(keys.SETS))[:_SETS_LOOKED_INTO]]
+    return [name for name in names if store.exists(keys.record(clip_uuid, name))]
 
 
 def _write_json(data: bytes) -> None:
@@ -125,6 +136,8 @@ def _about_clip(record: ClipRecord) -> Iterator[tuple[str, str]]:
         yield "metadata", f"{name}: {as_json(value)}"
     yield from _about_models(record)
     yield "run", record.run_id
+    if record.set:
+        yield "set", record.set
     yield "finished", f"{record.finished_at}, by clipfleet {record.clipfleet_version}"
 
 

@@ -17,7 +17,7 @@ from clipfleet.printable import printable
 from clipfleet.queues import QUEUES
 from clipfleet.runs import FeederState, RunState
 from clipfleet.settings import Settings
-from clipfleet_producer.cli.params import store_settings
+from clipfleet_producer.cli.params import check_set, store_settings
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
@@ -31,10 +31,10 @@ WORKERS_SHOWN = 24
 class Status:
     """One run, or all that are unfinished, and the fleet."""
 
-    def __init__(self, settings: Settings, run_id: str | None) -> None:
+    def __init__(self, settings: Settings, run_id: str | None, set_name: str | None) -> None:
         self._store = settings.open_store()
         self._broker = settings.open_broker()
-        self._run_id = run_id
+        self._run_id, self._set_name = run_id, set_name
         self._readers: dict[str, StatusReader] = {}
 
     def read(self) -> tuple[list[RunStatus], FleetStatus]:
@@ -48,6 +48,10 @@ class Status:
                     if self._run_id:
                         raise
         found = [self._readers[name].read() for name in names if name in self._readers]
+        if self._run_id is None and self._set_name is not None:
+            found = [run for run in found if run.head.set_name == self._set_name]
+        for run in found:
+            check_set(run.head, self._set_name)
         return found, read_fleet(self._broker)
 
 
@@ -56,7 +60,7 @@ def status(run_id: str | None, flags: dict[str, Any], *, following: bool, as_jso
 
     Returns the exit code.
     """
-    seen = Status(store_settings(flags), run_id)
+    seen = Status(store_settings(flags), run_id, flags.get("set_name"))
     runs, fleet = seen.read()
     if not following:
         _show(runs, fleet, as_json=as_json, one=run_id is not None)
@@ -106,6 +110,7 @@ def as_dict(run: RunStatus) -> dict[str, Any]:
     """One run, for machines."""
     return {
         "run": run.head.run_id,
+        "set": run.head.set_name,
         "state": run.state,
         "feeder": run.feeder,
         "blocked_reason": run.blocked_reason,

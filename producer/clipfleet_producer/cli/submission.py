@@ -13,9 +13,10 @@ from typing import Any
 from clipfleet import keys, xdg
 from clipfleet.errors import ExitCode, UsageError
 from clipfleet.flags import read_options
-from clipfleet.options import Options
+from clipfleet.options import CaptionOptions, EnhanceOptions, Options
 from clipfleet.private import make_private
 from clipfleet.runs import RunControl
+from clipfleet.sets import Defaults, plain_defaults
 from clipfleet.settings import Settings
 from clipfleet.store import Store
 from clipfleet_producer.cli.dry_run import dry_run
@@ -41,9 +42,13 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     """`clipfleet run`: the whole job on this machine."""
     settings = store_settings(flags)
     gpus = count_gpus()
-    options = _options_for_this_machine(flags, settings, gpus)
-    names = chain(arguments, _listed(flags["from_file"]))
-    request = _request(names, flags, control=RunControl(embedded=True))
+    options = read_options(flags, settings.options)
+    request = _request(
+        chain(arguments, _listed(flags["from_file"])),
+        flags,
+        control=RunControl(embedded=True),
+        defaults=_defaults_of_this_machine(gpus),
+    )
     if _is_dry(flags):
         return dry_run(request, settings, options, as_json=flags["as_json"])
     with _listing() as tick:
@@ -52,7 +57,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     if nothing_to_do(submitted.run):
         code = _finish(submitted)
     else:
-        _print_caveats(options)
+        _print_caveats(submitted.options)
         code = _run_embedded(submitted, settings, gpus=gpus, in_flight=flags["in_flight"])
     return _exit_code(code, submitted)
 
@@ -115,8 +120,8 @@ def submit(
     with _listing() as tick:
         submitted = submit_run(request, settings, options, broker, tick=tick)
     print_submitted(submitted)
-    _print_caveats(options)
-    code = send(submitted.run, options, settings, in_flight=flags["in_flight"], wait=wait)
+    _print_caveats(submitted.options)
+    code = send(submitted.run, submitted.options, settings, in_flight=flags["in_flight"], wait=wait)
     return _exit_code(code, submitted)
 
 
@@ -131,6 +136,7 @@ def _request(
     *,
     control: RunControl,
     staged: bool = False,
+    defaults: Defaults = plain_defaults,
 ) -> RunRequest:
     return RunRequest(
         names=names,
@@ -139,6 +145,9 @@ def _request(
         shuffle=flags["shuffle"],
         columns=read_said(flags["columns"], clip=flags["clip_column"]),
         run_id=choose_run_id(flags["run_id"]),
+        set_name=flags["set_name"] or "",
+        overwrite=flags["overwrite"],
+        defaults=defaults,
         retry_failed=flags["retry_failed"],
         staged=staged,
         follow_links=flags["follow_links"],
@@ -164,15 +173,18 @@ def _listed(file: Any) -> Iterator[str]:
     return (line.strip() for line in file or () if line.strip())
 
 
-def _options_for_this_machine(flags: dict[str, Any], settings: Settings, gpus: int) -> Options:
-    """The options, with models that this machine can run where none are named."""
-    filed = settings.options
-    named = flags.get("caption__model_variant") or filed.get("captioning-algorithm")
-    caption = named or ("qwen" if gpus else "mini")
-    enhance = "mini" if caption == "mini" else "qwen_lm"
-    return read_options(
-        flags, filed, caption__model_variant=caption, enhance__model_variant=enhance
-    )
+def _defaults_of_this_machine(gpus: int) -> Defaults:
+    """The models that this machine can run, where neither the run nor its set names others."""
+
+    def defaults(captioner: str | None) -> Options:
+        caption = captioner or ("qwen" if gpus else "mini")
+        enhance = "mini" if caption == "mini" else "qwen_lm"
+        return Options(
+            caption=CaptionOptions(model_variant=caption),
+            enhance=EnhanceOptions(model_variant=enhance),
+        )
+
+    return defaults
 
 
 def count_gpus() -> int:

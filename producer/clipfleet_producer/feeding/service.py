@@ -16,6 +16,7 @@ from clipfleet_producer.feeding.limit import DEFAULT_MOST, InFlightLimit
 from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs import control
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.sets import check_is_of_set
 from clipfleet_producer.runs.store import active_runs
 
 log = logging.getLogger("clipfleet")
@@ -102,6 +103,11 @@ class Service:
                     f"run {run_id} is of files that lie on {run.head.staged_from}; feed it there: "
                     f"clipfleet feed {run_id}",
                 )
+                continue
+            try:
+                check_is_of_set(run)
+            except UsageError as error:
+                self._pass_over(run, str(error))
                 continue
             self._begin(run)
 

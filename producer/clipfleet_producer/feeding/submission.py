@@ -9,8 +9,11 @@ from clipfleet.errors import UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunControl
+from clipfleet.sets import Defaults, plain_defaults
 from clipfleet.settings import Settings
+from clipfleet.store import Store
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.sets import SetPlan, claim_set, plan_set
 from clipfleet_producer.runs.writing import check_free, write_run
 from clipfleet_producer.sources.named_places import NamedPlaces, note_not_uploaded
 from clipfleet_producer.sources.overrides import OptionOverrides
@@ -23,9 +26,11 @@ from clipfleet_producer.sources.unique import unique
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What a run is asked to be: which clips, which of them, under which name, how soon.
+    """What a run is asked to be: which clips, which of them, of which set, under which name, how
+    soon.
 
-    `partition` (i, n) is the i-th of n, counted from 1; `shuffle` a seed.
+    With `overwrite`, the set's options become the run's. `defaults` are the options where neither
+    says. `partition` (i, n) is the i-th of n, counted from 1; `shuffle` a seed.
     """
 
     names: Iterable[str]
@@ -34,6 +39,9 @@ class RunRequest:
     shuffle: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     run_id: str
+    set_name: str = ""
+    overwrite: bool = False
+    defaults: Defaults = plain_defaults
     retry_failed: bool = False
     staged: bool = False
     follow_links: bool = True
@@ -61,15 +69,26 @@ class RunRequest:
             return clips
         return note_not_uploaded(clips, settings.sources or self.named, problems)
 
+    def plan(self, store: Store, given: Options) -> SetPlan:
+        """The run in its set, by the options that it gives. Raises `SetConflict`."""
+        return plan_set(
+            store, self.set_name, given, defaults=self.defaults, overwrite=self.overwrite
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubmittedRun:
     """A run that was created, and what was named or lay there and is no clip."""
 
     run: Run
-    options: Options
+    plan: SetPlan
     problems: Problems
     passed: PassedOver
+
+    @property
+    def options(self) -> Options:
+        """Its options, those of its set included."""
+        return self.plan.options
 
 
 def submit_run(
@@ -96,23 +115,30 @@ def create_run(
 ) -> SubmittedRun:
     """Find the clips, and write them as a run; `tick` is called with how many were found.
 
-    Raises `UsageError` where nothing is named, `StoreError` where the store cannot be used.
+    `options` are those that it gives (`clipfleet.sets.resolve`); its set has the others. Raises
+    `SetConflict` where the set has other ones, `UsageError` where nothing is named, `StoreError`
+    where the store cannot be used.
     """
     problems = Problems()
+    store = settings.open_store()
+    plan = request.plan(store, options)
+    options = plan.options
     with OptionOverrides(options) as variants:
         clips = request.clips(settings, variants, problems)
         first = next(clips, None)
         if first is None:
             said = "; ".join(problems)
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
-        store = settings.open_store()
         store.prepare()
-        check_free(store, request.run_id, options, anew=request.retry_failed)
+        set_name = request.set_name
+        check_free(store, request.run_id, options, set_name=set_name, anew=request.retry_failed)
+        claim_set(store, plan, request.run_id)
         written = write_run(
             store,
             request.run_id,
             options,
             chain([first], clips),
+            set_name=set_name,
             control=request.control,
             retry_failed=request.retry_failed,
             staged=request.staged,
@@ -123,4 +149,4 @@ def create_run(
             tick=tick,
         )
     run = Run(head=written.head, store=store, allowed=settings.sources)
-    return SubmittedRun(run=run, options=options, problems=problems, passed=request.passed)
+    return SubmittedRun(run=run, plan=plan, problems=problems, passed=request.passed)

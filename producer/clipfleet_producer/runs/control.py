@@ -4,6 +4,7 @@ from clipfleet.broker import claims
 from clipfleet.broker.client import Broker
 from clipfleet.errors import RunCancelled, RunFinished, StoreError, UsageError
 from clipfleet.runs import Feeding, RunControl
+from clipfleet_producer.runs.sets import check_is_of_set
 from clipfleet_producer.runs.store import RunStore
 
 
@@ -51,9 +52,11 @@ def pause(run: RunStore) -> None:
 def resume(run: RunStore, broker: Broker, *, priority: int | None = None) -> None:
     """Feed the run again that was paused or cancelled, from now on to this broker's fleet.
 
-    Raises `RunFinished`, and `UsageError` where a cancelled run's presigned addresses are gone.
+    Raises `RunFinished`, and `UsageError` where a cancelled run's presigned addresses are gone, or
+    its set has other options by now.
     """
     _check_unfinished(run)
+    check_is_of_set(run)
     control = run.control()
     if control is None and run.head.presigned:
         raise UsageError(

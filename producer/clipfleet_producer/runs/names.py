@@ -42,14 +42,24 @@ def check_new_name(store: Store, run_id: str) -> None:
     Where large letters and small ones are the same to a disk, two runs would be written into one
     folder. A run that is there under this very name has passed already.
     """
-    names = store.folders(keys.RUNS)
-    if run_id in names:
+    _check_new("run", run_id, store.folders(keys.RUNS))
+
+
+def check_new_set(store: Store, name: str) -> None:
+    """Raises `UsageError` for a new set's name, as `check_new_name` does for a run's."""
+    _check_new("set", name, store.folders(keys.SETS))
+
+
+def _check_new(kind: str, name: str, there: set[str]) -> None:
+    if name in there:
         return
-    if _NO_FOLDER.fullmatch(run_id):
-        raise UsageError(f"run {run_id}: no folder has such a name on Windows; choose another name")
-    for name in names:
-        if name.casefold() == run_id.casefold():
+    if _NO_FOLDER.fullmatch(name):
+        raise UsageError(
+            f"{kind} {name}: no folder has such a name on Windows; choose another name"
+        )
+    for other in there:
+        if other.casefold() == name.casefold():
             raise UsageError(
-                f"run {run_id}: there is a run {name}, and some disks do not tell the two apart; "
-                "choose another name"
+                f"{kind} {name}: there is a {kind} {other}, and some disks do not tell the two "
+                "apart; choose another name"
             )

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Self
 
 from pydantic import ValidationError
 
@@ -17,6 +18,7 @@ from clipfleet.errors import NewerVersion, ObjectMissing, UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunControl, RunHead, RunSources
+from clipfleet.sets import label
 from clipfleet.store import Store
 from clipfleet_producer.runs import manifest
 from clipfleet_producer.runs.names import check_new_name
@@ -30,8 +32,12 @@ _UNFINISHED_S = 24 * 3600
 OverridesOf = Callable[[list[ManifestLine]], Mapping[str, Options]]
 
 
-def check_free(store: Store, run_id: str, options: Options, *, anew: bool = False) -> None:
+def check_free(
+    store: Store, run_id: str, options: Options, *, set_name: str = "", anew: bool = False
+) -> None:
     """Raises `UsageError` where the run's name is taken by one with other options, or cannot be.
+
+    Or by one of another set: names of runs are unique in a store.
 
     With `anew`, by any: records of that name count as done by the run, errors and all.
     """
@@ -44,6 +50,11 @@ def check_free(store: Store, run_id: str, options: Options, *, anew: bool = Fals
         return
     except NewerVersion as error:
         raise UsageError(f"run {run_id} is there already: {error}") from None
+    head = find(store, keys.run_head(run_id), RunHead)
+    if head is not None and head.set_name != set_name:
+        raise UsageError(
+            f"run {run_id} is there already, in set {label(head.set_name)}; choose another name"
+        )
     if taken.hash != options.hash:
         raise UsageError(f"run {run_id} is there already, with other options; choose another name")
 
@@ -54,6 +65,7 @@ def write_run(
     options: Options,
     clips: Iterable[ManifestLine],
     *,
+    set_name: str = "",
     control: RunControl | None = None,
     retry_failed: bool = False,
     staged: bool = False,
@@ -67,19 +79,18 @@ def write_run(
     one conditional write. Raises `UsageError` where another submit wrote the run meanwhile: that
     one's manifest is kept, and nothing of this one is left. Of a run without clips nothing is left.
 
-    `control` says how it is to be fed, at once unless told. With `staged`, files of this machine
-    are copied to scratch as they are fed. `places`, asked last, are those that clips may be copied
-    from (`RunSources`). `variants` gives the options that some of these clips have of their
-    own. `tick` is called with how many clips are written.
+    `set_name` is its records' set. `control` says how it is fed, at once unless told. With `staged`,
+    files of this machine are copied to scratch. `places`, asked last, are those that clips may be
+    copied from (`RunSources`). `variants` gives clips' own options. `tick` is told what is written.
     """
     before = _head_version(store, run_id)
     version = f"{int(time.time()):08x}{secrets.token_hex(4)}"
-    _claim_options(store, run_id, options)
-    shards = _ShardWriter(store, run_id, version)
-    shards.write(clips, variants, tick)
+    _claim_options(store, run_id, options, set_name)
+    shards = _ShardWriter(store, run_id, version).write(clips, variants, tick)
     head = RunHead(
         run_id=run_id,
         options_hash=options.hash,
+        set_name=set_name,
         manifest_version=version,
         clips=shards.clips,
         shards=shards.count,
@@ -109,7 +120,7 @@ class _ShardWriter:
 
     def write(
         self, clips: Iterable[ManifestLine], variants: OverridesOf, tick: Callable[[int], None]
-    ) -> None:
+    ) -> Self:
         """Write all of the clips."""
         remaining = iter(clips)
         writing: deque[Future[bool]] = deque()
@@ -134,6 +145,7 @@ class _ShardWriter:
                 tick(self.clips)
             while writing:
                 writing.popleft().result()
+        return self
 
 
 @dataclass(frozen=True)
@@ -179,11 +191,11 @@ def _put_head(store: Store, head: RunHead, before: _Before | None) -> bool:
     return store.put_if_match(key, data, before.version, content_type=JSON)
 
 
-def _claim_options(store: Store, run_id: str, options: Options) -> None:
+def _claim_options(store: Store, run_id: str, options: Options, set_name: str) -> None:
     """Say which options the run has. Raises `UsageError` where another says otherwise."""
     key = keys.run_options(run_id)
     if not store.put(key, options.to_json().encode(), content_type=JSON, if_absent=True):
-        check_free(store, run_id, options)
+        check_free(store, run_id, options, set_name=set_name)
         put_json(store, key, options.to_json())
 
 
