@@ -79,7 +79,7 @@ def write_run(
     one conditional write. Raises `UsageError` where another submit wrote the run meanwhile: that
     one's manifest is kept, and nothing of this one is left. Of a run without clips nothing is left.
 
-    `set_name` is its records' set. `control` says how it is fed, at once unless told. With `staged`,
+    `set_name` is its records' set. `control` says how it is fed, at once unless told. If `staged`,
     files of this machine are copied to scratch. `places`, asked last, are those that clips may be
     copied from (`RunSources`). `variants` gives clips' own options. `tick` is told what is written.
     """
