@@ -167,6 +167,9 @@ def _listed(file: Any) -> Iterator[str]:
 def _options_for_this_machine(flags: dict[str, Any], settings: Settings, gpus: int) -> Options:
     """The options, with models that this machine can run where none are named."""
     filed = settings.options
+    options = read_options(flags, filed)
+    if not options.prepare.generate_captions:
+        return options
     named = flags.get("caption__model_variant") or filed.get("captioning-algorithm")
     caption = named or ("qwen" if gpus else "mini")
     enhance = "mini" if caption == "mini" else "qwen_lm"
