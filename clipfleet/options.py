@@ -294,12 +294,12 @@ class Options(Group):
             return ""
         if self.enhance.enabled:
             return (
-                "--no-generate-captions leaves --enhance-captions nothing to enhance; leave one of "
-                "them out"
+                "--no-generate-captions leaves nothing to enhance: --enhance-captions goes with "
+                "--generate-captions"
             )
         if not (self.prepare.generate_previews or self.prepare.upload_clips):
             return (
-                "--no-generate-captions and --no-generate-previews leave nothing to make; leave "
+                "--no-generate-captions and --no-generate-previews leave nothing to make: leave "
                 "one of them out"
             )
         return ""
