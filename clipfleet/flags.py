@@ -116,6 +116,8 @@ def read_options(
         return Options.model_validate(groups)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # of them together
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
         flags = {(g, n): flag for g, n, _, flag in each_option()}
         group, name = (str(part) for part in first["loc"][:2])
         flag = flags.get((group, name), name)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from clipfleet.errors import NewerVersion
 from clipfleet.models import CAPTIONERS, SAME, TEXT_MODELS, check_captioner, check_enhancer, find
@@ -118,6 +118,12 @@ class PrepareOptions(Group):
         True,
         "Make an animated WebP preview of each window.",
         flag="--generate-previews/--no-generate-previews",
+        shapes=Shapes.CHOICE,
+    )
+    generate_captions: bool = option(
+        True,
+        "Caption each window. Without captions no model is loaded, and no GPU is needed.",
+        flag="--generate-captions/--no-generate-captions",
         shapes=Shapes.CHOICE,
     )
     upload_clips: bool = option(
@@ -275,6 +281,29 @@ class Options(Group):
     caption: CaptionOptions = CaptionOptions()
     enhance: EnhanceOptions = EnhanceOptions()
 
+    @model_validator(mode="after")
+    def _can_be_done(self) -> "Options":
+        if self.contradiction:
+            raise ValueError(self.contradiction)
+        return self
+
+    @property
+    def contradiction(self) -> str:
+        """Which of the options cannot be had together; empty where all can."""
+        if self.prepare.generate_captions:
+            return ""
+        if self.enhance.enabled:
+            return (
+                "--no-generate-captions leaves nothing to enhance: --enhance-captions goes with "
+                "--generate-captions"
+            )
+        if not (self.prepare.generate_previews or self.prepare.upload_clips):
+            return (
+                "--no-generate-captions and --no-generate-previews leave nothing to make: leave "
+                "one of them out"
+            )
+        return ""
+
     def to_json(self) -> str:
         """As they lie in the store: with the version that they are of."""
         return json.dumps({"version": OPTIONS_VERSION, **self.model_dump(mode="json")}, indent=1)
@@ -313,7 +342,7 @@ class Options(Group):
     @property
     def caveats(self) -> list[str]:
         """What must be known of the models before their words are believed."""
-        wanted = {self.caption.model_variant}
+        wanted = {self.caption.model_variant} if self.prepare.generate_captions else set()
         wanted |= {self.enhancer[0]} if self.enhance.enabled else set()
         said = (find(name).caveat for name in sorted(wanted))
         return list(dict.fromkeys(caveat for caveat in said if caveat))
@@ -345,7 +374,8 @@ class Options(Group):
             found[CLIP] = _hash({})
         if self.prepare.generate_previews:
             found[PREVIEW] = self._recipe(Shapes.PREVIEW, of=windows)
-        found[caption_of(DEFAULT)] = caption
+        if self.prepare.generate_captions:
+            found[caption_of(DEFAULT)] = caption
         if self.enhance.enabled:
             weights = find(enhancer).identity
             found[enhanced_of(DEFAULT)] = self._recipe(Shapes.ENHANCED, of=caption, weights=weights)

@@ -9,7 +9,7 @@ of its name; so is its task's name. All else that names queues derives from `SPE
 
 import contextlib
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +63,7 @@ SPECS = {
             name=CAPTION,
             message=WindowJob,
             products="captions",
+            wanted=lambda options: options.prepare.generate_captions,
             gpu=True,
             batch_size=lambda options: options.caption.caption_batch_size,
         ),
@@ -115,10 +116,12 @@ def window_queues(options: Options) -> list[str]:
     return [name for name in WINDOW_QUEUES if SPECS[name].wanted(options)]
 
 
-def window_chains(options: Options) -> list[list[str]]:
-    """The same: those within a list one after the other, lists side by side."""
+def window_chains(options: Options, *, kept: Collection[str] = ()) -> list[list[str]]:
+    """The same, without `kept`: those within a list one after the other, lists side by side."""
     chains: dict[str, list[str]] = {}
     for name in window_queues(options):
+        if name in kept:
+            continue
         chains.setdefault(_first_of(name), []).append(name)
     return list(chains.values())
 
@@ -215,10 +218,13 @@ def send_windows(
     job: ClipJob,
     windows: list[tuple[int, int]],
     options: Options,
+    *,
+    kept: Mapping[tuple[int, int], Collection[str]] | None = None,
 ) -> None:
     """Put a clip's windows on the queues that its options ask for, and `assemble` behind them all.
 
-    `windows` are (start_frame, end_frame), both inclusive. With none, only `assemble` is sent.
+    `windows` are (start_frame, end_frame), both inclusive; `kept`, by window, are queues that it
+    has no need of. With nothing to do, only `assemble` is sent.
     Raises `BrokerError`, perhaps with a part of them sent.
     """
     from celery import chain, chord
@@ -245,7 +251,7 @@ def send_windows(
     header = []
     for start, end in windows:
         window = WindowJob(**claim, start_frame=start, end_frame=end)
-        for queues in window_chains(options):
+        for queues in window_chains(options, kept=(kept or {}).get((start, end), ())):
             steps = [step(queue, window) for queue in queues]
             header.append(chain(*steps, app=app) if len(steps) > 1 else steps[0])
     with _broker_errors():

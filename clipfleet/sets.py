@@ -128,7 +128,12 @@ def resolve(given: Options, pinned: SetFile | None, defaults: Defaults = plain_d
         else:
             source = otherwise
         groups.setdefault(name, {})[option] = getattr(getattr(source, name), option)
-    return Options.model_validate(groups)
+    if "enabled" not in given.enhance.model_fields_set:  # a run without captions asks for less
+        groups["enhance"]["enabled"] &= groups["prepare"]["generate_captions"]
+    try:
+        return Options.model_validate(groups)
+    except Invalid as error:
+        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _given(group: Group) -> set[str]:

@@ -2,7 +2,7 @@
 
 from clipfleet.records.kept import Kept, digest, done_record, find_record, read_record
 from clipfleet.records.manifest_line import ManifestLine
-from clipfleet.records.merge import add_model, completed, is_valid, merge
+from clipfleet.records.merge import add_model, completed, is_valid, merge, was_replaced
 from clipfleet.records.part import Completion, Part
 from clipfleet.records.plan import Plan, SourceInfo, SpanPlan, WindowPlan
 from clipfleet.records.record import (
@@ -22,6 +22,7 @@ from clipfleet.records.record import (
     WindowRecord,
     WrittenText,
 )
+from clipfleet.records.reuse import KeptWindow, kept_windows
 from clipfleet.records.status import Failure, Status
 from clipfleet.records.stored import Stored, Versioned, check_version
 
@@ -37,6 +38,7 @@ __all__ = [
     "Flag",
     "Frames",
     "Kept",
+    "KeptWindow",
     "ManifestLine",
     "ModelRecord",
     "Part",
@@ -60,6 +62,8 @@ __all__ = [
     "done_record",
     "find_record",
     "is_valid",
+    "kept_windows",
     "merge",
     "read_record",
+    "was_replaced",
 ]

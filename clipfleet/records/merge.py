@@ -60,6 +60,15 @@ def merge(old: ClipRecord, new: ClipRecord, *, again: bool = False) -> ClipRecor
     return _without_unused(merged, old)
 
 
+def was_replaced(
+    record: ClipRecord, *, num_bytes: int | None, etag: str | None, mtime: str | None
+) -> bool:
+    """Whether the source is no longer the one of the record, as far as these are known of both."""
+    was, now = record.source, (num_bytes, etag, mtime)
+    known = (record.num_bytes, was and was.etag, was and was.mtime)
+    return any(a and b and a != b for a, b in zip(known, now, strict=True))
+
+
 def is_valid(windows: list[WindowRecord], errors: list[Failure]) -> bool:
     """Whether there are windows, and no error."""
     return bool(windows) and not errors and all(w.status is Status.OK for w in windows)
@@ -98,16 +107,10 @@ def add_model(known: dict[str, ModelRecord], name: str, model: ModelRecord) -> s
 
 def _fit(old: ClipRecord, new: ClipRecord) -> bool:
     """Whether products of both may stand in one record."""
-    was, now = (
-        (
-            record.num_bytes,
-            record.source and record.source.etag,
-            record.source and record.source.mtime,
-        )
-        for record in (old, new)
-    )
-    if any(a and b and a != b for a, b in zip(was, now, strict=True)):
-        return False  # the source was replaced
+    now = new.source
+    etag, mtime = (now.etag, now.mtime) if now else (None, None)
+    if was_replaced(old, num_bytes=new.num_bytes, etag=etag, mtime=mtime):
+        return False
     if not new.windows:
         return bool(old.windows)
     cuts = [[(w.start_frame, w.end_frame) for w in record.windows] for record in (old, new)]

@@ -50,7 +50,9 @@ class WindowPlan(Stored):
 
     `start_s` is when its first frame is shown, `end_s` when its last one ends, from the clip's
     start.
-    `sampling`: by frame number where the rate is constant, by time where it is not.
+    `sampling`: by frame number where the rate is constant, by time where it is not. No frames are
+    sampled where none is captioned. `kept` are the queues whose parts were made of what the clip's
+    record has already: they get no message.
     """
 
     start_frame: int
@@ -62,6 +64,7 @@ class WindowPlan(Stored):
     sampling: Literal["index", "time"]
     grid_width: int
     grid_height: int
+    kept: list[str] = Field(default_factory=list)
 
 
 class SpanPlan(Stored):

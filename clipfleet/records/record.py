@@ -107,6 +107,8 @@ class Caption(EnhancedCaption):
 class Frames(Stored):
     """The frames that a model saw, by number in the clip; times in seconds, sizes in pixels.
 
+    There are none where nothing was captioned.
+
     `sampling`: by frame number where the rate is constant, by time where it is not. `encoding` is
     how they travelled: raw and zstd without loss, jpeg444 with some. `strip_key` is where these
     very frames lie as one picture.

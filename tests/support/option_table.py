@@ -33,6 +33,7 @@ OPTIONS: dict[tuple[str, str], Option] = {
         "auto", "--captioning-frame-encoding", "jpeg444", shapes=True
     ),
     ("prepare", "generate_previews"): Option(True, "--generate-previews", False, shapes=True),
+    ("prepare", "generate_captions"): Option(True, "--generate-captions", False, shapes=True),
     ("prepare", "upload_clips"): Option(False, "--upload-clips", True, shapes=True),
     ("prepare", "verbose"): Option(False, "--verbose", True, shapes=False),
     ("preview", "target_fps"): Option(1.0, "--preview-target-fps", 2.0, shapes=True),

@@ -5,9 +5,9 @@ from clipfleet.errors import ObjectMissing
 from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import DEFAULT, Options, enhanced_of
 from clipfleet.queues import CAPTION, ENHANCE, PREVIEW
-from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status
+from clipfleet.records import ClipRecord, Failure, ManifestLine, Part, Plan, Status, kept_windows
 from clipfleet_workers.context import Context
-from clipfleet_workers.steps import scratch
+from clipfleet_workers.steps import prepare, scratch
 from tests.support.records import SOURCE, completed, previewed, window_plan, words
 
 # Each clip's windows. The caption of frames 4 to 9 fails; the second clip cannot be cut.
@@ -48,7 +48,9 @@ def preview(context: Context, job: WindowJob) -> Part:
 WORK = {CAPTION: caption, ENHANCE: enhance, PREVIEW: preview}
 
 
-def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
+def cut_clip(
+    context: Context, job: ClipJob, options: Options, record: ClipRecord | None = None
+) -> Plan:
     """In place of the decoder."""
     if not WINDOWS[job.clip_uuid]:
         failure = Failure(step="prepare", error="ClipUnreadable", message="it is no video")
@@ -57,7 +59,11 @@ def cut_clip(context: Context, job: ClipJob, options: Options) -> Plan:
         context.store.put(job.scratch.frames(*window), b"frames")
         if options.prepare.generate_previews:
             context.store.put(job.scratch.preview_frames(*window), b"frames")
-    windows = [window_plan(*window) for window in WINDOWS[job.clip_uuid]]
+    kept = kept_windows(record, options.recipes) if record else {}
+    windows = [
+        prepare._keep(context, job, window_plan(*window), kept.get(window))
+        for window in WINDOWS[job.clip_uuid]
+    ]
     return Plan(job=job, source=SOURCE, windows=windows)
 
 

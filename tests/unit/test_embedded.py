@@ -44,6 +44,12 @@ def test_no_preview_worker_without_previews() -> None:
     assert ("preview",) not in queues(options("qwen", previews=False))
 
 
+def test_no_caption_worker_without_captions() -> None:
+    asked = Options.model_validate({"prepare": {"generate_captions": False}})
+
+    assert queues(asked) == {("prepare",), ("assemble",), ("preview",)}
+
+
 def test_the_same_model_for_both_is_loaded_once() -> None:
     assert ("caption", "enhance") in queues(options("mini", "mini"))
     assert ("enhance",) not in queues(options("mini", "mini"))

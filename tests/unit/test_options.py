@@ -117,6 +117,35 @@ def test_a_value_out_of_range_is_refused_with_its_flag_named(
     assert len(str(refusal.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("together", "flags"),
+    [
+        ({"enhance__enabled": True}, "--enhance-captions"),
+        ({"prepare__generate_previews": False}, "--no-generate-previews"),
+    ],
+)
+def test_options_that_leave_nothing_to_do_are_refused_with_both_flags_named(
+    together: dict[str, Any], flags: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^--no-generate-captions .*{flags}"):
+        read_options({"prepare__generate_captions": False, **together})
+
+
+def test_without_captions_and_previews_clips_may_still_be_copied() -> None:
+    asked = {"prepare__generate_captions": False, "prepare__generate_previews": False}
+
+    read = read_options({**asked, "prepare__upload_clips": True})
+
+    assert read.recipes.keys() == {"windows", "clip"}
+
+
+def test_what_must_be_known_of_a_model_is_not_said_where_it_does_not_caption() -> None:
+    mini = {"model_variant": "mini"}
+
+    assert options(caption=mini).caveats
+    assert options(caption=mini, prepare={"generate_captions": False}).caveats == []
+
+
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(ValueError, match="frames_per_window"):
         options(prepare={"frames_per_window": 4})

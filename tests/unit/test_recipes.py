@@ -21,11 +21,14 @@ from tests.support.option_table import OPTIONS
 CAPTION, ENHANCED = "caption:default", "enhanced:default"
 ALL = {"windows", "preview", CAPTION, ENHANCED}
 BASE = Options(enhance=EnhanceOptions(enabled=True))
+# Where the base is another: there is nothing to enhance without captions.
+BASES = {("prepare", "generate_captions"): Options()}
 # What another value of each option changes; of all others, everything that its group makes.
 CHANGED = {
     ("prepare", "window_size"): ALL,
     ("prepare", "remainder_threshold"): ALL,
     ("prepare", "generate_previews"): {"preview"},
+    ("prepare", "generate_captions"): {CAPTION},
     ("prepare", "upload_clips"): {"clip"},
     ("enhance", "enabled"): {ENHANCED},
 }
@@ -47,9 +50,9 @@ def with_option(options: Options, group: str, name: str, value: object) -> Optio
 def test_an_option_changes_what_it_shapes_and_what_is_made_from_that(
     changed: tuple[str, str],
 ) -> None:
-    row, (group, name) = OPTIONS[changed], changed
+    row, (group, name), base = OPTIONS[changed], changed, BASES.get(changed, BASE)
     value = not getattr(BASE.enhance, name) if name == "enabled" else row.other
-    before, after = BASE.recipes, with_option(BASE, group, name, value).recipes
+    before, after = base.recipes, with_option(base, group, name, value).recipes
 
     differing = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
 

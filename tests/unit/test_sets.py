@@ -121,6 +121,30 @@ def test_options_of_a_product_that_the_set_has_none_of_yet_are_free() -> None:
         check(grown, into(grown, preview={"quality": 50}))
 
 
+def test_a_set_of_previews_alone_gets_captions_once_they_are_asked_for() -> None:
+    found = made(prepare={"generate_captions": False})
+    assert found.models == {}
+    assert into(found).recipes == found.products
+    wanted = into(found, prepare={"generate_captions": True}, caption={"prompt_text": "Ours."})
+    assert added(found, wanted) == ["caption:default"]
+    grown = changed(found, wanted)
+    assert into(grown) == wanted
+
+
+def test_captions_of_a_set_without_any_are_not_enhanced() -> None:
+    found = made(prepare={"generate_captions": False})
+    with pytest.raises(UsageError, match="--enhance-captions goes with --generate-captions"):
+        into(found, enhance={"enabled": True})
+
+
+def test_a_run_without_captions_into_a_set_that_enhances_them_asks_for_less() -> None:
+    found = made(enhance={"enabled": True})
+    less = into(found, prepare={"generate_captions": False})
+    assert less.recipes.keys() == {"windows", "preview"}
+    check(found, less)
+    assert changed(found, less) is found
+
+
 def test_options_of_a_product_that_the_run_does_not_ask_for_are_no_change() -> None:
     found = made()
     less = into(found, prepare={"generate_previews": False}, preview={"quality": 90})

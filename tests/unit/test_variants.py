@@ -83,6 +83,7 @@ REFUSED = {
     "enhance-captions-algorithm": ("mini", "one model"),
     "enhance-captions-fp8": (True, "one model"),
     "enhance-captions": (False, "either all captions"),
+    "generate-captions": (False, "either all clips of a run are captioned"),
     "preview-num-cpus-per-worker": (1, "shapes nothing"),
     "verbose": (True, "shapes nothing"),
 }

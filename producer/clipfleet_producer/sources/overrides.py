@@ -166,6 +166,8 @@ def _check_shared(base: Options, made: Options) -> None:
             continue
         if (group, name) in _OF_MODELS:
             why = f"a worker has one model for all clips of a run; {_APART}"
+        elif (group, name) == ("prepare", "generate_captions"):
+            why = f"either all clips of a run are captioned or none; {_APART}"
         elif (group, name) == ("enhance", "enabled"):
             why = f"either all captions of a run are enhanced or none; {_APART}"
         elif (group, name) not in _OF_OUTPUT:
@@ -173,3 +175,5 @@ def _check_shared(base: Options, made: Options) -> None:
         else:
             continue
         raise UsageError(f"{flag}: {why}")
+    if made.contradiction:
+        raise UsageError(made.contradiction)

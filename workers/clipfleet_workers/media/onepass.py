@@ -28,7 +28,10 @@ _SIZES_NAMED = 4  # of a clip whose frames change size, which may be each of the
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """One window's plan and its packs, complete. `preview` is None if none is wanted."""
+    """One window's plan and its packs, complete. `preview` is None if none is wanted.
+
+    `frames` are none where no model is to see them.
+    """
 
     plan: WindowPlan
     frames: Pack
@@ -50,12 +53,14 @@ def cut(
     *,
     prepare: PrepareOptions,
     preview: PreviewOptions,
-    grid: Grid,
+    grid: Grid | None,
     write: Callable[[Window], None],
     span_s: Sequence[float] | None = None,
     guard: Guard | None = None,
 ) -> CutClip:
     """Cut a clip into windows; `write` gets each one, in order, as soon as it is complete.
+
+    `grid` is that of the model which sees the frames, None where none does.
 
     For a clip that is a span of its file, [start, end) in seconds, frame numbers and times count
     from the first frame that begins in it.
@@ -83,7 +88,7 @@ def _cut(
     *,
     prepare: PrepareOptions,
     preview: PreviewOptions,
-    grid: Grid,
+    grid: Grid | None,
     write: Callable[[Window], None],
 ) -> CutClip:
     first, timeline = timelines.part(index.timeline, *span_s) if span_s else (0, index.timeline)
@@ -192,15 +197,15 @@ class _FrameRenderer:
         *,
         prepare: PrepareOptions,
         preview: PreviewOptions,
-        grid: Grid,
+        grid: Grid | None,
     ) -> None:
         self.picture = picture
         self.interlaced = False
-        self._grid = None if prepare.model_does_preprocess else grid
+        self._seen, self._grid = grid is not None, None if prepare.model_does_preprocess else grid
         self._preview_height = preview.target_height
         self._scalers: dict[tuple[tuple[int, int], bool], Scaler] = {}
         self._sizes: dict[tuple[int, int], None] = {}
-        counts = {len(each.sampled) for each in cuts}
+        counts = {len(each.sampled) for each in cuts if self._seen}
         self._model_bytes = max((_num_bytes(n, self.model_size(n)) for n in counts), default=0)
         most_shown = max((len(each.shown) for each in cuts), default=0)
         self._preview_bytes = _num_bytes(most_shown, self.preview_size())
@@ -237,7 +242,8 @@ class _FrameRenderer:
         )
 
     def for_model(self, numbers: list[int]) -> _Images:
-        """A buffer for a window's frames as the model sees them."""
+        """A buffer for a window's frames as the model sees them, if one does."""
+        numbers = numbers if self._seen else []
         size = self.model_size(len(numbers))
         return _Images(numbers, self._scaler(size, averaging=False), size, self._model_bytes)
 
