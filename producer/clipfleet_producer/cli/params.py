@@ -7,6 +7,7 @@ import click
 from clipfleet.errors import UsageError
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
+from clipfleet_producer.cli import completion
 
 if TYPE_CHECKING:
     from clipfleet_producer.runs.model import Run
@@ -22,6 +23,10 @@ in_flight = click.option(
     type=click.IntRange(1, MOST_IN_FLIGHT),
     help="Most clips on the queues and in scratch at once. [default: 4096; begins with 64, and "
     "grows while workers wait for more]",
+)
+run_argument = click.argument("run_id", metavar="RUN", shell_complete=completion.runs)
+run_if_any = click.argument(
+    "run_id", metavar="[RUN]", required=False, shell_complete=completion.runs
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 
