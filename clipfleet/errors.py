@@ -17,6 +17,7 @@ class ExitCode(enum.IntEnum):
     ENGINE_DEAD = 7  # the inference engine died; the worker must be started again
     WORKERS = 8  # workers of an embedded run keep dying
     INTERRUPTED = 130  # Ctrl-C
+    CLOSED_PIPE = 141  # nobody reads its output any more, as behind `| head`
 
 
 # A process that ended with one of these would do so again: something must be corrected first.

@@ -1,7 +1,7 @@
 """Command-line flags made from the options: one source for names, defaults, units and help."""
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -10,7 +10,10 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from clipfleet.errors import UsageError
+from clipfleet.models import CAPTIONERS, SAME, TEXT_MODELS
 from clipfleet.options import Options
+from clipfleet.settings import Settings, config_file
+from clipfleet.suggestions import did_you_mean
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -27,6 +30,23 @@ MODEL_OPTIONS = {
     "caption": ("model_variant", "model_dir", "caption_batch_size", "fp8", "disable_mmcache"),
     "enhance": ("model_variant", "model_dir", "model_batch_size", "fp8"),
 }
+
+
+# Variables that are neither a setting's nor an option's.
+_OTHER_VARIABLES = (
+    *("CLIPFLEET_CONFIG", "CLIPFLEET_CONCURRENCY", "CLIPFLEET_GPUS", "CLIPFLEET_GPUS_PER_ENGINE"),
+    *("CLIPFLEET_SUPERVISED", "CLIPFLEET_ENGINE_PLUGIN"),  # what our processes tell each other
+)
+_MODELS = {"caption": CAPTIONERS, "enhance": (*TEXT_MODELS, *CAPTIONERS, SAME)}
+
+
+class Choice(click.Choice[str]):
+    """One of several words; of another, the most similar is named."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What is wrong with the value."""
+        meant = did_you_mean(str(value), self.choices) or f"; there are {', '.join(self.choices)}"
+        return f"there is no {value}{meant}"
 
 
 class GroupedCommand(click.Command):
@@ -76,7 +96,6 @@ def option_flags(
         for group, name, field, flag in reversed(list(each_option())):
             if wanted is not None and (group, name) not in wanted:
                 continue
-            first = flag.partition("/")[0]
             key = f"{group}__{name}"
             default = (other_defaults or {}).get(key) or _default_text(field, flag)
             command = click.option(
@@ -84,13 +103,34 @@ def option_flags(
                 key,
                 default=None,
                 type=_click_type(field),
-                envvar="CLIPFLEET_" + first.removeprefix("--").upper().replace("-", "_"),
+                envvar=variable(flag),
+                shell_complete=_completing(_MODELS[group]) if name == "model_variant" else None,
                 help=f"{field.description} [default: {default}]",
                 is_flag=True if "/" in flag else None,
             )(command)
         return command
 
     return decorate
+
+
+def variable(flag: str) -> str:
+    """The environment variable that sets an option, by its flag."""
+    return "CLIPFLEET_" + file_name(flag).upper().replace("-", "_")
+
+
+def file_name(flag: str) -> str:
+    """What an option is called in the settings file's table [options], by its flag."""
+    return flag.partition("/")[0].removeprefix("--")
+
+
+def unknown_variables(environ: Iterable[str]) -> Iterator[str]:
+    """A line on each CLIPFLEET_* variable that nothing reads."""
+    known = {f"CLIPFLEET_{name.upper()}" for name in Settings.model_fields} | {*_OTHER_VARIABLES}
+    known |= {variable(flag) for _, _, _, flag in each_option()}
+    for name in sorted(environ):
+        setting = name.upper().partition("__")[0]  # and what is in it
+        if name.startswith("CLIPFLEET_") and setting not in known:
+            yield f"the variable {name} means nothing here{did_you_mean(name, known)}"
 
 
 def read_options(
@@ -105,13 +145,15 @@ def read_options(
     groups: dict[str, dict[str, Any]] = {group: {} for group in Options.model_fields}
     for group, name, _, flag in each_option():
         key = f"{group}__{name}"
-        in_file = filed.pop(flag.partition("/")[0].removeprefix("--"), None)
+        in_file = filed.pop(file_name(flag), None)
         given = (v for v in (values.get(key), in_file, defaults.get(key)) if v is not None)
         value = next(given, None)
         if value is not None:
             groups[group][name] = _text(value, flag) if name.endswith("prompt_text") else value
     if filed:
-        raise UsageError(f"[options] in the settings file: there is no option {min(filed)}")
+        known = [file_name(flag) for _, _, _, flag in each_option()]
+        meant = did_you_mean(min(filed), known)
+        raise UsageError(f"[options] in {config_file()}: there is no option {min(filed)}{meant}")
     try:
         return Options.model_validate(groups)
     except ValidationError as error:
@@ -124,6 +166,10 @@ def read_options(
         said = first["msg"].replace("Input should", "should").removeprefix("Value error, ")
         value = textwrap.shorten(str(first["input"]), 60, placeholder=" …")
         raise UsageError(f"{flag.partition('/')[0]} {value}: {said}") from None
+
+
+def _completing(names: Iterable[str]) -> Callable[[Any, Any, str], list[str]]:
+    return lambda _context, _param, incomplete: [n for n in names if n.startswith(incomplete)]
 
 
 def _text(value: Any, flag: str) -> Any:
@@ -140,12 +186,12 @@ def _click_type(field: FieldInfo) -> Any:
     annotation: Any = field.annotation
     arguments = [a for a in get_args(annotation) if a is not type(None)]
     if arguments and all(isinstance(a, str) for a in arguments):
-        return click.Choice(arguments)
+        return Choice(arguments)
     if arguments:  # Optional[...] or Annotated[...]
         annotation = arguments[0]
         annotation = get_args(annotation)[0] if get_args(annotation) else annotation
     if isinstance(annotation, type) and issubclass(annotation, str) and annotation is not str:
-        return click.Choice([member.value for member in annotation])  # type: ignore[attr-defined]
+        return Choice([member.value for member in annotation])  # type: ignore[attr-defined]
     return annotation
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from clipfleet.grid import QWEN2_5_VL, QWEN3_VL, TILE_512, Grid
+from clipfleet.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +212,10 @@ def find(name: str) -> Model:
     if not colon or like not in MODELS:
         known = ", ".join(MODELS)
         raise ValueError(
-            f"there is no model {name}; there are {known}, and LIKE:WHERE for other weights of "
-            "one's kind, such as qwen3:Qwen/Qwen3-VL-4B-Instruct or qwen:/models/ours"
+            f"there is no model {name}"
+            + did_you_mean(like, MODELS)
+            + f"; there are {known}, and LIKE:WHERE for other weights of one's kind, such as "
+            "qwen3:Qwen/Qwen3-VL-4B-Instruct or qwen:/models/ours"
         )
     if where.startswith("/"):
         return replace(MODELS[like], name=name, repository=where, revision="folder")

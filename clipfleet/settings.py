@@ -24,6 +24,7 @@ from clipfleet.errors import UsageError
 from clipfleet.sources import AllowedSources
 from clipfleet.store import STORE_FORMS, Store, open_bucket, open_store
 from clipfleet.store.base import Access
+from clipfleet.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -227,6 +228,10 @@ def read_settings(**flags: Any) -> Settings:
         return Settings(**{k: v for k, v in flags.items() if v is not None})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            name = str(first["loc"][0])
+            meant = did_you_mean(name, Settings.model_fields)
+            raise UsageError(f"{config_file()}: there is no setting {name}{meant}") from None
         name = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
         variable = "__".join(part for part in first["loc"] if isinstance(part, str)).upper()

@@ -80,5 +80,5 @@ def test_the_command_prints_each_prompt_as_it_is_given_to_models() -> None:
 
 
 def test_the_command_names_the_prompts_there_are_for_one_there_is_not() -> None:
-    with pytest.raises(UsageError, match="no prompt caption/none; there are caption/default"):
-        CliRunner().invoke(cli, ["prompts", "caption/none"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="no prompt none; there are caption/default"):
+        CliRunner().invoke(cli, ["prompts", "none"], catch_exceptions=False)

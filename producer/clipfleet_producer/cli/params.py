@@ -8,6 +8,7 @@ from clipfleet.errors import UsageError
 from clipfleet.sets import label, read_set_name
 from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
+from clipfleet_producer.cli import completion
 
 if TYPE_CHECKING:
     from clipfleet.runs import RunHead
@@ -32,7 +33,16 @@ def set_name(ctx: click.Context, param: click.Parameter, value: str | None) -> s
 
 
 in_set = click.option(
-    "--set", "set_name", metavar="NAME", callback=set_name, help="The run's set, if it has one."
+    "--set",
+    "set_name",
+    metavar="NAME",
+    callback=set_name,
+    shell_complete=completion.sets,
+    help="The run's set, if it has one.",
+)
+run_argument = click.argument("run_id", metavar="RUN", shell_complete=completion.runs)
+run_if_any = click.argument(
+    "run_id", metavar="[RUN]", required=False, shell_complete=completion.runs
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 

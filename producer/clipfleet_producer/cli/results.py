@@ -6,24 +6,32 @@ from typing import Any
 
 import click
 
+from clipfleet.flags import Choice
 from clipfleet_producer.cli import params
+from clipfleet_producer.cli.groups import examples
 
 _store = click.option("--store", help="The run's store.")
 
 
-@click.command()
-@click.argument("run_id", metavar="RUN")
+@click.command(
+    epilog=examples(
+        "clipfleet export night-1 captions/",
+        "clipfleet export night-1 captions/ --format parquet --per clip",
+        "clipfleet export night-1 captions/ --only-approved",
+    )
+)
+@params.run_argument
 @click.argument("dest", metavar="DEST")
 @click.option(
     "--format",
-    type=click.Choice(["jsonl", "parquet", "csv", "webdataset", "lance"]),
+    type=Choice(["jsonl", "parquet", "csv", "webdataset", "lance"]),
     default="jsonl",
     show_default=True,
     help="What to write. All but jsonl and csv need pip install 'clipfleet[export]'.",
 )
 @click.option(
     "--per",
-    type=click.Choice(["window", "clip"]),
+    type=Choice(["window", "clip"]),
     default="window",
     show_default=True,
     help="What a row is: a window with its clip's columns, or a clip with its windows nested "
@@ -61,10 +69,11 @@ def export(
     shard_size: int | None,
     **rest: Any,
 ) -> None:
-    """Write what is known of RUN's clips to files in the folder DEST, for training code to read.
+    """Write RUN's captions and figures to files, to train on.
 
-    It may be stopped at any time: the same command again goes on, and adds clips done since.
-    Ends with exit code 3 while clips are missing.
+    The files lie in the folder DEST, a row for each window or clip. It may be stopped at any
+    time: the same command again goes on, and adds clips done since. Ends with exit code 3 while
+    clips are missing.
     """
     from clipfleet_producer.cli import export as command
     from clipfleet_producer.export import Format, Per
@@ -85,7 +94,13 @@ def export(
     )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "clipfleet show clips/day.mp4 --store results/",
+        "clipfleet show 's3://bucket/day.mp4#t=1.5,3'",
+        "clipfleet show day.mp4 --json | jq .windows",
+    )
+)
 @click.argument("clip", metavar="CLIP")
 @_store
 @click.option(
@@ -98,14 +113,20 @@ def export(
 @params.s3_endpoint
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it lies in the store.")
 def show(clip: str, as_json: bool, **rest: Any) -> None:
-    """Print all that is known of CLIP: its uuid, its source's URI, or its path on this machine."""
+    """Print all that is known of CLIP.
+
+    CLIP is its path on this machine, its name as tables show it, its source's URI, with
+    #t=START,END for the part of a source that is a clip, or its uuid.
+    """
     from clipfleet_producer.cli import show
 
     sys.exit(show.show(clip, rest, as_json=as_json))
 
 
-@click.command()
-@click.argument("run_id", metavar="RUN")
+@click.command(
+    epilog=examples("clipfleet summary night-1", "clipfleet summary night-1 --plot lengths.png")
+)
+@params.run_argument
 @_store
 @params.in_set
 @params.s3_endpoint
@@ -116,7 +137,7 @@ def show(clip: str, as_json: bool, **rest: Any) -> None:
     help="Also draw lengths of captions to this PNG; needs pip install 'clipfleet[export]'.",
 )
 def summary(run_id: str, as_json: bool, plot: Path | None, **rest: Any) -> None:
-    """Show RUN in figures: counts, lengths of captions, errors, tokens."""
+    """Show RUN in figures: counts, lengths, errors, tokens."""
     from clipfleet_producer.cli import summary as summary_view
 
     sys.exit(summary_view.summary(run_id, rest, as_json=as_json, plot=plot))

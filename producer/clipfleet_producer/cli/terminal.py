@@ -1,11 +1,13 @@
 """What a terminal is sent by commands that lay things out; plain lines are made `printable`."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import rich.console
+from rich.cells import cell_len
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,11 +18,13 @@ from rich.progress import (
 )
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 
 from clipfleet.printable import printable_lines
 
 # Where there is no terminal to draw on, a line so often.
 LINE_EVERY_S = 10.0
+_WORD = re.compile(r"\s*\S+\s*")
 
 
 class Console(rich.console.Console):
@@ -33,11 +37,50 @@ class Console(rich.console.Console):
     def __init__(self, **of_rich: Any) -> None:
         super().__init__(highlight=False, **of_rich)
 
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print, with no word broken, at any width.
+
+        Lines of a terminal break between words; a longer word, such as an address, is left to the
+        terminal, so that it is copied whole. Elsewhere lines are not broken at all.
+        """
+        if all(isinstance(each, str | Text) for each in objects):
+            markup = how.pop("markup", None)
+            texts = [_text(self, each, markup=markup) for each in objects]
+            line = Text(str(how.pop("sep", " "))).join(texts)
+            objects = (_between_words(line, self.width) if self.is_terminal else line,)
+            how["soft_wrap"] = True
+        super().print(*objects, **how)
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads it any more: the command ends, as `main` says."""
+        raise BrokenPipeError
+
     def _render_buffer(self, buffer: Iterable[Segment]) -> str:
         return super()._render_buffer(
             part if part.control else Segment(printable_lines(part.text), _unlinked(part.style))
             for part in buffer
         )
+
+
+def _text(console: Console, line: str | Text, *, markup: bool | None) -> Text:
+    return line if isinstance(line, Text) else console.render_str(line, markup=markup)
+
+
+def _between_words(text: Text, width: int) -> Text:
+    """The text in lines of the width, in cells; a longer word has a line of its own."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        breaks, filled = [], 0
+        for word in _WORD.finditer(line.plain):
+            if filled and filled + cell_len(word[0].rstrip()) > width:
+                breaks.append(word.start())
+                filled = 0
+            filled += cell_len(word[0])
+        parts = line.divide(breaks)
+        for part in parts[:-1]:
+            part.rstrip()
+        lines += parts
+    return Text("\n").join(lines)
 
 
 def _unlinked(style: Style | None) -> Style | None:
