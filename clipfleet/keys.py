@@ -122,6 +122,11 @@ def run_summary(run_id: str) -> str:
     return run(run_id) + "summary.json"
 
 
+def run_cancellation(run_id: str) -> str:
+    """When the run was last cancelled, and how it was fed until then."""
+    return run(run_id) + "cancelled.json"
+
+
 def active(run_id: str, manifest_version: str) -> str:
     """How a version of the run is to be fed; gone once it has finished."""
     return f"{ACTIVE}{quote(run_id, safe='')}@{manifest_version}.json"

@@ -78,6 +78,7 @@ class RunControl(Versioned):
 
     `embedded`: by `clipfleet run` alone, to workers of its own. `fleet` is that of the broker which
     it was submitted to (`Broker.fleet`), and `broker` its address: others leave it alone.
+    `in_flight` bounds its clips on the queues, whoever feeds it.
     """
 
     embedded: bool = False
@@ -85,13 +86,23 @@ class RunControl(Versioned):
     broker: str = ""
     feeding: Feeding = Feeding.ACTIVE
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    in_flight: Annotated[int, Field(ge=1)] | None = None
+
+
+class RunCancellation(Versioned):
+    """When a run was cancelled (ISO 8601, UTC), and how it was fed until then."""
+
+    cancelled_at: str
+    control: RunControl
 
 
 class RunCounts(Versioned):
     """Counts over clips of a run, by their records.
 
-    `previously_done`: those of the done whose record another run wrote. `lost` clips have no record
-    and are fed no more: they cannot be read here, or were fed five times. `errors` are by name.
+    `previously_done`: those of the done whose record was there before the run was submitted, or
+    that another run wrote. `windowless`: those of the done that have no window. `lost` clips have
+    no record and are fed no more: they cannot be read here, or were fed five times. `errors` are by
+    name.
     """
 
     clips: int = 0
@@ -99,6 +110,7 @@ class RunCounts(Versioned):
     previously_done: int = 0
     failed: int = 0
     lost: int = 0
+    windowless: int = 0
     windows: int = 0
     captions: int = 0
     enhanced: int = 0
@@ -175,15 +187,21 @@ def digest_record(record: ClipRecord, digest: str) -> ClipDigest:
 LOST = RunCounts(clips=1, lost=1)
 
 
-def count_record(record: ClipRecord, run_id: str) -> RunCounts:
-    """The counts of one clip that the run is done with."""
+def count_record(record: ClipRecord, run_id: str, *, since: str = "") -> RunCounts:
+    """The counts of one clip that the run is done with.
+
+    `since` is when it was submitted (`RunHead.created_at`): of a run submitted again under its
+    name, what it had done by then is done already.
+    """
     windows = record.windows
     texts = [text for window in windows for text in window.texts()]
     return RunCounts(
         clips=1,
         done=1,
-        previously_done=int(record.run_id != run_id),
+        # Records' times are of whole seconds.
+        previously_done=int(record.run_id != run_id or record.finished_at[:19] < since[:19]),
         failed=int(not record.valid),
+        windowless=int(not windows),
         windows=len(windows),
         captions=sum(w.caption_status is Status.OK for w in windows),
         enhanced=sum(w.enhance_status is Status.OK for w in windows),

@@ -10,7 +10,8 @@ BEATS = "clipfleet:worker:"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerBeat:
-    """A live worker: its name, its queues, and how many messages it has not acknowledged.
+    """A live worker: its name, its queues, and how many messages it works on, or
+    has taken to do so.
 
     `busy`: the share of the time since its last beat in which its engine had something to do; None
     for a worker without one. `stuck`: how many of its messages make no progress.

@@ -1,5 +1,6 @@
 """Python's way to a fleet: the same verbs as the command line, without its output."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from clipfleet_producer.feeding.following import Outcome, fill, follow
 from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.submission import RunRequest, submit_run
 from clipfleet_producer.runs import control
+from clipfleet_producer.runs.ending import end_if_done
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.names import choose_run_id
 from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
@@ -52,6 +54,7 @@ class Fleet:
         columns: Mapping[str, str] | None = None,
         retry_failed: bool = False,
         priority: int = 0,
+        in_flight: int | None = None,
         stage: bool | None = None,
         follow_links: bool = True,
     ) -> "FleetRun":
@@ -63,6 +66,7 @@ class Fleet:
 
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
         `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
+        `in_flight` bounds its clips on the queues at once, whoever feeds it.
         `stage` copies files of this machine to scratch for workers, by default where the store is
         S3. Without `follow_links`, links in folders are passed over. `columns` are those of
         manifests, by their meaning, such as {"start_s": "from"}; `clip_column` is that of the
@@ -80,26 +84,34 @@ class Fleet:
             retry_failed=retry_failed,
             staged=self._store.is_remote if stage is None else stage,
             follow_links=follow_links,
-            control=RunControl(priority=priority),
+            control=RunControl(priority=priority, in_flight=in_flight),
         )
         submitted = submit_run(
             request, self.settings, options or Options(), self.settings.open_broker()
         )
         made = submitted.run
-        fill(made, self.settings, ProgressObserver(made.head.clips), in_flight=None)
+        fill(made, self.settings, ProgressObserver(made.head.clips), in_flight=in_flight)
         run = FleetRun(self.settings, made)
         run.problems = list(submitted.problems)
         run.passed_over = submitted.passed.counts()
         return run
 
     def run(self, run_id: str) -> "FleetRun":
-        """A run that is there. Raises `UsageError` where there is none."""
+        """A run that is there, or the "latest". Raises `UsageError` where there is none."""
         found = Run.open(self._store, run_id, allowed=self.settings.sources)
         return FleetRun(self.settings, found)
 
     def runs(self) -> list[str]:
-        """The runs that have not finished, by name."""
-        return active_runs(self._store)
+        """The runs that have not finished, by name.
+
+        That a run has finished, of which nobody said so yet, is written.
+        """
+        return [name for name in active_runs(self._store) if not self._is_over(name)]
+
+    def _is_over(self, run_id: str) -> bool:
+        with contextlib.suppress(UsageError):  # it is being written
+            return end_if_done(Run.open(self._store, run_id))
+        return False
 
     def status(self) -> FleetStatus:
         """What waits in the queues, and which workers are alive."""
@@ -145,7 +157,7 @@ class FleetRun:
 
         Of a run that has finished or is cancelled, only the status. Raises `KeyboardInterrupt`.
         """
-        if self._run.control() is not None:
+        if not end_if_done(self._run) and self._run.control() is not None:
             progress = ProgressObserver(self.head.clips)
             options = self._run.options()
             outcome = follow(self._run, options, self._settings, progress, in_flight=in_flight)

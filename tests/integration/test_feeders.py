@@ -13,10 +13,9 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import Feeding, RunControl, RunCounts
 from clipfleet.settings import read_settings
 from clipfleet_producer.feeding.feeder import Feeder
-from clipfleet_producer.feeding.following import finish, nothing_to_do
-from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.feeding.service import Service
 from clipfleet_producer.runs import control, manifest
+from clipfleet_producer.runs.ending import finish, nothing_to_do
 from clipfleet_producer.runs.model import CheckedClip, Run
 from clipfleet_producer.runs.status import StatusReader
 from clipfleet_producer.runs.store import active_runs
@@ -172,7 +171,7 @@ def test_whether_there_is_nothing_to_do_is_looked_up_without_writing(scene: Scen
     assert nothing_to_do(run)
     assert {each.key for each in scene.store.list("")} == before
 
-    finish(run, FeedObserver(), done_by="r1")
+    finish(run)
     assert StatusReader(run, scene.broker).read().state == "finished"
     assert active_runs(scene.store) == []
 

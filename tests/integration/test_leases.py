@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from clipfleet.broker.client import Broker
 from clipfleet_workers.delivery.leases import Leases
 from clipfleet_workers.delivery.unacked import DEATHS, INDEX, UNACKED, End
 from tests.support.broker import BrokerServer
@@ -201,6 +202,21 @@ def test_what_is_left_as_a_worker_ends_is_given_back_for_nothing(bench: Bench) -
     assert DEATHS not in back["headers"]
     assert bench.unacked() == {}
     assert not list(bench.client.scan_iter("clipfleet:worker:*"))
+
+
+def test_a_heartbeat_says_what_is_in_progress_now(bench: Bench) -> None:
+    leases = bench.leases(longest_task_s=60)
+    leases._lease_s = 60.0  # renewed every 20 s
+    leases.start()
+    broker = Broker(bench.server.url)
+    for tag in ("one", "two"):
+        leases.take(tag, message(), QUEUE)
+    wait_for("both", lambda: [beat.unacked for beat in broker.workers()] == [2], 10)
+
+    leases.end("one", End.ACK)
+    leases.end("two", End.ACK)
+    wait_for("none", lambda: [beat.unacked for beat in broker.workers()] == [0], 10)
+    broker.close()
 
 
 @pytest.mark.parametrize("how", [End.ACK, End.GIVE_BACK])

@@ -6,10 +6,10 @@ from clipfleet import keys
 from clipfleet.messages import MAX_SOURCE_BYTES
 from clipfleet.records import ClipRecord, Failure, digest
 from clipfleet.runs import ClipDigest, RunControl, RunCounts, digest_record
-from clipfleet_producer.feeding.following import finish
+from clipfleet_producer.runs.ending import finish
 from clipfleet_producer.runs.model import Run
 from tests.support.exported_run import done_record, with_caption
-from tests.support.feeding import Scene, Watcher, lines, record_of, step_until
+from tests.support.feeding import Scene, lines, record_of, step_until
 
 
 def stored(scene: Scene, clip_uuid: str) -> tuple[ClipRecord, str]:
@@ -49,7 +49,7 @@ def test_a_shard_that_was_done_before_it_was_fed_has_its_digest_too(scene: Scene
     scene.store.put(keys.record(line.clip_uuid), record_of(line).to_bytes())
     scene.write([line])
 
-    finish(Run(store=scene.store, head=scene.head), Watcher(), done_by="r1")
+    finish(Run(store=scene.store, head=scene.head))
 
     assert digests(scene) == {
         line.clip_uuid: digest_record(*stored(scene, line.clip_uuid)),

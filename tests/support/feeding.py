@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from clipfleet import keys
@@ -37,8 +38,9 @@ def lines(count: int, *, of: str = "a") -> list[ManifestLine]:
 
 def record_of(line: ManifestLine, **fields: object) -> ClipRecord:
     """A record of the clip that run `r1` wrote."""
-    whole = clip_record(OPTIONS)
-    return whole.model_copy(update={"span_uuid": line.clip_uuid, "num_bytes": None, **fields})
+    whole, now = clip_record(OPTIONS), datetime.now(UTC).isoformat(timespec="seconds")
+    always = {"span_uuid": line.clip_uuid, "num_bytes": None, "finished_at": now}
+    return whole.model_copy(update={**always, **fields})
 
 
 class Watcher(FeedObserver):

@@ -7,7 +7,7 @@ from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.settings import Settings
 from clipfleet_producer.cli.progress import ProgressView
-from clipfleet_producer.cli.report import print_result
+from clipfleet_producer.cli.report import print_result, print_totals
 from clipfleet_producer.cli.terminal import console
 from clipfleet_producer.feeding.following import Filled, Outcome, fill, follow
 from clipfleet_producer.feeding.progress import ProgressObserver
@@ -38,6 +38,9 @@ def send(
 
 def _print_filled(run: Run, filled: Filled, url: str) -> None:
     counts, in_flight = filled.counts, filled.in_flight
+    if not in_flight and counts.done + counts.lost >= run.head.clips:
+        console.print(f"All {run.head.clips:,} clips were done already.", soft_wrap=True)
+        return
     rest = run.head.clips - counts.done - counts.lost - in_flight
     done = f"{counts.done:,} were done already."
     if rest and not in_flight and not filled.blocked_reason:  # the service was quicker
@@ -58,6 +61,14 @@ def _print_filled(run: Run, filled: Filled, url: str) -> None:
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
+def _why_left(run: Run) -> str:
+    if not run.is_current():
+        return f"Run {run.run_id} was submitted anew meanwhile."
+    if run.control() is None:
+        return f"Run {run.run_id} was cancelled meanwhile."
+    return f"Run {run.run_id} is fed by another fleet now."
+
+
 def see_through(run: Run, options: Options, settings: Settings, *, in_flight: int | None) -> int:
     """Follow a fleet's run to its end, and print its result; returns the exit code."""
     started = time.monotonic()
@@ -71,6 +82,9 @@ def see_through(run: Run, options: Options, settings: Settings, *, in_flight: in
         )
         return ExitCode.INTERRUPTED
     if outcome is Outcome.LEFT:
-        console.print(f"Run {run.run_id} was cancelled, or submitted anew, meanwhile.")
+        console.print(_why_left(run), soft_wrap=True)
+        seconds = time.monotonic() - started
+        counts = view.counts.model_copy(update={"clips": run.head.clips})
+        print_totals(console, run.store.uri, counts, done_now=view.done_now, seconds=seconds)
         return ExitCode.FAILED_CLIPS
     return print_result(run, options, view, seconds=time.monotonic() - started)

@@ -14,12 +14,11 @@ from clipfleet.errors import ExitCode, UsageError
 from clipfleet.records import ClipRecord, ManifestLine, find_record
 from clipfleet.runs import RunControl
 from clipfleet_producer.cli.following import see_through, send
-from clipfleet_producer.cli.params import fleet_settings, stored_run
+from clipfleet_producer.cli.params import fleet_settings, store_settings, stored_run
 from clipfleet_producer.cli.report import print_problems
 from clipfleet_producer.cli.terminal import console
-from clipfleet_producer.feeding.following import finish, nothing_to_do
-from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs.control import check_fleet
+from clipfleet_producer.runs.ending import end_if_done, finish, nothing_to_do
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.names import choose_run_id
 from clipfleet_producer.runs.sets import check_is_of_set
@@ -43,7 +42,7 @@ def serve(flags: dict[str, Any], *, following: bool) -> int:
 
 def feed(run_id: str, flags: dict[str, Any]) -> int:
     """`clipfleet feed RUN`: feed a run until it has finished, and find what was lost of it."""
-    settings = fleet_settings(flags)
+    settings = store_settings(flags)
     run = stored_run(run_id, flags)
     options = run.options()
     if _is_over(run):
@@ -51,20 +50,23 @@ def feed(run_id: str, flags: dict[str, Any]) -> int:
     _check_reach(run)
     check_is_of_set(run)
     broker = settings.open_broker()
+    broker.check()
     check_fleet(broker, run)
     return see_through(run, options, settings, in_flight=flags["in_flight"])
 
 
 def _is_over(run: Run) -> bool:
     """Whether the run is not to be fed; says why."""
-    if run.control() is not None:
-        return False
-    console.print(
-        f"Run {run.run_id} has finished."
-        if run.summary() is not None
-        else f"Run {run.run_id} is cancelled. To feed it again: clipfleet resume {run.run_id}"
-    )
-    return True
+    if end_if_done(run):
+        console.print(f"Run {run.run_id} has finished.", soft_wrap=True)
+        return True
+    if run.control() is None:
+        console.print(
+            f"Run {run.run_id} is cancelled. To feed it again: clipfleet resume {run.run_id}",
+            soft_wrap=True,
+        )
+        return True
+    return False
 
 
 def _check_reach(run: Run) -> None:
@@ -89,7 +91,7 @@ def reconcile(run_id: str, flags: dict[str, Any], *, following: bool) -> int:
     if following:
         return feed(run_id, flags)
     if nothing_to_do(run):
-        finish(run, FeedObserver(), done_by=run.run_id)
+        finish(run)
         console.print(f"All {run.head.clips:,} clips have their records.")
         return ExitCode.OK
     if _is_over(run):
@@ -112,6 +114,7 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
     """`clipfleet retry`: do a run's failed clips again, as a run of their own."""
     settings = fleet_settings(flags)
     run = stored_run(run_id, flags)
+    end_if_done(run)
     options = run.options()
     again = choose_run_id(flags["run_id"])
     check_free(run.store, again, options, set_name=run.head.set_name, anew=True)
@@ -132,7 +135,9 @@ def retry(run_id: str, flags: dict[str, Any], *, only: Sequence[str], wait: bool
         options,
         chain([first], failed),
         set_name=run.head.set_name,
-        control=RunControl(fleet=broker.fleet(), broker=broker.address),
+        control=RunControl(
+            fleet=broker.fleet(), broker=broker.address, in_flight=flags["in_flight"]
+        ),
         staged=run.stage,
         places=run.places,
         variants=run.variants,

@@ -26,6 +26,7 @@ from clipfleet_producer.sources.problems import Problems
 from clipfleet_producer.sources.uris import short_name
 
 WINDOWS_SHOWN = 8
+IDLE = "There was nothing to do: no run is kept of it."
 
 
 def clip_table(found: Sequence[Pair], *, enhance: bool, count: int | None = None) -> Table:
@@ -83,19 +84,24 @@ def _shortened(text: str | None) -> str:
 
 
 def print_totals(
-    console: Console, uri: str, counts: RunCounts, *, seconds: float, set_name: str = ""
+    console: Console,
+    uri: str,
+    counts: RunCounts,
+    *,
+    done_now: int,
+    seconds: float,
+    set_name: str = "",
 ) -> None:
-    """The last lines: counts, throughput, and where the results are."""
+    """The last lines: counts, throughput of the clips done now, and where the results are."""
     texts = [f"{counts.captions:,} captions", f"{counts.previews:,} previews"]
     texts[1:1] = [f"{counts.enhanced:,} enhanced"] if counts.enhanced else []
     console.print(
         f"\n{counts.done:,} of {counts.clips:,} clips done, {counts.failed:,} with errors: "
         f"{counts.windows:,} windows, {', '.join(texts)}."
     )
-    done_now = counts.done - counts.previously_done
-    known = f"; {counts.previously_done:,} done already" if counts.previously_done else ""
+    known = f"; {counts.done - done_now:,} done already" if counts.done > done_now else ""
     if done_now:
-        rate = done_now / seconds
+        rate = done_now / max(seconds, 1e-9)
         console.print(f"{done_now:,} done now in {duration(seconds)} ({rate:.2f} clips/s){known}.")
     elif known:
         console.print(known.removeprefix("; ") + ".")
@@ -111,17 +117,27 @@ def print_result(
     *,
     seconds: float,
     logs: str = "",
+    kept: bool = True,
 ) -> int:
-    """Print the result of a run; returns the exit code for it."""
+    """Print the result of a run, which is `kept` or did nothing; returns the exit code for it."""
     counts, sample = progress.counts, progress.sample
     table = clip_table(sample.clips, enhance=options.enhance.enabled, count=sample.count)
     console.print(table)
     print_captions(console, sample.clips, run.store.uri)
-    set_name = run.head.set_name
-    print_totals(console, run.store.uri, counts, seconds=seconds, set_name=set_name)
+    print_totals(
+        console,
+        run.store.uri,
+        counts,
+        done_now=progress.done_now,
+        seconds=seconds,
+        set_name=run.head.set_name,
+    )
+    if not kept:
+        console.print(IDLE, soft_wrap=True)
     if counts.failed:
+        listed = f" (clipfleet failures {run.run_id})" if kept else ""
         console.print(
-            f"{counts.failed} clips have errors (clipfleet failures {run.run_id}); once their "
+            f"{counts.failed} clips have errors{listed}; once their "
             "cause is mended, --retry-failed does them again." + (f" Logs: {logs}" if logs else ""),
             style="yellow",
             soft_wrap=True,

@@ -25,11 +25,26 @@ def status(run_id: str | None, follow: bool, as_json: bool, **rest: Any) -> None
     """Show how far RUN is, or all unfinished runs.
 
     Clips, windows, rates, queues and workers are counted from the store and the broker each
-    time. Exit code 3: clips have errors.
+    time. Exit code 3: clips have errors; 4: no broker, and what the store knows is shown all the
+    same.
     """
     from clipfleet_producer.cli.status import status as show
 
     sys.exit(show(run_id, rest, following=follow, as_json=as_json))
+
+
+@click.command(epilog=examples("clipfleet runs", "clipfleet runs --limit 5 --json"))
+@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
+@params.run_flags
+@params.as_json
+def runs(limit: int | None, as_json: bool, **rest: Any) -> None:
+    """List all runs of a store, the newest first.
+
+    Its name, or `latest` for the newest of all, stands for RUN in other commands.
+    """
+    from clipfleet_producer.cli.listing import runs as show
+
+    sys.exit(show(rest, limit=limit, as_json=as_json))
 
 
 @click.command(
@@ -168,4 +183,4 @@ def cancel(run_id: str, **rest: Any) -> None:
     orders.cancel(run_id, rest)
 
 
-COMMANDS = (status, feed, pause, resume, cancel, failures, retry, reconcile)
+COMMANDS = (runs, status, feed, pause, resume, cancel, failures, retry, reconcile)

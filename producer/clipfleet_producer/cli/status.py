@@ -18,6 +18,7 @@ from clipfleet.queues import QUEUES
 from clipfleet.runs import FeederState, RunState
 from clipfleet.settings import Settings
 from clipfleet_producer.cli.params import check_set, store_settings
+from clipfleet_producer.cli.run_rows import run_name, run_rows
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
@@ -64,7 +65,7 @@ def status(run_id: str | None, flags: dict[str, Any], *, following: bool, as_jso
     runs, fleet = seen.read()
     if not following:
         _show(runs, fleet, as_json=as_json, one=run_id is not None)
-        return _exit_code(runs)
+        return _exit_code(runs, fleet, one=run_id is not None)
     live = console.is_terminal and not as_json
     with Live(console=console, auto_refresh=False, screen=False) if live else _Lines() as shown:
         while True:
@@ -72,8 +73,8 @@ def status(run_id: str | None, flags: dict[str, Any], *, following: bool, as_jso
                 shown.update(screen(runs, fleet, one=run_id is not None), refresh=True)
             else:
                 _show(runs, fleet, as_json=as_json, one=run_id is not None)
-            if run_id is not None and runs[0].state in (RunState.FINISHED, RunState.CANCELLED):
-                return _exit_code(runs)
+            if run_id is not None and _is_over(runs[0]):
+                return _exit_code(runs, fleet, one=True)
             time.sleep(EVERY_S)
             try:
                 runs, fleet = seen.read()
@@ -91,7 +92,14 @@ class _Lines:
         return
 
 
-def _exit_code(runs: list[RunStatus]) -> int:
+def _is_over(run: RunStatus) -> bool:
+    return run.state in (RunState.FINISHED, RunState.CANCELLED)
+
+
+def _exit_code(runs: list[RunStatus], fleet: FleetStatus, *, one: bool) -> int:
+    """Without a broker half of the answer is missing, but for a run that is over."""
+    if fleet.away and not (one and _is_over(runs[0])):
+        return ExitCode.BROKER
     wrong = any(run.counts.failed or run.counts.lost for run in runs)
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
 
@@ -103,7 +111,7 @@ def _show(runs: list[RunStatus], fleet: FleetStatus, *, as_json: bool, one: bool
         found: dict[str, Any] = {**shown[0]} if one else {"runs": shown}
         print(json.dumps(found | {"backlog": fleet.backlog or None, "workers": beats}), flush=True)
     else:
-        console.print(screen(runs, fleet, one=one))
+        console.print(screen(runs, fleet, one=one), crop=False)
 
 
 def as_dict(run: RunStatus) -> dict[str, Any]:
@@ -145,9 +153,10 @@ def screen(runs: list[RunStatus], fleet: FleetStatus, *, one: bool) -> Renderabl
 def _run(run: RunStatus) -> RenderableType:
     counts = run.counts
     share = counts.done / run.head.clips if run.head.clips else 1.0
-    title = Text.assemble(
-        ("run ", "dim"), (run.head.run_id, "bold"), f"  {_spelled(run)}  ", (f"{share:.1%}", "bold")
-    )
+    title = Text.assemble(("run ", "dim"), (run.head.run_id, "bold"))
+    said = Text.assemble(f"  {_spelled(run)}  ", (f"{share:.1%}", "bold"))
+    fits = len(title) + len(said) <= console.width
+    titles = [title + said] if fits else [run_name(run.head.run_id), said]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
@@ -169,16 +178,22 @@ def _run(run: RunStatus) -> RenderableType:
         now = f"{run.clips_per_s:.2f} clips/s, {run.windows_per_s:.2f} windows/s in the last minute"
         whole = f"{now}; {whole}"
     table.add_row("rate", whole)
-    left = run.seconds_left
-    table.add_row(
-        "time", duration(run.elapsed_s) + (f", {duration(left)} left" if left is not None else "")
-    )
+    table.add_row("time", duration(run.elapsed_s) + _left(run))
     if counts.errors:
         often = sorted(counts.errors.items(), key=lambda pair: -pair[1])[:ERRORS_SHOWN]
         table.add_row("errors", escape(", ".join(f"{name} {count:,}" for name, count in often)))
     bar = Table.grid()
-    bar.add_row(ProgressBar(total=max(1, run.head.clips), completed=counts.done, width=60))
-    return Group(title, bar, table)
+    width = min(60, console.width)
+    bar.add_row(ProgressBar(total=max(1, run.head.clips), completed=counts.done, width=width))
+    return Group(*titles, bar, table)
+
+
+def _left(run: RunStatus) -> str:
+    """How much longer it takes, or that this is not known."""
+    if run.state not in (RunState.PENDING, RunState.RUNNING) or not run.left:
+        return ""
+    left = run.seconds_left
+    return ", time left not known yet" if left is None else f", about {duration(left)} left"
 
 
 def _spelled(run: RunStatus) -> str:
@@ -188,26 +203,22 @@ def _spelled(run: RunStatus) -> str:
     return f"{run.state}, no feeder" if unfed else run.state
 
 
-def _runs(runs: list[RunStatus]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("run", "state"):
-        table.add_column(name)
-    for name in ("priority", "clips", "done", "errors", "in flight", "clips/s", "left"):
-        table.add_column(name, justify="right")
-    for run in runs:
-        left, rate = run.seconds_left, run.clips_per_s
-        table.add_row(
-            run.head.run_id,
-            _spelled(run),
-            str(run.priority or 0),
-            f"{run.head.clips:,}",
-            f"{run.counts.done:,}",
-            f"{run.counts.failed + run.counts.lost:,}",
-            "" if run.in_flight is None else f"{run.in_flight:,}",
-            "" if rate is None else f"{rate:.2f}",
-            "" if left is None else duration(left),
-        )
-    return table
+def _runs(runs: list[RunStatus]) -> RenderableType:
+    return run_rows([(run.head.run_id, _row(run)) for run in runs])
+
+
+def _row(run: RunStatus) -> dict[str, str]:
+    left, rate = run.seconds_left, run.clips_per_s
+    return {
+        "state": _spelled(run),
+        "priority": str(run.priority or 0),
+        "clips": f"{run.head.clips:,}",
+        "done": f"{run.counts.done:,}",
+        "errors": f"{run.counts.failed + run.counts.lost:,}",
+        "in flight": "" if run.in_flight is None else f"{run.in_flight:,}",
+        "clips/s": "" if rate is None else f"{rate:.2f}",
+        "left": "" if left is None else duration(left),
+    }
 
 
 def _queues(fleet: FleetStatus) -> Table:

@@ -23,9 +23,9 @@ from clipfleet_producer.cli.dry_run import dry_run
 from clipfleet_producer.cli.following import send
 from clipfleet_producer.cli.params import store_settings
 from clipfleet_producer.cli.progress import ProgressView
-from clipfleet_producer.cli.report import print_result, print_submitted
+from clipfleet_producer.cli.report import IDLE, print_result, print_submitted
 from clipfleet_producer.cli.terminal import console
-from clipfleet_producer.feeding.following import Outcome, finish, follow, nothing_to_do
+from clipfleet_producer.feeding.following import Outcome, finish_observed, follow
 from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.submission import (
     RunRequest,
@@ -33,6 +33,7 @@ from clipfleet_producer.feeding.submission import (
     create_run,
     submit_run,
 )
+from clipfleet_producer.runs.ending import discard_if_idle, nothing_to_do
 from clipfleet_producer.runs.names import choose_run_id
 from clipfleet_producer.sources.manifests.columns import read_said
 from clipfleet_producer.sources.sampling import read_partition
@@ -55,7 +56,7 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
         submitted = create_run(request, settings, options, tick=tick)
     print_submitted(submitted)
     if nothing_to_do(submitted.run):
-        code = _finish(submitted)
+        code = _finish(submitted, named=flags["run_id"] is not None)
     else:
         _print_caveats(submitted.options)
         code = _run_embedded(submitted, settings, gpus=gpus, in_flight=flags["in_flight"])
@@ -95,11 +96,16 @@ def _run_embedded(
     return print_result(run, options, view, seconds=seconds, logs=str(log_dir))
 
 
-def _finish(submitted: SubmittedRun) -> int:
-    """Print the result of a run whose clips are all done already."""
-    progress = ProgressObserver(submitted.run.head.clips)
-    finish(submitted.run, progress, done_by="")  # by whichever run: this one did nothing
-    return print_result(submitted.run, submitted.options, progress, seconds=0.0)
+def _finish(submitted: SubmittedRun, *, named: bool) -> int:
+    """Print the result of a run whose clips are all done already.
+
+    Nobody looks for such a run by a name that was not asked for: it is not kept.
+    """
+    run = submitted.run
+    progress = ProgressObserver(run.head.clips)
+    finish_observed(run, progress)
+    kept = named or not discard_if_idle(run)
+    return print_result(run, submitted.options, progress, seconds=0.0, kept=kept)
 
 
 def submit(
@@ -112,7 +118,7 @@ def submit(
         chain(arguments, _listed(flags["from_file"])),
         flags,
         staged=settings.open_store().is_remote if stage is None else stage,
-        control=RunControl(priority=flags["priority"] or 0),
+        control=RunControl(priority=flags["priority"] or 0, in_flight=flags["in_flight"]),
     )
     if _is_dry(flags):
         return dry_run(request, settings, options, as_json=flags["as_json"])
@@ -122,6 +128,8 @@ def submit(
     print_submitted(submitted)
     _print_caveats(submitted.options)
     code = send(submitted.run, submitted.options, settings, in_flight=flags["in_flight"], wait=wait)
+    if flags["run_id"] is None and discard_if_idle(submitted.run):
+        console.print(IDLE, soft_wrap=True)
     return _exit_code(code, submitted)
 
 

@@ -89,6 +89,11 @@ class Feeder:
         return self._shards.at_end
 
     @property
+    def counts(self) -> RunCounts:
+        """Counts over all clips that are known to be done."""
+        return sum((shard.counts for shard in self._shards.open.values()), self._shards.total)
+
+    @property
     def total(self) -> RunCounts:
         """Counts over the shards that are done."""
         return self._shards.total
@@ -101,7 +106,7 @@ class Feeder:
         """
         if self._after is None:  # earlier events say nothing about what is fed now
             self._after = self._broker.last_event(self._run.run_id)
-        if self._is_due("control", CONTROL_S) and not self._control.read():
+        if self._is_due("control", CONTROL_S) and not self._read_control():
             self._take_in(previously_done=False)  # another feeder may have finished it
             return True
         if self._is_due("claims", min(BEAT_S, self._lease_s / 3)):
@@ -118,7 +123,7 @@ class Feeder:
 
     def fill(self) -> int:
         """Feed as many clips as may be in flight now; returns how many those are."""
-        if not self._control.read():
+        if not self._read_control():
             return 0
         self._look_at_others()
         while True:
@@ -136,6 +141,12 @@ class Feeder:
         self._shards.close()
 
     # What is to be fed.
+
+    def _read_control(self) -> bool:
+        """Whether the run is to be fed, and with how many clips in flight."""
+        going = self._control.read()
+        self._limit.bound(self._control.state.in_flight)
+        return going
 
     def _look_at_others(self) -> None:
         """Take in what was done before this feeder began, and now and then what others did."""

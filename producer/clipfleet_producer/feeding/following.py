@@ -9,12 +9,13 @@ from clipfleet.clock import SYSTEM, Clock
 from clipfleet.errors import BrokerError, StoreError
 from clipfleet.options import Options
 from clipfleet.queues import GPU_QUEUES, wanted_queues
-from clipfleet.runs import LOST, RunCounts, count_record
+from clipfleet.runs import RunCounts
 from clipfleet.settings import Settings
 from clipfleet_producer.feeding.feeder import Feeder, UnrecoverableStoreError
 from clipfleet_producer.feeding.limit import DEFAULT_MOST, FIRST, InFlightLimit
 from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.feeding.progress import ProgressObserver
+from clipfleet_producer.runs.ending import finish
 from clipfleet_producer.runs.model import Run
 
 STEP_S = 0.25
@@ -54,7 +55,8 @@ def follow(
     """
     broker = settings.open_broker()
     watch = _WorkerWatch(broker, options)
-    feeder = _feeder(run, settings, broker, progress, most=in_flight or DEFAULT_MOST, fatal=fatal)
+    limit = InFlightLimit(in_flight or DEFAULT_MOST, explicit=in_flight is not None)
+    feeder = _feeder(run, settings, broker, progress, limit=limit, fatal=fatal)
     try:
         while not step_with_retry(feeder):
             for line in check(progress.tally.progress):
@@ -81,7 +83,8 @@ def fill(
     Raises `BrokerError`, `StoreError`.
     """
     broker = settings.open_broker()
-    feeder = _feeder(run, settings, broker, progress, most=in_flight or FIRST)
+    limit = InFlightLimit(in_flight or FIRST, explicit=in_flight is not None)
+    feeder = _feeder(run, settings, broker, progress, limit=limit)
     try:
         for wait_s in (1, 2, 4, 8, 16, 32, 0):
             try:
@@ -107,7 +110,7 @@ def _feeder(
     broker: Broker,
     observer: FeedObserver,
     *,
-    most: int,
+    limit: InFlightLimit,
     fatal: Collection[str] = (),
 ) -> Feeder:
     return Feeder(
@@ -116,7 +119,7 @@ def _feeder(
         run,
         observer,
         lease_s=settings.lease_s,
-        in_flight_limit=InFlightLimit(most),
+        in_flight_limit=limit,
         fatal=fatal,
     )
 
@@ -165,36 +168,12 @@ def _waiting_for(queues: list[str]) -> str:
     return f"waiting for workers: {', '.join(queues)}"
 
 
-def nothing_to_do(run: Run) -> bool:
-    """Whether all of the run's clips are done; looks no further than the first that is not."""
-    done = run.done.numbers()
-    return all(
-        clip.record is not None
-        for shard in range(run.head.shards)
-        if shard not in done
-        for clip in run.check_all(run.manifest.shard(shard))
+def finish_observed(run: Run, observer: FeedObserver) -> None:
+    """Write that a run has finished whose clips were all done before, and tell the observer."""
+    finish(
+        run,
+        on_clip=lambda clip, counts: observer.on_clip_done(
+            clip.line, clip.record, counts, previously_done=True
+        ),
+        on_shard=lambda counts: observer.on_shard_done(counts, previously_done=True),
     )
-
-
-def finish(run: Run, observer: FeedObserver, *, done_by: str) -> None:
-    """Write the counts of a run of which `nothing_to_do` is true, and that it has finished.
-
-    Records of another run than `done_by` count as previously done.
-    """
-    total = RunCounts()
-    known = dict(run.done.all_counts(run.done.numbers()))
-    for shard in range(run.head.shards):
-        if shard in known:
-            counts = known[shard]
-            observer.on_shard_done(counts, previously_done=True)
-        else:
-            counts, digest = RunCounts(), dict[str, str]()
-            for clip in run.check_all(run.manifest.shard(shard)):
-                each = LOST if clip.record is None else count_record(clip.record, done_by)
-                observer.on_clip_done(clip.line, clip.record, each, previously_done=True)
-                counts += each
-                if clip.record is not None:
-                    digest[clip.line.clip_uuid] = clip.summarized()
-            run.done.write(shard, counts, digest.values())
-        total += counts
-    run.conclude(total)

@@ -18,11 +18,21 @@ _SHRINK = 0.8
 class InFlightLimit:
     """A bound on clips in flight, from `FIRST` on, between `LEAST` and `most`."""
 
-    def __init__(self, most: int = DEFAULT_MOST, *, clock: Clock = SYSTEM) -> None:
+    def __init__(
+        self, most: int = DEFAULT_MOST, *, explicit: bool = False, clock: Clock = SYSTEM
+    ) -> None:
+        """`explicit`: asked for here, whatever the run was submitted with."""
         self.most, self._clock = most, clock
+        self._given, self._explicit = most, explicit
         self.limit = min(FIRST, most)
         self._starting = True  # doubles until there is once too much
         self._next_at = self._clock.monotonic() + STEP_S
+
+    def bound(self, most: int | None) -> None:
+        """Bound it by what was asked for with the run, unless it was asked for here."""
+        if not self._explicit:
+            self.most = min(self._given, most or self._given)
+            self.limit = min(self.limit, self.most)
 
     def due(self) -> bool:
         """Whether it is time to look at the queues."""

@@ -71,6 +71,7 @@ class ProgressObserver(FeedObserver):
     def __init__(self, clips: int) -> None:
         self.tally = Tally(clips=clips)
         self.counts = RunCounts()
+        self.done_now = 0  # of those that have records: since this began to look
         self.sample = Sample()
 
     def on_event(self, event: Event) -> None:
@@ -91,6 +92,7 @@ class ProgressObserver(FeedObserver):
         if previously_done:
             self.tally.already_done += 1
         else:
+            self.done_now += counts.done
             self.tally.finish(line.clip_uuid, valid=not (counts.failed or counts.lost))
 
     def on_shard_done(self, counts: RunCounts, *, previously_done: bool) -> None:
@@ -100,5 +102,6 @@ class ProgressObserver(FeedObserver):
         if previously_done:
             self.tally.already_done += counts.clips
         else:
+            self.done_now += counts.done
             self.tally.finished += counts.clips
             self.tally.failed += counts.failed + counts.lost

@@ -15,6 +15,7 @@ from clipfleet_producer.feeding.following import step_with_retry
 from clipfleet_producer.feeding.limit import DEFAULT_MOST, InFlightLimit
 from clipfleet_producer.feeding.observer import FeedObserver
 from clipfleet_producer.runs import control
+from clipfleet_producer.runs.ending import end_if_done
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.sets import check_is_of_set
 from clipfleet_producer.runs.store import active_runs
@@ -22,6 +23,7 @@ from clipfleet_producer.runs.store import active_runs
 log = logging.getLogger("clipfleet")
 
 LOOK_S = 2.0
+END_LOOK_S = 60.0
 
 
 class _Log(FeedObserver):
@@ -50,6 +52,7 @@ class Service:
         self._broker, self._app = settings.open_broker(), settings.open_app()
         self._fed: dict[str, _Fed] = {}
         self._passed_over: set[str] = set()  # versions of runs that cannot be fed from here
+        self._looked_for_end: dict[str, float] = {}  # the same, and when they were looked through
         self._said: set[str] = set()
         self._looked_at = 0.0
 
@@ -92,7 +95,9 @@ class Service:
                 continue
             if run.head.manifest_version in self._passed_over:
                 continue
-            if state is None or state.embedded:
+            if state is None or self._is_over(run, state):
+                continue
+            if state.embedded:
                 continue
             if not self._is_ours(run, state):
                 self._say_once(run_id, control.other_fleet(run, state))
@@ -110,6 +115,21 @@ class Service:
                 self._pass_over(run, str(error))
                 continue
             self._begin(run)
+
+    def _is_over(self, run: Run, state: RunControl) -> bool:
+        """Whether a run that is not fed here has finished, as is written where nobody did so."""
+        here = run.head.staged_from in (None, socket.gethostname())
+        if here and not state.embedded and control.is_of(self._broker, state):
+            return False  # its feeder will find out
+        version, now = run.head.manifest_version, self._clock.monotonic()
+        if now - self._looked_for_end.get(version, -END_LOOK_S) < END_LOOK_S:
+            return False
+        self._looked_for_end[version] = now
+        try:
+            return end_if_done(run)
+        except UsageError as error:  # a list that is damaged
+            self._pass_over(run, str(error))
+            return True
 
     def _is_ours(self, run: Run, state: RunControl) -> bool:
         """Whether the run was submitted to this broker.
@@ -151,14 +171,16 @@ class Service:
         )
 
     def _end(self, fed: _Fed) -> None:
-        total = fed.feeder.total
+        counts = fed.feeder.counts
+        how = "has finished" if fed.feeder.at_end else "is fed here no more"
         self._let_go(fed)
         log.info(
-            "run %s is over: %d of %d clips done, %d with errors",
+            "run %s %s: %d of %d clips done, %d with errors",
             fed.run.run_id,
-            total.done,
+            how,
+            counts.done,
             fed.run.head.clips,
-            total.failed,
+            counts.failed,
             extra={"action": "run_over", "run": fed.run.run_id},
         )
 

@@ -65,7 +65,9 @@ def resume(run: RunStore, broker: Broker, *, priority: int | None = None) -> Non
         )
     if control is None:  # what was on the queues as it was cancelled is gone
         claims.forget(broker, run.head)
-        control = RunControl()
+        cancelled = run.cancellation()
+        before = cancelled.control if cancelled is not None else RunControl()
+        control = before.model_copy(update={"embedded": False})
     broker.clear_cancellation(run.run_id)
     orders = {
         "fleet": broker.fleet(),
@@ -84,6 +86,7 @@ def cancel(run: RunStore, broker: Broker) -> None:
     _check_unfinished(run)
     if run.control() is None:
         return
+    run.set_cancellation()
     broker.cancel(run.run_id)
     try:
         run.deactivate()

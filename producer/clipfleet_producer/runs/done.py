@@ -11,7 +11,7 @@ from clipfleet.errors import ObjectMissing
 from clipfleet.runs import ClipDigest, RunCounts, RunHead
 from clipfleet.store import Store
 from clipfleet_producer.prefetch import READERS
-from clipfleet_producer.runs.objects import find, put_json
+from clipfleet_producer.runs.objects import JSON, JSON_LINES, find
 from clipfleet_producer.runs.presigned import Addresses
 
 
@@ -54,18 +54,21 @@ class DoneShards:
             return []
 
     def write(self, number: int, counts: RunCounts, digest: Iterable[str]) -> None:
-        """Say that all of a shard's clips are done; `digest` has a line for each with a record."""
-        lines = "".join(f"{line}\n" for line in digest)
-        self.store.put(
-            self._digest_key(number), lines.encode(), content_type="application/x-ndjson"
-        )
-        put_json(self.store, self._key(number), counts.model_dump_json(exclude_defaults=True))
+        """Say that all of a shard's clips are done; `digest` has a line for each with a record.
+
+        Whoever says it first is believed: others found the same.
+        """
+        lines = "".join(f"{line}\n" for line in digest).encode()
+        key = self._digest_key(number)
+        self.store.put(key, lines, content_type=JSON_LINES, if_absent=True)
+        said = counts.model_dump_json(exclude_defaults=True).encode()
+        self.store.put(self._key(number), said, content_type=JSON, if_absent=True)
         Addresses(self.store, self.head).forget_shard(number)
 
     def delete(self, number: int) -> None:
         """Have a shard looked at again."""
+        self.store.delete(self._digest_key(number))  # first: one that is there is not replaced
         self.store.delete(self._key(number))
-        self.store.delete(self._digest_key(number))
 
     def _key(self, number: int) -> str:
         return keys.run_done(self.head.run_id, self.head.manifest_version, number)

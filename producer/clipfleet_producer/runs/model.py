@@ -105,7 +105,7 @@ class Run(RunStore):
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
             return CheckedClip(line=line, record=None, replaces=kept.digest)
-        counts = count_record(record, self.run_id)
+        counts = count_record(record, self.run_id, since=self.head.created_at)
         return CheckedClip(line=line, record=record, counts=counts, digest=kept.digest)
 
     def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:

@@ -13,11 +13,15 @@ from clipfleet.store import Store
 
 # Windows keeps these for devices, whatever follows a dot, and takes a dot at the end away.
 _NO_FOLDER = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*\.", re.IGNORECASE)
+# In place of a run's name, the one that was submitted last.
+LATEST = "latest"
 _RUN_ID: TypeAdapter[str] = TypeAdapter(RunId)
 
 
 def choose_run_id(asked: str | None) -> str:
     """The name that was asked for, or a new one. Raises `UsageError` if it cannot name a run."""
+    if asked == LATEST:
+        raise UsageError(f"run {LATEST}: so the newest of all runs is called; choose another name")
     return check_run_id(asked or new_run_id())
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,11 +17,12 @@ from clipfleet.errors import NewerVersion, ObjectMissing, UsageError
 from clipfleet.messages import faults
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
-from clipfleet.runs import RunControl, RunCounts, RunHead, RunSources
+from clipfleet.runs import RunCancellation, RunControl, RunCounts, RunHead, RunSources
 from clipfleet.store import Store
+from clipfleet_producer.prefetch import READERS
 from clipfleet_producer.runs.done import DoneShards
 from clipfleet_producer.runs.manifest import Manifest
-from clipfleet_producer.runs.names import check_run_id
+from clipfleet_producer.runs.names import LATEST, check_run_id
 from clipfleet_producer.runs.objects import JSON, find, put_json
 from clipfleet_producer.runs.presigned import Addresses
 
@@ -39,7 +41,12 @@ class RunStore:
 
     @classmethod
     def open(cls, store: Store, run_id: str, **more: Any) -> Self:
-        """The run of this name. Raises `UsageError` where there is none, or only a part of one."""
+        """The run of this name, or the "latest".
+
+        Raises `UsageError` where there is none, or only a part of one.
+        """
+        if run_id == LATEST:
+            return cls(store=store, head=_latest_head(store), **more)
         check_run_id(run_id)
         head = find(store, keys.run_head(run_id), RunHead)
         if head is None:
@@ -119,17 +126,18 @@ class RunStore:
         found = last_summary(self.store, self.run_id)
         return found if found.get("manifest_version") == self.head.manifest_version else None
 
-    def conclude(self, total: RunCounts) -> None:
+    def conclude(self, total: RunCounts, *, ended_at: datetime | None = None) -> None:
         """Say that it has finished, with these counts; whoever says it twice says the same.
 
-        Of a run that was written anew meanwhile, nothing is said.
+        `ended_at` is when it had, where that is some time ago. Of a run that was written anew
+        meanwhile, nothing is said.
         """
-        began = datetime.fromisoformat(self.head.created_at)
+        seconds = self.seconds_until(ended_at or datetime.now(UTC))
         summary = {
             "run": self.run_id,
             "options_hash": self.head.options_hash,
             "manifest_version": self.head.manifest_version,
-            "seconds": round((datetime.now(UTC) - began).total_seconds(), 1),
+            "seconds": round(seconds, 1),
         }
         counts = total.model_dump() | {"missing": total.missing}
         data = json.dumps(summary | counts, indent=1).encode()
@@ -137,6 +145,26 @@ class RunStore:
             if not self.is_current() or self._put_summary(data):
                 break
         self.deactivate()
+
+    def seconds_until(self, moment: datetime) -> float:
+        """From when it was submitted; 0 where that is later."""
+        began = datetime.fromisoformat(self.head.created_at)
+        return max(0.0, (moment - began).total_seconds())
+
+    def cancellation(self) -> RunCancellation | None:
+        """When it was last cancelled, and how it was fed until then; None where it never was."""
+        return find(self.store, keys.run_cancellation(self.run_id), RunCancellation)
+
+    def set_cancellation(self) -> None:
+        """Note how it is fed, for whoever resumes it once it is cancelled."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        noted = RunCancellation(cancelled_at=now, control=self.control() or RunControl())
+        put_json(self.store, keys.run_cancellation(self.run_id), noted.model_dump_json())
+
+    def discard(self) -> None:
+        """Remove it with all that is known of it; records of its clips stay."""
+        self.deactivate()
+        self.store.delete_prefix(keys.run(self.run_id))
 
     def _put_summary(self, data: bytes) -> bool:
         """Whether its summary is there now, over one of an earlier list."""
@@ -184,6 +212,31 @@ def read_options(store: Store, run_id: str, variant: str | None = None) -> Optio
         raise UsageError(f"{key}: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{key}: {faults(error, whole='')[:300]}") from None
+
+
+def run_heads(store: Store) -> list[RunHead]:
+    """All runs whose lists are whole, the newest first; those of a newer clipfleet are left out."""
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(lambda name: _head(store, name), store.folders(keys.RUNS))
+        heads = [head for head in found if head is not None]
+    return sorted(heads, key=lambda head: (_moment(head), head.manifest_version), reverse=True)
+
+
+def _head(store: Store, folder: str) -> RunHead | None:
+    with contextlib.suppress(UsageError):
+        return find(store, keys.run_head(unquote(folder)), RunHead)
+    return None
+
+
+def _moment(head: RunHead) -> datetime:
+    return datetime.fromisoformat(head.created_at)
+
+
+def _latest_head(store: Store) -> RunHead:
+    heads = run_heads(store)
+    if not heads:
+        raise UsageError(f"there is no run in {store.uri}")
+    return heads[0]
 
 
 def active_runs(store: Store) -> list[str]:

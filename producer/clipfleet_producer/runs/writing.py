@@ -94,7 +94,7 @@ def write_run(
         manifest_version=version,
         clips=shards.clips,
         shards=shards.count,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         retry_failed=retry_failed,
         staged_from=socket.gethostname() if staged and shards.any_local else None,
         presigned=shards.any_presigned,

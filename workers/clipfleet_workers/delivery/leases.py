@@ -84,6 +84,8 @@ class Leases:
             broker_clock=self._broker_clock,
         )
         self._well = True
+        self._said_in_progress = 0
+        self._said_busy: float | None = None  # as others read it in its heartbeat
 
     # Called by the transport and the pools.
 
@@ -192,6 +194,11 @@ class Leases:
         """How many messages the worker has not acknowledged."""
         return len(self._leases)
 
+    @property
+    def in_progress(self) -> int:
+        """How many of them it is not done with: the others are left to be written."""
+        return sum(lease.end is None for _, lease in self._snapshot())
+
     def stuck(self) -> int:
         """How many of them make no progress."""
         now, leases = self._clock.monotonic(), self._snapshot()
@@ -210,6 +217,8 @@ class Leases:
             if self._clock.monotonic() >= next_at or self._is_behind():
                 well = self._beat()
                 next_at = self._clock.monotonic() + (self._lease_s / 3 if well else _SOON_S)
+            elif self.in_progress != self._said_in_progress:
+                self._tried(self._say_beat)
             left_s = next_at - self._clock.monotonic()
             self._closing.wait(max(0.0, min(left_s, _SOON_S)))
 
@@ -251,22 +260,29 @@ class Leases:
         # back: they begin now.
         future = client.zrange(INDEX, f"({now + PUT_OFF_S + self._lease_s}", "+inf", byscore=True)
         tags = [tag for tag, _ in leases]
-        beat = WorkerBeat(
-            name=self._name,
-            queues=self._queues,
-            unacked=len(leases),
-            busy=self._busy(),
-            stuck=self.stuck(),
-        )
+        self._said_busy = self._busy()
         with client.pipeline(transaction=False) as pipe:
             if tags or future:
                 scores: dict[Any, Any] = dict.fromkeys([*tags, *future], now)
                 pipe.zadd(INDEX, scores, xx=True)
             pipe.set(alive_key(self.id), 1, px=ms(self._lease_s))
-            pipe.set(beat_key(self._name), beat.to_json(), px=ms(2 * self._lease_s))
+            self._say_beat(pipe)
             pipe.execute()
         if self._leaving and not self._took_leave:
             self._say_farewell(client)
+
+    def _say_beat(self, client: redis.Redis) -> None:
+        """Say how many messages it holds, and how busy it was up to the last renewal."""
+        in_progress = self.in_progress
+        beat = WorkerBeat(
+            name=self._name,
+            queues=self._queues,
+            unacked=in_progress,
+            busy=self._said_busy,
+            stuck=self.stuck(),
+        )
+        client.set(beat_key(self._name), beat.to_json(), px=ms(2 * self._lease_s))
+        self._said_in_progress = in_progress
 
     def _catch_up(self) -> None:
         """Do what the broker refused before, and give back what makes no progress."""
