@@ -60,17 +60,15 @@ class Fleet:
     ) -> "FleetRun":
         """Create a run and put its first clips on the queues.
 
-        `options` are those that it gives, by the fields that they were made with; others are those
-        of its `set` ("": the first), else defaults. With `overwrite` the set takes these where it
-        has others, which otherwise raises `SetConflict`.
-
+        `options` that are not given are those of its `set` ("": the first). With `overwrite` the
+        set takes the run's; else raises `SetConflict` where they would replace what it has.
         `clips` are what the command line takes: files, folders, patterns, manifests, `s3://` and
         `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
-        `in_flight` bounds its clips on the queues at once, whoever feeds it.
-        `stage` copies files of this machine to scratch for workers, by default where the store is
-        S3. Without `follow_links`, links in folders are passed over. `columns` are those of
-        manifests, by their meaning, such as {"start_s": "from"}; `clip_column` is that of the
-        clip. Raises `UsageError` where nothing is named, `BrokerError`, `StoreError`.
+        `in_flight` bounds its clips on the queues at once, whoever feeds it. `stage` copies files
+        of this machine to scratch for workers, by default where the store is S3. Without
+        `follow_links`, links in folders are passed over. `columns` are those of manifests, by their
+        meaning, such as {"start_s": "from"}; `clip_column` is that of the clip. Raises `UsageError`
+        where nothing is named, `BrokerError`, `StoreError`.
         """
         request = RunRequest(
             names=map(str, clips),
@@ -86,15 +84,11 @@ class Fleet:
             follow_links=follow_links,
             control=RunControl(priority=priority, in_flight=in_flight),
         )
-        submitted = submit_run(
-            request, self.settings, options or Options(), self.settings.open_broker()
-        )
-        made = submitted.run
-        fill(made, self.settings, ProgressObserver(made.head.clips), in_flight=in_flight)
-        run = FleetRun(self.settings, made)
-        run.problems = list(submitted.problems)
-        run.passed_over = submitted.passed.counts()
-        return run
+        broker = self.settings.open_broker()
+        submitted = submit_run(request, self.settings, options or Options(), broker)
+        run = submitted.run
+        fill(run, self.settings, ProgressObserver(run.head.clips), in_flight=in_flight)
+        return FleetRun(self.settings, run, submitted.problems, submitted.passed.counts())
 
     def run(self, run_id: str) -> "FleetRun":
         """A run that is there, or the "latest". Raises `UsageError` where there is none."""
@@ -133,9 +127,15 @@ class FleetRun:
     found in the folders and prefixes and is none, by ending.
     """
 
-    def __init__(self, settings: Settings, run: Run) -> None:
-        self.problems: list[str] = []
-        self.passed_over: dict[str, int] = {}
+    def __init__(
+        self,
+        settings: Settings,
+        run: Run,
+        problems: Iterable[str] = (),
+        passed_over: Mapping[str, int] | None = None,
+    ) -> None:
+        self.problems = list(problems)
+        self.passed_over = dict(passed_over or {})
         self._settings, self._run = settings, run
 
     @property

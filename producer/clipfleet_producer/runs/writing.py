@@ -79,7 +79,7 @@ def write_run(
     one conditional write. Raises `UsageError` where another submit wrote the run meanwhile: that
     one's manifest is kept, and nothing of this one is left. Of a run without clips nothing is left.
 
-    `set_name` is its records' set. `control` says how it is fed, at once unless told. If `staged`,
+    `set_name` is its records' set. `control` says how it is fed, at once by default. If `staged`,
     files of this machine are copied to scratch. `places`, asked last, are those that clips may be
     copied from (`RunSources`). `variants` gives clips' own options. `tick` is told what is written.
     """
@@ -102,12 +102,16 @@ def write_run(
     run = RunStore(store=store, head=head)
     if not head.clips:
         return run
-    sources = RunSources(allowed=[*places()])
-    put_json(store, keys.run_sources(run_id, version), sources.model_dump_json())
+    _write_places(run, places())
     run.set_control(control or RunControl())  # before the head: without it the run seems cancelled
     _make_current(run, before)
     _forget_unfinished(store, run_id)
     return run
+
+
+def _write_places(run: RunStore, places: Iterable[str]) -> None:
+    key = keys.run_sources(run.run_id, run.head.manifest_version)
+    put_json(run.store, key, RunSources(allowed=[*places]).model_dump_json())
 
 
 class _ShardWriter:
