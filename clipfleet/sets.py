@@ -133,7 +133,9 @@ def resolve(given: Options, pinned: SetFile | None, defaults: Defaults = plain_d
     try:
         return Options.model_validate(groups)
     except Invalid as error:
-        raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        where = f"with what set {label(pinned.name)} has: " if pinned is not None else ""
+        raise UsageError(where + said) from None
 
 
 def _given(group: Group) -> set[str]:

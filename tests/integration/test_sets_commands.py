@@ -96,6 +96,22 @@ def test_commands_on_a_run_know_its_set(
     assert "--set goes with RUN" in said(small_fleet.run("failures", "--set", "terse"), 2)
 
 
+def test_the_service_feeds_the_runs_of_all_sets_but_those_that_were_overwritten(
+    small_fleet: SmallFleet, clips: Path
+) -> None:
+    said(small_fleet.submit(clips, "--run", "first", PROMPT, "What moves?"))
+    said(small_fleet.submit(clips, "--run", "beside", "--set", "b", PROMPT, "Where is it?"))
+    said(small_fleet.submit(clips, "--run", "over", "--overwrite", PROMPT, "Who is there?"))
+    assert "run first is cancelled" in said(small_fleet.run("pause", "first"), 2)
+    refused = said(small_fleet.run("resume", "first"), 2)
+    assert "set (default) was given other options since run first" in refused
+    small_fleet.start()
+    said(small_fleet.run("feed"))
+    assert {record.run_id for record in small_fleet.records().values()} == {"over"}
+    beside = [*(small_fleet.out / "sets" / "b" / "metas" / "v0").iterdir()]
+    assert [json.loads(path.read_bytes())["run_id"] for path in beside] == ["beside"] * 2
+
+
 def test_a_clip_is_shown_from_the_set_that_is_named(small_fleet: SmallFleet, clips: Path) -> None:
     small_fleet.start()
     said(small_fleet.submit(clips, "--set", "terse", "--wait"), 3)

@@ -1,19 +1,22 @@
 """Submitting a run: the clips that are named, found and written to the store."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from clipfleet.broker.client import Broker
-from clipfleet.errors import UsageError
+from clipfleet.errors import RunFinished, UsageError
 from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunControl
 from clipfleet.sets import Defaults, plain_defaults
 from clipfleet.settings import Settings
 from clipfleet.store import Store
+from clipfleet_producer.runs import control
 from clipfleet_producer.runs.model import Run
-from clipfleet_producer.runs.sets import SetPlan, claim_set, plan_set
+from clipfleet_producer.runs.sets import SetPlan, claim_set, outdated_runs, plan_set
+from clipfleet_producer.runs.store import RunStore
 from clipfleet_producer.runs.writing import check_free, write_run
 from clipfleet_producer.sources.named_places import NamedPlaces, note_not_uploaded
 from clipfleet_producer.sources.overrides import OptionOverrides
@@ -103,7 +106,9 @@ def submit_run(
     broker.clear_cancellation(request.run_id)
     ours = {"fleet": broker.fleet(), "broker": broker.address}
     request = replace(request, control=request.control.model_copy(update=ours))
-    return create_run(request, settings, options, tick=tick)
+    return create_run(
+        request, settings, options, tick=tick, cancel=lambda run: control.cancel(run, broker)
+    )
 
 
 def create_run(
@@ -112,10 +117,12 @@ def create_run(
     options: Options,
     *,
     tick: Callable[[int], None] = lambda count: None,
+    cancel: Callable[[RunStore], None] = RunStore.deactivate,
 ) -> SubmittedRun:
     """Find the clips, and write them as a run; `tick` is called with how many were found.
 
-    `options` are those that it gives (`clipfleet.sets.resolve`); its set has the others. Raises
+    `options` are those that it gives (`clipfleet.sets.resolve`); its set has the others. Where it
+    overwrites those, `cancel` ends unfinished runs that have the earlier ones. Raises
     `SetConflict` where the set has other ones, `UsageError` where nothing is named, `StoreError`
     where the store cannot be used.
     """
@@ -133,6 +140,9 @@ def create_run(
         set_name = request.set_name
         check_free(store, request.run_id, options, set_name=set_name, anew=request.retry_failed)
         claim_set(store, plan, request.run_id)
+        for outdated in outdated_runs(store, plan.name) if plan.replaced else ():
+            with suppress(RunFinished):
+                cancel(outdated)
         written = write_run(
             store,
             request.run_id,

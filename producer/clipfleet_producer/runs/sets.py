@@ -1,5 +1,7 @@
 """Sets in the store: what a run into one would have, and claiming the set for it."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,7 +16,7 @@ from clipfleet.sets import Defaults, Difference, SetFile, label, plain_defaults
 from clipfleet.store import Store
 from clipfleet_producer.runs.names import check_new_set
 from clipfleet_producer.runs.objects import JSON
-from clipfleet_producer.runs.store import RunStore
+from clipfleet_producer.runs.store import RunStore, active_runs
 
 _CLAIM_TRIES = 10
 
@@ -122,6 +124,19 @@ def check_is_of_set(run: RunStore) -> None:
             f"set {label(run.head.set_name)} was given other options since run {run.run_id}, which "
             f"is fed no more: {'; '.join(map(str, found))}. Submit its clips again"
         )
+
+
+def outdated_runs(store: Store, name: str) -> Iterator[RunStore]:
+    """The unfinished runs of a set that have other options than the set has now."""
+    for run_id in active_runs(store):
+        with suppress(UsageError):  # it is being written, or a newer clipfleet wrote it
+            run = RunStore.open(store, run_id)
+            if run.head.set_name != name:
+                continue
+            try:
+                check_is_of_set(run)
+            except UsageError:
+                yield run
 
 
 def _find(store: Store, name: str) -> tuple[SetFile | None, str]:
