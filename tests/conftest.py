@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 MODELS = Path(__file__).parents[1] / ".cache" / "models"  # as XDG_CACHE_HOME
 QUICK_KINDS = ("unit", "integration")
 # Who uses one of these starts an S3 server, whole commands, or a fleet of workers.
-NOT_QUICK = {"s3_server", "s3_store", "own_s3_server", "cli", "small_fleet", "bare"}
+NOT_QUICK = {"s3_server", "s3_store", "own_s3_server", "cli", "small_fleet", "bare", "no_engine"}
 
 
 class ByUnit(LoadScopeScheduling):  # type: ignore[misc]

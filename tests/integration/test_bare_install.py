@@ -1,5 +1,9 @@
-"""The producer's side installs and runs where there is no torch, no PyAV and no vLLM."""
+"""What works where little is installed: the producer's side without torch, PyAV and vLLM; previews
+without an engine.
+"""
 
+import json
+import os
 import subprocess
 import sys
 import venv
@@ -8,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bootstrap
+from tests.support import clips
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -31,16 +36,33 @@ assert not heavy & set(sys.modules)
 """
 
 
+NO_ENGINE = """
+import importlib.util
+for name in ("torch", "vllm", "transformers"):
+    assert importlib.util.find_spec(name) is None, name + " is installed"
+"""
+
+
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a virtual environment with clipfleet and no extra."""
-    folder = tmp_path_factory.mktemp("bare")
+    return installed(tmp_path_factory.mktemp("bare"), str(ROOT))
+
+
+@pytest.fixture(scope="module")
+def no_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of one that can decode and encode, and has no engine."""
+    return installed(tmp_path_factory.mktemp("no-engine"), f"{ROOT}[media]")
+
+
+def installed(folder: Path, package: str) -> Path:
+    """The programs of a virtual environment in the folder, with the package."""
     venv.create(folder)
     pip = [sys.executable, "-m", "pip"]
     flags, environment = bootstrap.as_pip_is_told(pip)
     install = [str(Path(sys.executable).with_name("uv")), "pip", "install", "-q", *flags]
     install += ["--python", str(folder / "bin" / "python")]
-    install += [*bootstrap.held_to_hashes(), str(ROOT)]
+    install += [*bootstrap.held_to_hashes(), package]
     subprocess.run(install, env=environment, check=True)
     return folder / "bin"
 
@@ -91,3 +113,31 @@ def test_samples_without_pyav_say_what_to_install(bare: Path, tmp_path: Path) ->
     assert done.returncode == 2
     assert "pip install 'clipfleet[media]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_an_engine_clips_get_previews_and_records(no_engine: Path, tmp_path: Path) -> None:
+    subprocess.run([str(no_engine / "python"), "-c", NO_ENGINE], check=True, cwd=tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(clips.encode(400, options={"preset": "ultrafast"}))
+    out, kept = tmp_path / "out", ("PATH", "LANG", "TMPDIR")
+    done = subprocess.run(
+        [str(no_engine / "clipfleet"), "run", "clip.mp4", "--out", "out", "--no-generate-captions"],
+        cwd=tmp_path,
+        env={name: os.environ[name] for name in kept if name in os.environ}
+        | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mini" not in done.stdout, "no model is named"
+    (path,) = out.glob("metas/v0/*.json")
+    record = json.loads(path.read_bytes())
+    assert (record["valid"], record["models"], record["errors"]) == (True, {}, [])
+    assert [window["captions"] for window in record["windows"]] == [{}, {}]
+    for window in record["windows"]:
+        assert (out / window["preview"]["key"]).stat().st_size == window["preview"]["num_bytes"]
+    logs = {log.stem for log in out.glob("runs/*/logs/*.log")}
+    assert logs == {"broker", "prepare", "preview", "assemble"}
+    assert not (tmp_path / ".cache").exists(), "nothing was downloaded"

@@ -11,12 +11,24 @@ import pytest
 from clipfleet import queues
 from clipfleet.messages import ClipJob, WindowJob
 from clipfleet.options import Options
-from clipfleet.queues import CAPTION, ENHANCE, PREVIEW, QUEUES, SPECS, QueueSpec, window_chains
+from clipfleet.queues import (
+    ASSEMBLE,
+    CAPTION,
+    ENHANCE,
+    PREPARE,
+    PREVIEW,
+    QUEUES,
+    SPECS,
+    QueueSpec,
+    wanted_queues,
+    window_chains,
+)
 from tests.unit.imports import PACKAGES
 
 STEPS = PACKAGES["clipfleet_workers"] / "clipfleet_workers" / "steps"
 ENHANCED = Options.model_validate({"enhance": {"enabled": True}})
 ALONE = Options.model_validate({"prepare": {"generate_previews": False}})
+PREVIEWS = Options.model_validate({"prepare": {"generate_captions": False}})
 JOB = ClipJob(
     run_id="r1",
     clip_uuid="6ba7b810-9dad-51d1-80b4-00c04fd430c8",
@@ -41,12 +53,32 @@ def test_a_queue_comes_behind_the_one_whose_result_it_reads(queue: str) -> None:
         (Options(), [[CAPTION], [PREVIEW]]),
         (ENHANCED, [[CAPTION, ENHANCE], [PREVIEW]]),
         (ALONE, [[CAPTION]]),
+        (PREVIEWS, [[PREVIEW]]),
     ],
 )
 def test_a_window_goes_through_what_its_options_ask_for(
     options: Options, chains: list[list[str]]
 ) -> None:
     assert window_chains(options) == chains
+
+
+@pytest.mark.parametrize(
+    ("kept", "chains"),
+    [
+        ([PREVIEW], [[CAPTION, ENHANCE]]),
+        ([CAPTION], [[ENHANCE], [PREVIEW]]),
+        ([CAPTION, ENHANCE], [[PREVIEW]]),
+        ([CAPTION, ENHANCE, PREVIEW], []),
+    ],
+)
+def test_a_window_passes_by_queues_whose_products_it_has(
+    kept: list[str], chains: list[list[str]]
+) -> None:
+    assert window_chains(ENHANCED, kept=kept) == chains
+
+
+def test_without_captions_no_queue_that_needs_a_gpu_is_wanted() -> None:
+    assert wanted_queues(PREVIEWS) == [PREPARE, PREVIEW, ASSEMBLE]
 
 
 @pytest.fixture
