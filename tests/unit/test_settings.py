@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from clipfleet.config_file import config_file, unread_config
 from clipfleet.errors import UsageError
-from clipfleet.settings import config_file, read_settings, unread_config
+from clipfleet.settings import read_settings
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import click
 from pydantic import SecretStr
 
 from clipfleet import flags, xdg
+from clipfleet.config_file import CONFIG_FILE, config_file
 from clipfleet.printable import printable
-from clipfleet.settings import CONFIG_FILE, ClipLimits, Settings, config_file, read_settings
 from clipfleet_producer.cli import params
 from clipfleet_producer.cli.groups import CommandGroup, examples
 
@@ -76,6 +76,8 @@ def path() -> None:
 
 def _settings(given: Mapping[str, Any]) -> Iterator[Entry]:
     """The settings, each limit of clips by itself."""
+    from clipfleet.settings import ClipLimits, Settings, read_settings
+
     settings = read_settings(**{n: given.get(n) for n in ("broker", "store", "s3_endpoint")})
     places = _Places()
     for name in Settings.model_fields:
@@ -93,6 +95,8 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Entry]:
 
 def _options(given: Mapping[str, Any]) -> Iterator[Entry]:
     """The options, by their flags' names."""
+    from clipfleet.settings import read_settings
+
     places = _Places()
     filed = read_settings().options
     options = flags.read_options(dict(given), filed)

@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from clipfleet import __version__, flags
+from clipfleet.config_file import unread_config
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
 from clipfleet.printable import printable, printable_lines
 from clipfleet.process import be_discreet
-from clipfleet.settings import unread_config
 from clipfleet.store import STORE_FORMS
 from clipfleet.suggestions import did_you_mean
 from clipfleet_producer.cli import completion, config, params, results, runs
