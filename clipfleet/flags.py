@@ -9,10 +9,10 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from clipfleet.config_file import config_file
 from clipfleet.errors import UsageError
 from clipfleet.models import CAPTIONERS, SAME, TEXT_MODELS
 from clipfleet.options import Options
-from clipfleet.settings import Settings, config_file
 from clipfleet.suggestions import did_you_mean
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -125,6 +125,8 @@ def file_name(flag: str) -> str:
 
 def unknown_variables(environ: Iterable[str]) -> Iterator[str]:
     """A line on each CLIPFLEET_* variable that nothing reads."""
+    from clipfleet.settings import Settings  # a third of the time in which a shell completes
+
     known = {f"CLIPFLEET_{name.upper()}" for name in Settings.model_fields} | {*_OTHER_VARIABLES}
     known |= {variable(flag) for _, _, _, flag in each_option()}
     for name in sorted(environ):

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipfleet import __version__, logs
+from clipfleet.config_file import unread_config
 from clipfleet.errors import BrokerAway, ClipfleetError, ExitCode, StoreUnavailable, UsageError
 from clipfleet.flags import MODEL_OPTIONS, GroupedCommand, option_flags, read_options
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.process import be_discreet
 from clipfleet.queues import GPU_QUEUES, QUEUES, SPECS, listed
-from clipfleet.settings import Settings, read_settings, unread_config
+from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
 from clipfleet_workers import supervisor
 

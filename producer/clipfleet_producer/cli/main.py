@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from clipfleet import __version__, flags
+from clipfleet.config_file import unread_config
 from clipfleet.errors import ClipfleetError, ExitCode, UsageError
 from clipfleet.printable import printable, printable_lines
 from clipfleet.process import be_discreet
-from clipfleet.settings import unread_config
 from clipfleet.store import STORE_FORMS
 from clipfleet.suggestions import did_you_mean
-from clipfleet_producer.cli import completion, params, results, runs
+from clipfleet_producer.cli import completion, config, params, results, runs
 from clipfleet_producer.cli.groups import CommandGroup, examples
 
 _SETTINGS_NOTE = (
@@ -186,7 +186,7 @@ def prompts(name: str | None) -> None:
         raise UsageError(f"there is no prompt {name}{meant}")
 
 
-for _command in (*runs.COMMANDS, *results.COMMANDS):
+for _command in (*runs.COMMANDS, *results.COMMANDS, config.config):
     cli.add_command(_command)
 
 
@@ -215,7 +215,7 @@ def _run() -> int:
     """Carry out the command line; returns the exit code."""
     verbose = "--verbose" in sys.argv or os.environ.get("CLIPFLEET_VERBOSE", "") in ("1", "true")
     try:
-        code = cli(standalone_mode=False)
+        code = cli(prog_name="clipfleet", standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
     except (click.Abort, KeyboardInterrupt):

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clipfleet.errors import UsageError
-from clipfleet.sets import label, read_set_name
-from clipfleet.settings import Settings, read_settings
 from clipfleet.store import STORE_FORMS
 from clipfleet_producer.cli import completion
 
 if TYPE_CHECKING:
     from clipfleet.runs import RunHead
+    from clipfleet.settings import Settings
     from clipfleet_producer.runs.model import Run
 
 MOST_IN_FLIGHT = 100_000
@@ -29,7 +28,11 @@ in_flight = click.option(
 
 
 def set_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    return None if value is None else read_set_name(value)
+    if value is None:
+        return None
+    from clipfleet.sets import read_set_name
+
+    return read_set_name(value)
 
 
 in_set = click.option(
@@ -137,8 +140,10 @@ def clip_flags(command: Any) -> Any:
     return command
 
 
-def store_settings(flags: dict[str, Any]) -> Settings:
+def store_settings(flags: dict[str, Any]) -> "Settings":
     """The settings of a command that needs a store. Raises `UsageError` without one."""
+    from clipfleet.settings import read_settings  # a third of the time in which a shell completes
+
     settings = read_settings(
         **{name: flags.get(name) for name in ("broker", "store", "s3_endpoint")}
     )
@@ -147,7 +152,7 @@ def store_settings(flags: dict[str, Any]) -> Settings:
     return settings
 
 
-def fleet_settings(flags: dict[str, Any]) -> Settings:
+def fleet_settings(flags: dict[str, Any]) -> "Settings":
     """The settings of a command to a fleet. Raises `BrokerError` unless its broker answers."""
     settings = store_settings(flags)
     settings.open_broker().check()
@@ -169,6 +174,8 @@ def stored_run(run_id: str, flags: dict[str, Any]) -> "Run":
 
 def check_set(head: "RunHead", set_name: str | None) -> None:
     """Raises `UsageError` where a set is named, and the run is of another."""
+    from clipfleet.sets import label
+
     if set_name is not None and head.set_name != set_name:
         raise UsageError(
             f"run {head.run_id} is of set {label(head.set_name)}, not of {label(set_name)}"
