@@ -29,6 +29,8 @@ REASONS = {
     "clipfleet_producer/runs/done.py: "
     "DoneShards.all_counts: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/prefetch.py: where_needed.ready: begun.result": _STORE,
+    "clipfleet_producer/runs/listing.py: list_runs: concurrent.futures.ThreadPoolExecutor": _STORE,
+    "clipfleet_producer/runs/store.py: run_heads: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/sources/selection.py: "
     "Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/feeding/shards.py: "
