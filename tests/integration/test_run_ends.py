@@ -1,6 +1,7 @@
 """Runs end, whoever finds that out; and all of them can be found."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from clipfleet import keys
 from clipfleet.errors import StoreDenied, UsageError
 from clipfleet.options import CaptionOptions, Options
-from clipfleet.runs import RunControl, RunCounts, RunState
+from clipfleet.runs import RunControl, RunCounts, RunState, digest_record
 from clipfleet.store import Store
 from clipfleet_producer.api import Fleet
 from clipfleet_producer.cli.listing import chosen_options
 from clipfleet_producer.runs import control
 from clipfleet_producer.runs.ending import discard_if_idle, end_if_done
+from clipfleet_producer.runs.like_clips import measured_run
 from clipfleet_producer.runs.listing import list_runs
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.names import choose_run_id
@@ -276,3 +278,29 @@ def test_a_feeder_counts_what_is_done_of_shards_that_are_not(scene: Scene, store
     step_until(feeder, lambda: len(watcher.finished) == 5)
 
     assert (feeder.total.done, feeder.counts.done) == (0, 5)
+
+
+def test_a_dry_run_takes_as_long_as_windows_of_like_clips_did(scene: Scene) -> None:
+    sized = [
+        line.model_copy(update={"num_bytes": 100 * (place + 1)})
+        for place, line in enumerate(lines(2))
+    ]
+    scene.write(sized)
+    head = scene.head.model_copy(update={"created_at": "2026-01-01T00:00:00+00:00"})
+    scene.store.put(keys.run_head("r1"), head.to_bytes())
+    have_done(scene, 2)
+    run = Run.open(scene.store, "r1")
+    digests = [
+        digest_record(checked.record, checked.digest).model_copy(update={"windows": windows})
+        for windows, checked in zip((1, 7), run.check_all(sized), strict=True)
+        if checked.record is not None
+    ]
+    counts = RunCounts(clips=2, done=2, windows=8)
+    run.done.write(0, counts, [each.model_dump_json() for each in digests])
+    run.conclude(counts, ended_at=datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC))
+
+    found = measured_run(scene.store, OPTIONS.hash)
+    assert found is not None
+    assert (found.windows_per_s, found.sizes) == (0.8, [(100, 1), (200, 7)])
+    assert found.windows(lines(1)[0]) == 4, "of a size that is not known"
+    assert measured_run(scene.store, "0" * 16) is None

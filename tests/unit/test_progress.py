@@ -3,6 +3,7 @@
 import pytest
 
 from clipfleet.broker.client import Event
+from clipfleet.runs import RunCounts
 from clipfleet_producer.cli.terminal import duration
 from clipfleet_producer.feeding.progress import Tally
 from tests.support.clock import ManualClock
@@ -16,6 +17,11 @@ def event(step: str, *, clip: str = "a", start: int = 0, status: str = "ok") -> 
 def prepared(windows: int, *, clip: str = "a") -> Event:
     """The prepare step of a clip."""
     return Event(step="prepare", clip_uuid=clip, status="ok", windows=windows)
+
+
+def done(windows: int = 0, *, failed: int = 0) -> RunCounts:
+    """The counts of a clip that is done."""
+    return RunCounts(clips=1, done=1, failed=failed, windows=windows, windowless=int(not windows))
 
 
 def tally_of(*events: Event, clips: int = 10) -> Tally:
@@ -76,37 +82,73 @@ def test_assemble_counts_no_window() -> None:
 
 def test_a_clip_that_is_finished_counts_as_failed_only_if_invalid() -> None:
     tally = Tally(clips=2)
-    tally.finish("a", valid=True)
-    tally.finish("b", valid=False)
+    tally.finish("a", done())
+    tally.finish("b", done(failed=1))
 
     assert (tally.finished, tally.failed) == (2, 1)
 
 
 def test_nothing_is_remembered_of_a_clip_that_is_finished() -> None:
     tally = tally_of(prepared(2), event("caption"))
-    tally.finish("a", valid=True)
+    tally.finish("a", done(2))
 
-    assert tally._seen == {}
+    assert not tally._seen
+    assert not tally._prepared
 
 
-def test_the_rate_is_of_clips_finished_since_the_run_began() -> None:
+def test_the_rate_is_of_windows_done_since_the_workers_were_ready() -> None:
     clock = ManualClock()
-    tally = Tally(clips=10, finished=5, clock=clock)
+    tally = Tally(clips=10, queues=("caption",), clock=clock)
+    clock.sleep(500)  # while the model loads
+    assert tally.windows_per_s() is None
+    tally.workers_ready()
+    for start in range(5):
+        tally.note(event("caption", start=start))
     clock.sleep(100)
 
-    assert tally.clips_per_s() == pytest.approx(0.05, rel=0.01)
+    assert tally.windows_per_s() == pytest.approx(0.05)
 
 
-def test_the_time_left_is_what_is_to_do_at_the_rate_so_far() -> None:
+def test_the_time_left_counts_windows() -> None:
     clock = ManualClock()
-    tally = Tally(clips=12, already_done=2, finished=5, clock=clock)
-    clock.sleep(100)
+    tally = Tally(clips=3, queues=("caption",), clock=clock)
+    tally.workers_ready()
+    tally.note(prepared(9))
+    tally.note(prepared(1, clip="b"))
+    tally.note(event("caption", clip="b"))
+    clock.sleep(10)
 
-    assert tally.seconds_left() == pytest.approx(100, rel=0.01)
+    # 9 windows of the one, and of the clip that is not known yet as many as the two have: 5.
+    assert tally.seconds_left() == pytest.approx(14 * 10)
 
 
-def test_no_time_is_foretold_before_the_first_clip_is_done() -> None:
-    assert Tally(clips=10).seconds_left() is None
+def test_clips_that_failed_at_once_say_nothing_of_how_long_others_take() -> None:
+    clock = ManualClock()
+    tally = Tally(clips=100, queues=("caption",), clock=clock)
+    tally.workers_ready()
+    for number in range(50):
+        tally.finish(str(number), done(failed=1))
+    clock.sleep(10)
+    assert tally.seconds_left() is None
+
+    tally.finish("fine", done(2))
+    assert tally.seconds_left() == pytest.approx(49 * 2 / 0.2)
+
+
+def test_what_is_slowest_says_how_long_it_takes() -> None:
+    tally = Tally(clips=2, queues=("caption", "preview"))
+    for start in range(4):
+        tally.note(event("preview", start=start))
+    tally.note(event("caption"))
+
+    assert tally.windows_done == 1
+
+
+def test_no_time_is_foretold_before_the_first_window_is_done() -> None:
+    tally = Tally(clips=10)
+    tally.workers_ready()
+
+    assert tally.seconds_left() is None
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 
-from clipfleet import keys
-from clipfleet.errors import ExitCode, ObjectMissing
+from clipfleet.errors import ExitCode
 from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.records import ManifestLine
@@ -21,9 +20,9 @@ from clipfleet.store import Store
 from clipfleet_producer.cli.report import print_passed_over, print_problems, print_set_changes
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.feeding.submission import RunRequest
+from clipfleet_producer.runs.like_clips import MeasuredRun, measured_run
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.sets import SetPlan
-from clipfleet_producer.runs.store import last_summary
 from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.passed_over import PassedOver
 from clipfleet_producer.sources.problems import Problems
@@ -35,11 +34,15 @@ _AT_ONCE = 1000
 
 @dataclass
 class _Seen:
-    """What the clips come to. `num_bytes` is that of clips to be fed, as far as it is known."""
+    """What the clips come to. `num_bytes` is that of clips to be fed, as far as it is known.
+
+    `windows` is how many those may have, by clips like them.
+    """
 
     clips: int = 0
     done: RunCounts = field(default_factory=RunCounts)
     num_bytes: int = 0
+    windows: float = 0.0
     redone: int = 0
     empty: int = 0
     unreadable: list[str] = field(default_factory=list)
@@ -59,20 +62,22 @@ def dry_run(
     store = settings.open_store()
     plan = request.plan(store, options)
     options = plan.options
+    measured = measured_run(store, options.hash)
     with OptionOverrides(options) as variants, console.status("looking for clips") as shown:
         lines = request.clips(settings, variants, problems)
         seen = _look_up(
             lines,
             _run(request, options, store),
             variants,
+            measured,
             tick=lambda count: shown.update(f"looking for clips: {count:,} so far"),
         )
     if as_json:
-        _print_json(seen, plan, request.passed, problems, _measured(store, options))
+        _print_json(seen, plan, request.passed, problems, measured)
     else:
         print_set_changes(plan, done=False)
         _say(seen, request.passed, problems)
-        console.print(_estimate(store, options, seen.todo), soft_wrap=True, markup=False)
+        console.print(_estimate(seen, measured), soft_wrap=True, markup=False)
     return ExitCode.FAILED_CLIPS if problems or seen.unreadable else ExitCode.OK
 
 
@@ -94,6 +99,7 @@ def _look_up(
     lines: Iterator[ManifestLine],
     run: Run,
     variants: OptionOverrides,
+    measured: MeasuredRun | None,
     tick: Callable[[int], None],
 ) -> _Seen:
     seen = _Seen()
@@ -108,6 +114,7 @@ def _look_up(
                 continue
             seen.redone += clip.replaces is not None
             seen.num_bytes += clip.line.num_bytes or 0
+            seen.windows += measured.windows(clip.line) if measured else 0.0
             seen.empty += clip.line.num_bytes == 0
             if not _readable(clip.line):
                 seen.unreadable.append(clip.line.source)
@@ -123,10 +130,9 @@ def _print_json(
     plan: SetPlan,
     passed: PassedOver,
     problems: Problems,
-    measured: Iterator[tuple[str, int, float]],
+    measured: MeasuredRun | None,
 ) -> None:
     """One object on standard output; `seconds` is None where no run was measured."""
-    _, clips, seconds = next(measured, ("", 0, 0.0))
     replaced = [
         {"option": each.what, "of_set": each.of_set, "asked": each.asked} for each in plan.replaced
     ]
@@ -149,7 +155,7 @@ def _print_json(
         "notes": problems.notes,
         "problems": [*problems],
         "problems_left_out": problems.left_out,
-        "seconds": seen.todo * seconds / clips if clips else None,
+        "seconds": seen.windows / measured.windows_per_s if measured else None,
     }
     print(json.dumps(said))
 
@@ -184,28 +190,11 @@ def _name(source: str) -> str:
     return printable(short_name(source))
 
 
-def _estimate(store: Store, options: Options, todo: int) -> str:
-    for run_id, clips, seconds in _measured(store, options):
-        rate = clips / seconds
-        return (
-            f"At the {rate:.2f} clips/s of run {run_id}, which had these options, that takes "
-            f"{duration(todo / rate)}."
-        )
-    return "How long it takes is not known: no run with these options has finished here."
-
-
-def _measured(store: Store, options: Options) -> Iterator[tuple[str, int, float]]:
-    """(run, clips it did itself, seconds) of finished runs with these options, latest first."""
-    try:
-        names = {item.key.split("/")[1] for item in store.list(keys.RUNS) if _is_summary(item.key)}
-    except ObjectMissing:
-        return
-    for run_id in sorted(names, reverse=True):
-        summary = last_summary(store, run_id)
-        clips = int(summary.get("done", 0)) - int(summary.get("previously_done", 0))
-        if summary.get("options_hash") == options.hash and clips > 0:
-            yield run_id, clips, float(summary["seconds"]) or 1.0
-
-
-def _is_summary(key: str) -> bool:
-    return key.endswith("/summary.json") and key.count("/") == 2
+def _estimate(seen: _Seen, measured: MeasuredRun | None) -> str:
+    if measured is None:
+        return "How long it takes is not known: no run with these options has finished here."
+    return (
+        f"They may have about {seen.windows:,.0f} windows, as clips of their sizes had; at the "
+        f"{measured.windows_per_s:.2f} windows/s of run {measured.run_id}, which had these "
+        f"options, that takes {duration(seen.windows / measured.windows_per_s)}."
+    )

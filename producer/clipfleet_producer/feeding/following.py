@@ -19,6 +19,8 @@ from clipfleet_producer.runs.ending import finish
 from clipfleet_producer.runs.model import Run
 
 STEP_S = 0.25
+# What `on_status` is told while workers serve all queues that the run needs.
+WORKING = "working"
 
 
 class Outcome(enum.Enum):
@@ -161,7 +163,7 @@ class _WorkerWatch:
 
 def _waiting_for(queues: list[str]) -> str:
     if not queues:
-        return "working"
+        return WORKING
     on = " and ".join(queues)
     if set(queues) <= set(GPU_QUEUES):
         return f"waiting for the {on} worker, which loads its model"
