@@ -51,20 +51,21 @@ def export(
     _say(spec, exported, dest, seconds=seconds)
     code = ExitCode.FAILED_CLIPS if exported.counts.missing else ExitCode.OK
     if as_json:
-        said = {
-            "run": run_id,
-            "folder": dest,
-            "format": spec.format,
-            "per": spec.per,
-            **exported.counts.model_dump(exclude={"version"}),
-            "parts": exported.parts,
-            "parts_written": exported.parts_written,
-            "remarks": exported.remarks,
-            "seconds": round(seconds, 1),
-            "exit_code": int(code),
-        }
-        print(json.dumps(said))
+        said = _figures(spec, exported, seconds=seconds)
+        print(json.dumps({"run": run_id, "folder": dest, **said, "exit_code": int(code)}))
     return code
+
+
+def _figures(spec: ExportSpec, exported: Exported, *, seconds: float) -> dict[str, Any]:
+    return {
+        "format": spec.format,
+        "per": spec.per,
+        **exported.counts.model_dump(exclude={"version"}),
+        "parts": exported.parts,
+        "parts_written": exported.parts_written,
+        "remarks": exported.remarks,
+        "seconds": round(seconds, 1),
+    }
 
 
 def _say(spec: ExportSpec, exported: Exported, dest: str, *, seconds: float) -> None:
