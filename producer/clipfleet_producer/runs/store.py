@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +18,7 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCancellation, RunControl, RunCounts, RunHead, RunSources
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.done import DoneShards
 from clipfleet_producer.runs.manifest import Manifest
 from clipfleet_producer.runs.names import LATEST, check_run_id
@@ -216,7 +215,7 @@ def read_options(store: Store, run_id: str, variant: str | None = None) -> Optio
 
 def run_heads(store: Store) -> list[RunHead]:
     """All runs whose lists are whole, the newest first; those of a newer clipfleet are left out."""
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         found = pool.map(lambda name: _head(store, name), store.folders(keys.RUNS))
         heads = [head for head in found if head is not None]
     return sorted(heads, key=lambda head: (_moment(head), head.manifest_version), reverse=True)
