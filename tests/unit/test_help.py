@@ -99,6 +99,15 @@ def test_a_model_that_there_is_not_is_named_with_the_one_meant(tmp_path: Path) -
     assert not (tmp_path / "o").exists()
 
 
+def test_a_run_that_there_is_not_is_named_with_the_one_meant(tmp_path: Path) -> None:
+    (tmp_path / "out/runs/night-1").mkdir(parents=True)
+
+    code, line = said(tmp_path, "failures", "nihgt-1", "--store", "out")
+
+    assert code == ExitCode.USAGE
+    assert line.endswith("/out; did you mean night-1?\n")
+
+
 def test_a_variable_that_nothing_reads_is_named(tmp_path: Path) -> None:
     code, lines = said(tmp_path, "prompts", "caption/av", CLIPFLEET_STOER="s3://b")
 

@@ -18,6 +18,7 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCancellation, RunControl, RunCounts, RunHead, RunSources
 from clipfleet.store import Store
+from clipfleet.suggestions import did_you_mean
 from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.done import DoneShards
 from clipfleet_producer.runs.manifest import Manifest
@@ -206,7 +207,8 @@ def read_options(store: Store, run_id: str, variant: str | None = None) -> Optio
     except ObjectMissing:
         if variant:
             raise UsageError(f"{key} is gone; submit the run again") from None
-        raise UsageError(f"there is no run {run_id} in {store.uri}") from None
+        meant = did_you_mean(run_id, store.folders(keys.RUNS))
+        raise UsageError(f"there is no run {run_id} in {store.uri}{meant}") from None
     except NewerVersion as error:
         raise UsageError(f"{key}: {error}") from None
     except ValidationError as error:
