@@ -49,6 +49,7 @@ def test_every_command_is_under_a_title_with_its_summary_uncut() -> None:
     shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "80"}).output.splitlines()
 
     assert "Commands:" not in shown
+    assert [line for line in shown if len(line) > 80] == []
     for name, command in cli.commands.items():
         (line,) = (each for each in shown if each.split()[:1] == [name])
         assert line.endswith(summary(command))
