@@ -19,6 +19,17 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
+class Readers(ThreadPoolExecutor):
+    """Threads that read from a store. Interrupted, nobody waits for what they are reading."""
+
+    def __init__(self) -> None:
+        super().__init__(READERS)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self.shutdown(wait=not interrupted, cancel_futures=kind is not None)
+
+
 def ordered_prefetch(
     pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: Iterable[Given], *, ahead: int
 ) -> Iterator[Made]:

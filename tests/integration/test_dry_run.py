@@ -46,10 +46,6 @@ def test_a_dry_run_for_machines_is_one_object(folder: Path) -> None:
     assert (said["empty"], said["bytes"], said["seconds"]) == (1, 4, None)
 
 
-def test_json_without_a_dry_run_is_refused(folder: Path) -> None:
-    assert "--json goes with --dry-run" in dry_run(folder, "clips", "--json", code=2)
-
-
 def test_a_dry_run_says_how_manifests_are_read(folder: Path) -> None:
     rows = "clips/a.VOB,1,3\ngone.mp4,1,3\n"
     write(folder / "m.csv", f"path,start,end\n{rows}".encode())

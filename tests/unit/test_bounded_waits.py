@@ -16,27 +16,13 @@ REASONS = {
     "clipfleet/connections.py: _Connection._share: _deadline.get": "a context variable",
     "clipfleet_producer/prefetch.py: _by_threads: begun.popleft().result": _STORE,
     "clipfleet/ports.py: free_port: socket.socket": "only bound, to learn of a free port",
-    "clipfleet_producer/export/__init__.py: "
-    "export_run: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/model.py: Run.records: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/model.py: "
-    "Run.check_all: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/model.py: "
-    "Run.check_shard: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/writing.py: "
     "_ShardWriter.write: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/runs/writing.py: _ShardWriter.write: writing.popleft().result": _STORE,
-    "clipfleet_producer/runs/done.py: "
-    "DoneShards.all_counts: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/prefetch.py: where_needed.ready: begun.result": _STORE,
-    "clipfleet_producer/runs/listing.py: list_runs: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/runs/store.py: run_heads: concurrent.futures.ThreadPoolExecutor": _STORE,
-    "clipfleet_producer/sources/selection.py: "
-    "Selection.by_content: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/feeding/shards.py: "
     "ClaimedShards.__init__: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_producer/feeding/shards.py: ClaimedShards.next: loaded.result": _STORE,
-    "clipfleet_producer/cli/summary.py: summary: concurrent.futures.ThreadPoolExecutor": _STORE,
     "clipfleet_workers/delivery/tasks.py: threading.Lock": (
         "taken for half a second at a time, until the worker stops"
     ),

@@ -49,6 +49,7 @@ def test_every_command_is_under_a_title_with_its_summary_uncut() -> None:
     shown = CliRunner().invoke(cli, ["--help"], env={"COLUMNS": "80"}).output.splitlines()
 
     assert "Commands:" not in shown
+    assert [line for line in shown if len(line) > 80] == []
     for name, command in cli.commands.items():
         (line,) = (each for each in shown if each.split()[:1] == [name])
         assert line.endswith(summary(command))
@@ -97,6 +98,15 @@ def test_a_model_that_there_is_not_is_named_with_the_one_meant(tmp_path: Path) -
     assert code == ExitCode.USAGE
     assert "--captioning-algorithm qwn: there is no model qwn; did you mean qwen?" in line
     assert not (tmp_path / "o").exists()
+
+
+def test_a_run_that_there_is_not_is_named_with_the_one_meant(tmp_path: Path) -> None:
+    (tmp_path / "out/runs/night-1").mkdir(parents=True)
+
+    code, line = said(tmp_path, "failures", "nihgt-1", "--store", "out")
+
+    assert code == ExitCode.USAGE
+    assert line.endswith("/out; did you mean night-1?\n")
 
 
 def test_a_variable_that_nothing_reads_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from clipfleet import keys
 from clipfleet.errors import UsageError
 from clipfleet.records import ManifestLine
 from clipfleet.store import open_store
-from clipfleet_producer.cli.show import clip_name, read_record
+from clipfleet_producer.cli.clip_names import clip_uuids
+from clipfleet_producer.cli.show import read_record
 from clipfleet_producer.sources.unique import unique
 from clipfleet_producer.sources.uris import short_name
 from tests.support.found_clips import find, write
@@ -140,7 +141,7 @@ def test_a_clips_short_name_says_no_secret() -> None:
 
 @pytest.mark.parametrize("span", ["", "#t=1.5,4.0"])
 def test_a_clip_is_shown_by_a_presigned_address(span: str) -> None:
-    assert clip_name(f"{SIGNED}{span}") == keys.clip_uuid(f"{CLIP}{span}")
+    assert clip_uuids(f"{SIGNED}{span}")[0] == keys.clip_uuid(f"{CLIP}{span}")
 
 
 def test_a_clip_without_a_record_is_said_without_its_signature(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`clipfleet export`: what it shows while it writes, and what it says in the end."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ def export(
     pictures: bool,
     escape_formulas: bool,
     shard_size: int | None,
+    as_json: bool,
 ) -> int:
     """`clipfleet export`: write a run's results to the folder `dest`; returns the exit code."""
+    console.stderr = as_json  # standard output is for one object at the end
     if "://" in dest:
         raise UsageError(
             f"{dest} is not a folder: an export goes to a folder of this machine, from where other "
@@ -44,8 +47,25 @@ def export(
     began = time.monotonic()
     with watched(console, run.head.clips, "exporting") as tick:
         exported = export_run(run.store, run.head, spec, Path(dest).expanduser(), tick=tick)
-    _say(spec, exported, dest, seconds=time.monotonic() - began)
-    return ExitCode.FAILED_CLIPS if exported.counts.missing else ExitCode.OK
+    seconds = time.monotonic() - began
+    _say(spec, exported, dest, seconds=seconds)
+    code = ExitCode.FAILED_CLIPS if exported.counts.missing else ExitCode.OK
+    if as_json:
+        said = _figures(spec, exported, seconds=seconds)
+        print(json.dumps({"run": run_id, "folder": dest, **said, "exit_code": int(code)}))
+    return code
+
+
+def _figures(spec: ExportSpec, exported: Exported, *, seconds: float) -> dict[str, Any]:
+    return {
+        "format": spec.format,
+        "per": spec.per,
+        **exported.counts.model_dump(exclude={"version"}),
+        "parts": exported.parts,
+        "parts_written": exported.parts_written,
+        "remarks": exported.remarks,
+        "seconds": round(seconds, 1),
+    }
 
 
 def _say(spec: ExportSpec, exported: Exported, dest: str, *, seconds: float) -> None:

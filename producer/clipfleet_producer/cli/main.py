@@ -48,7 +48,7 @@ def cli() -> None:
     \b
     Start here:
       clipfleet samples clips/             write a few sample clips
-      clipfleet run clips/ --out results/  caption and preview them on this machine
+      clipfleet run clips/ --out results/  caption and preview them here
 
     \b
     Exit codes: 0 done; 1 a bug; 2 the command or a setting is wrong; 3 done, but

@@ -131,7 +131,11 @@ def clip_flags(command: Any) -> Any:
                 "cannot be read, and how long it may take.",
             ),
             click.option(
-                "--json", "as_json", is_flag=True, help="Print what --dry-run says for machines."
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Print one JSON object to standard output at the end, and all else to "
+                "standard error.",
             ),
             s3_endpoint,
         )

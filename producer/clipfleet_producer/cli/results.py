@@ -57,6 +57,12 @@ _store = click.option("--store", help="The run's store.")
 @_store
 @params.in_set
 @params.s3_endpoint
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object to standard output at the end, and all else to standard error.",
+)
 def export(
     run_id: str,
     dest: str,
@@ -67,6 +73,7 @@ def export(
     previews: bool,
     escape_formulas: bool,
     shard_size: int | None,
+    as_json: bool,
     **rest: Any,
 ) -> None:
     """Write RUN's captions and figures to files, to train on.
@@ -90,6 +97,7 @@ def export(
             pictures=previews,
             escape_formulas=escape_formulas,
             shard_size=shard_size,
+            as_json=as_json,
         )
     )
 

@@ -1,9 +1,8 @@
 """`clipfleet show`: one clip's record, for a person or for machines."""
 
-import re
+import contextlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,18 +12,16 @@ from clipfleet import keys
 from clipfleet.errors import ExitCode, ObjectMissing, UsageError
 from clipfleet.messages import faults
 from clipfleet.options import DEFAULT
-from clipfleet.presigned import bare, shown
+from clipfleet.presigned import shown
 from clipfleet.printable import printable
 from clipfleet.records import ClipRecord, EnhancedCaption, Failure, WindowRecord
 from clipfleet.sets import label as set_label
 from clipfleet.store import Store
+from clipfleet_producer.cli.clip_names import clip_uuids, find_by_name
 from clipfleet_producer.cli.params import store_settings
 from clipfleet_producer.cli.terminal import Console
 from clipfleet_producer.export.columns import as_json
-from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
-from clipfleet_producer.sources.uris import is_s3, short_name
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+from clipfleet_producer.sources.uris import short_name
 
 _SETS_LOOKED_INTO = 20
 
@@ -50,33 +47,23 @@ def show(clip: str, flags: dict[str, Any], *, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def clip_name(clip: str) -> str:
-    """The uuid of a clip that is given by it, by its source's URI, or by its path here.
-
-    `URI#t=START,END` is the part of a source that a manifest gave a span.
-    """
-    if _UUID.fullmatch(clip.lower()):
-        return clip.lower()
-    if is_s3(clip):
-        return keys.clip_uuid(f"s3://{clip.partition('://')[2]}")
-    if "://" in clip:
-        return keys.clip_uuid(bare(clip))
-    path = Path(path_on_disk(str(Path(clip).expanduser()))).resolve()
-    return keys.clip_uuid(Path(one_spelling(str(path))).as_uri())
-
-
 def read_record(store: Store, clip: str, set_name: str = "") -> bytes:
     """The bytes of a clip's record in a set. Raises `UsageError` where it has none there."""
-    name = clip_name(clip)
-    key = keys.record(name, set_name)
-    try:
-        return store.get(key)
-    except ObjectMissing:
-        others = _sets_with(store, name)
-        why = "it is not done, or was submitted under another address"
-        if others:
-            why = f"there is one in set {', '.join(map(set_label, others))}: --set NAME shows it"
-        raise UsageError(f"{shown(clip)}: no record of it ({key}) in {store.uri}; {why}") from None
+    names = clip_uuids(clip)
+    for name in names:
+        with contextlib.suppress(ObjectMissing):
+            return store.get(keys.record(name, set_name))
+    named = find_by_name(store, clip)
+    if named is not None and named not in names:
+        names = [named]
+        with contextlib.suppress(ObjectMissing):
+            return store.get(keys.record(named, set_name))
+    others = _sets_with(store, names[0])
+    why = "it is not done, or was submitted under another address"
+    if others:
+        why = f"there is one in set {', '.join(map(set_label, others))}: --set NAME shows it"
+    key = keys.record(names[0], set_name)
+    raise UsageError(f"{shown(clip)}: no record of it ({key}) in {store.uri}; {why}")
 
 
 def _sets_with(store: Store, clip_uuid: str) -> list[str]:

@@ -2,6 +2,7 @@
 code.
 """
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from clipfleet import keys, xdg
-from clipfleet.errors import ExitCode, UsageError
+from clipfleet.errors import ExitCode
 from clipfleet.flags import read_options
 from clipfleet.options import CaptionOptions, EnhanceOptions, Options
 from clipfleet.private import make_private
-from clipfleet.runs import RunControl
+from clipfleet.runs import RunControl, RunCounts
 from clipfleet.sets import Defaults, plain_defaults
 from clipfleet.settings import Settings
 from clipfleet.store import Store
@@ -41,6 +42,7 @@ from clipfleet_producer.sources.sampling import read_partition
 
 def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
     """`clipfleet run`: the whole job on this machine."""
+    _choose_output(flags)
     settings = store_settings(flags)
     gpus = count_gpus()
     options = read_options(flags, settings.options)
@@ -50,22 +52,22 @@ def run(arguments: tuple[str, ...], flags: dict[str, Any]) -> int:
         control=RunControl(embedded=True),
         defaults=_defaults_of_this_machine(gpus),
     )
-    if _is_dry(flags):
+    if flags["dry_run"]:
         return dry_run(request, settings, options, as_json=flags["as_json"])
     with _listing() as tick:
         submitted = create_run(request, settings, options, tick=tick)
     print_submitted(submitted)
     if nothing_to_do(submitted.run):
-        code = _finish(submitted, named=flags["run_id"] is not None)
+        code, counts = _finish(submitted, named=flags["run_id"] is not None)
     else:
         _print_caveats(submitted.options)
-        code = _run_embedded(submitted, settings, gpus=gpus, in_flight=flags["in_flight"])
-    return _exit_code(code, submitted)
+        code, counts = _run_embedded(submitted, settings, gpus=gpus, in_flight=flags["in_flight"])
+    return _end(code, submitted, counts, as_json=flags["as_json"])
 
 
 def _run_embedded(
     submitted: SubmittedRun, settings: Settings, *, gpus: int, in_flight: int | None
-) -> int:
+) -> tuple[int, RunCounts]:
     from clipfleet_producer.embedded.stack import Stack
 
     run, options = submitted.run, submitted.options
@@ -91,12 +93,13 @@ def _run_embedded(
             "The same command again does the rest.",
             soft_wrap=True,
         )
-        return ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED, view.counts
     seconds = time.monotonic() - started
-    return print_result(run, options, view, seconds=seconds, logs=str(log_dir))
+    code = print_result(run, options, view, seconds=seconds, logs=str(log_dir))
+    return code, view.counts
 
 
-def _finish(submitted: SubmittedRun, *, named: bool) -> int:
+def _finish(submitted: SubmittedRun, *, named: bool) -> tuple[int, RunCounts]:
     """Print the result of a run whose clips are all done already.
 
     Nobody looks for such a run by a name that was not asked for: it is not kept.
@@ -105,13 +108,15 @@ def _finish(submitted: SubmittedRun, *, named: bool) -> int:
     progress = ProgressObserver(run.head.clips)
     finish_observed(run, progress)
     kept = named or not discard_if_idle(run)
-    return print_result(run, submitted.options, progress, seconds=0.0, kept=kept)
+    code = print_result(run, submitted.options, progress, seconds=0.0, kept=kept)
+    return code, progress.counts
 
 
 def submit(
     arguments: tuple[str, ...], flags: dict[str, Any], *, wait: bool, stage: bool | None
 ) -> int:
     """`clipfleet submit`: create a run for a fleet, and follow it if asked to."""
+    _choose_output(flags)
     settings = store_settings(flags)
     options = read_options(flags, settings.options)
     request = _request(
@@ -120,7 +125,7 @@ def submit(
         staged=settings.open_store().is_remote if stage is None else stage,
         control=RunControl(priority=flags["priority"] or 0, in_flight=flags["in_flight"]),
     )
-    if _is_dry(flags):
+    if flags["dry_run"]:
         return dry_run(request, settings, options, as_json=flags["as_json"])
     broker = settings.open_broker()
     with _listing() as tick:
@@ -128,14 +133,26 @@ def submit(
     print_submitted(submitted)
     _print_caveats(submitted.options)
     code = send(submitted.run, submitted.options, settings, in_flight=flags["in_flight"], wait=wait)
+    summary = (submitted.run.summary() if wait and flags["as_json"] else None) or {}
+    counts = RunCounts.model_validate(summary) if summary else None
     if flags["run_id"] is None and discard_if_idle(submitted.run):
         console.print(IDLE, soft_wrap=True)
-    return _exit_code(code, submitted)
+    return _end(code, submitted, counts, as_json=flags["as_json"])
 
 
-def _exit_code(code: int, submitted: SubmittedRun) -> int:
-    """The exit code of a command whose run ended with `code`: what was named counts, too."""
-    return ExitCode.FAILED_CLIPS if code == ExitCode.OK and submitted.problems else code
+def _end(code: int, submitted: SubmittedRun, counts: RunCounts | None, *, as_json: bool) -> int:
+    """The exit code of a command whose run ended with `code`: what was named counts, too.
+
+    As JSON, one object is printed; without `counts` where the run goes on elsewhere.
+    """
+    code = ExitCode.FAILED_CLIPS if code == ExitCode.OK and submitted.problems else code
+    if as_json:
+        run = submitted.run
+        of_run = {"run": run.run_id, "set": run.head.set_name, "store": run.store.uri}
+        counted = counts.model_dump(exclude={"version"}) if counts else {}
+        said = {**of_run, **counted, "clips": run.head.clips}
+        print(json.dumps(said | {"problems": [*submitted.problems], "exit_code": int(code)}))
+    return code
 
 
 def _request(
@@ -170,10 +187,9 @@ def _listing() -> Iterator[Callable[[int], None]]:
         yield lambda count: shown.update(f"looking for clips: {count:,} so far")
 
 
-def _is_dry(flags: dict[str, Any]) -> bool:
-    if flags["as_json"] and not flags["dry_run"]:
-        raise UsageError("--json goes with --dry-run; for a run: clipfleet status RUN --json")
-    return bool(flags["dry_run"])
+def _choose_output(flags: dict[str, Any]) -> None:
+    """With --json, standard output is for one object at the end, and people read the other."""
+    console.stderr = flags["as_json"]
 
 
 def _listed(file: Any) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """`clipfleet summary`: a run's figures as tables, bars in the terminal, JSON or a PNG."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from clipfleet_producer.cli.params import stored_run
 from clipfleet_producer.cli.terminal import Console, duration, watched
 from clipfleet_producer.export.libraries import load
 from clipfleet_producer.export.lookup import Lookup
-from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.statistics import Lengths, Summary
 
 BAR_WIDTH = 40
@@ -31,14 +30,10 @@ def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | N
     run = stored_run(run_id, flags)
     found = Summary(run_id)
     progress = Console(stderr=True)
-    pool = ThreadPoolExecutor(READERS)
-    try:
-        with watched(progress, run.head.clips, "reading records") as tick:
-            for each in Lookup(run.store, run.head, pool).clips():
-                found.note(each.record)
-                tick(1)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Readers() as pool, watched(progress, run.head.clips, "reading records") as tick:
+        for each in Lookup(run.store, run.head, pool).clips():
+            found.note(each.record)
+            tick(1)
     if plot is not None:
         draw(found, plot)
     if as_json:

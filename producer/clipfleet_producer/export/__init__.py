@@ -21,7 +21,7 @@ from clipfleet_producer.export.lookup import Lookup, Reviewed
 from clipfleet_producer.export.schema import Per, columns, record_rows
 from clipfleet_producer.export.spec import ExportSpec, Format, check_folder, keep, make_spec
 from clipfleet_producer.export.target import Target, translate_errors
-from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.prefetch import Readers
 
 __all__ = ["ExportSpec", "Exported", "Format", "Per", "export_run", "make_spec"]
 
@@ -52,17 +52,13 @@ def export_run(
     with translate_errors(folder):
         check_folder(folder, spec)
         folder.mkdir(parents=True, exist_ok=True)
-        pool = ThreadPoolExecutor(READERS)
-        try:
-            with Journal(folder) as journal:
-                check_folder(folder, spec)  # another process may just have begun one
-                target = _open_target(folder, spec, store, pool)  # first: a library may be missing
-                keep(folder, spec)
-                target.resume(journal.parts)
-                lookup = Lookup(store, head, pool, reviews=spec.only_approved)
-                return _write_parts(spec, lookup, journal, target, tick)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        with Readers() as pool, Journal(folder) as journal:
+            check_folder(folder, spec)  # another process may just have begun one
+            target = _open_target(folder, spec, store, pool)  # first: a library may be missing
+            keep(folder, spec)
+            target.resume(journal.parts)
+            lookup = Lookup(store, head, pool, reviews=spec.only_approved)
+            return _write_parts(spec, lookup, journal, target, tick)
 
 
 def _write_parts(

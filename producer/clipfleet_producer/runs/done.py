@@ -1,7 +1,6 @@
 """The shards of a run whose clips are all done: counts, and a digest of their records."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -10,7 +9,7 @@ from clipfleet import keys
 from clipfleet.errors import ObjectMissing
 from clipfleet.runs import ClipDigest, RunCounts, RunHead
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.objects import JSON, JSON_LINES, find
 from clipfleet_producer.runs.presigned import Addresses
 
@@ -37,7 +36,7 @@ class DoneShards:
     def all_counts(self, numbers: Iterable[int]) -> Iterator[tuple[int, RunCounts]]:
         """Those of the shards that are done, with their counts; many are read at once."""
         numbers = sorted(numbers)
-        with ThreadPoolExecutor(READERS) as pool:
+        with Readers() as pool:
             for number, counts in zip(numbers, pool.map(self.counts, numbers), strict=True):
                 if counts is not None:
                     yield number, counts

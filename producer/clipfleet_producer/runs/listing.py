@@ -1,7 +1,6 @@
 """All runs of a store, the newest first."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -11,7 +10,7 @@ from clipfleet.errors import BrokerError, UsageError
 from clipfleet.options import Options
 from clipfleet.runs import RunCounts, RunHead, RunState
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import READERS
+from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.status import StatusReader
 from clipfleet_producer.runs.store import run_heads
@@ -39,7 +38,7 @@ def list_runs(store: Store, broker: Broker, *, limit: int | None = None) -> Iter
         answering: Broker | None = broker
     except BrokerError:
         answering = None
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         yield from pool.map(lambda head: _listed(store, head, answering), run_heads(store)[:limit])
 
 

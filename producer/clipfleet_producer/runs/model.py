@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from clipfleet.queues import send_clip
 from clipfleet.records import ClipRecord, ManifestLine, find_record
 from clipfleet.runs import RunCounts, count_record, digest_record
 from clipfleet.sources import AllowedSources, not_allowed
-from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
+from clipfleet_producer.prefetch import AHEAD, Readers, ordered_prefetch
 from clipfleet_producer.runs.store import RunStore
 from clipfleet_producer.sources.uris import local_path
 
@@ -110,7 +109,7 @@ class Run(RunStore):
 
     def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:
         """Each of the clips, many at once, in order."""
-        with ThreadPoolExecutor(READERS) as pool:
+        with Readers() as pool:
             yield from ordered_prefetch(pool, self.check, lines, ahead=AHEAD)
 
     def check_shard(self, shard: int, *, records: int) -> list[CheckedClip]:
@@ -123,7 +122,7 @@ class Run(RunStore):
         if self.head.presigned:
             lines = self.addresses.added_to(lines, shard=shard)
         clips = []
-        with ThreadPoolExecutor(READERS) as pool:
+        with Readers() as pool:
             for clip in ordered_prefetch(pool, self.check, lines, ahead=AHEAD):
                 if clip.record is not None:
                     records -= 1
@@ -145,7 +144,7 @@ class Run(RunStore):
         In the manifest's order, many at once, one shard in memory at a time. `addressed`: with the
         presigned addresses that are still there, for whoever feeds the clips.
         """
-        with ThreadPoolExecutor(READERS) as pool:
+        with Readers() as pool:
             for shard in range(self.head.shards):
                 lines = self.manifest.shard(shard)
                 if addressed and self.head.presigned:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +18,8 @@ from clipfleet.options import Options
 from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCancellation, RunControl, RunCounts, RunHead, RunSources
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import READERS
+from clipfleet.suggestions import did_you_mean
+from clipfleet_producer.prefetch import Readers
 from clipfleet_producer.runs.done import DoneShards
 from clipfleet_producer.runs.manifest import Manifest
 from clipfleet_producer.runs.names import LATEST, check_run_id
@@ -207,7 +207,8 @@ def read_options(store: Store, run_id: str, variant: str | None = None) -> Optio
     except ObjectMissing:
         if variant:
             raise UsageError(f"{key} is gone; submit the run again") from None
-        raise UsageError(f"there is no run {run_id} in {store.uri}") from None
+        meant = did_you_mean(run_id, store.folders(keys.RUNS))
+        raise UsageError(f"there is no run {run_id} in {store.uri}{meant}") from None
     except NewerVersion as error:
         raise UsageError(f"{key}: {error}") from None
     except ValidationError as error:
@@ -216,7 +217,7 @@ def read_options(store: Store, run_id: str, variant: str | None = None) -> Optio
 
 def run_heads(store: Store) -> list[RunHead]:
     """All runs whose lists are whole, the newest first; those of a newer clipfleet are left out."""
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         found = pool.map(lambda name: _head(store, name), store.folders(keys.RUNS))
         heads = [head for head in found if head is not None]
     return sorted(heads, key=lambda head: (_moment(head), head.manifest_version), reverse=True)

@@ -1,11 +1,10 @@
 """Which files below a folder or a prefix are clips: by their names, then by a look inside."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from clipfleet_producer.prefetch import AHEAD, READERS, where_needed
+from clipfleet_producer.prefetch import AHEAD, Readers, where_needed
 from clipfleet_producer.sources.endings import AMBIGUOUS, ending, is_video
 from clipfleet_producer.sources.first_bytes import holds_video
 from clipfleet_producer.sources.globs import Glob
@@ -71,7 +70,7 @@ class Selection:
         def is_open(item: Item) -> bool:
             return ending(name(item)) in AMBIGUOUS and not self._named(name(item))
 
-        with ThreadPoolExecutor(READERS) as pool:  # on S3 a look is a wait of some 10 ms
+        with Readers() as pool:  # on S3 a look is a wait of some 10 ms
             for item, taken in where_needed(pool, holds, items, needs=is_open, ahead=AHEAD):
                 if taken is False:
                     self.passed.add(f"{ending(name(item))} without video")
