@@ -19,7 +19,12 @@ class NotAFile(OSError):
 
 def mtime(file: BinaryIO) -> str:
     """When an open file was last changed: ISO 8601, UTC."""
-    return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC).isoformat()
+    return mtime_of(os.fstat(file.fileno()))
+
+
+def mtime_of(found: os.stat_result) -> str:
+    """When a file of this status was last changed: ISO 8601, UTC."""
+    return datetime.fromtimestamp(found.st_mtime, UTC).isoformat()
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from clipfleet.messages import ClipUuid, OptionsHash, RecordDigest, RunId, SetName
-from clipfleet.records import ClipRecord, Status, Stored, Versioned
+from clipfleet.overlap import distinct_words, sketch
+from clipfleet.records import ClipRecord, EnhancedCaption, Status, Stored, Versioned
 
 
 class RunHead(Versioned):
@@ -18,7 +19,8 @@ class RunHead(Versioned):
     a run is submitted again under its name, what was known of the earlier list does not apply. It
     begins with the second that it was written in, as 8 hex digits. `set_name` is that of the set
     that its records belong to. `created_at` is ISO 8601, UTC. With `retry_failed`, clips whose
-    record has errors are done again. `staged_from` is the machine whose own files are copied to
+    record has errors are done again; with `redo_changed`, those whose source was replaced since.
+    `staged_from` is the machine whose own files are copied to
     scratch for workers, which only a feeder there can do. `presigned`: some of its clips are, and
     their addresses are in scratch (`keys.shard_addresses`).
     """
@@ -31,6 +33,7 @@ class RunHead(Versioned):
     shards: int
     created_at: str
     retry_failed: bool = False
+    redo_changed: bool = False
     staged_from: str | None = None
     presigned: bool = False
 
@@ -100,14 +103,15 @@ class RunCounts(Versioned):
     """Counts over clips of a run, by their records.
 
     `previously_done`: those of the done whose record was there before the run was submitted, or
-    that another run wrote. `windowless`: those of the done that have no window. `lost` clips have
-    no record and are fed no more: they cannot be read here, or were fed five times. `errors` are by
-    name.
+    that another run wrote; `changed` those of them whose source was replaced since. `windowless`:
+    those of the done that have no window. `lost` clips have no record and are fed no more: they
+    cannot be read here, or were fed five times. `errors` are by name.
     """
 
     clips: int = 0
     done: int = 0
     previously_done: int = 0
+    changed: int = 0
     failed: int = 0
     lost: int = 0
     windowless: int = 0
@@ -134,12 +138,27 @@ class RunCounts(Versioned):
         return self.clips - self.done
 
 
+class TextDigest(Stored):
+    """What a clip's captions of one name, or these enhanced, say in short.
+
+    `words` counts its texts by their length in words; `finish_reasons` and `flags` by what they
+    have. `sketch` is that of all their words (`clipfleet.overlap`).
+    """
+
+    words: dict[int, int] = Field(default_factory=dict)
+    finish_reasons: dict[str, int] = Field(default_factory=dict)
+    flags: dict[str, int] = Field(default_factory=dict)
+    sketch: str = ""
+
+
 class ClipDigest(Stored):
     """What a record says in short: a line for each clip of a shard that is done.
 
-    It spares whoever lists a run's clips the reading of their records. `record` is the digest of
-    the record that it was made of (`records.digest`): one that was written since has another.
-    `errors` are names, each once. Times are in seconds.
+    It spares whoever lists or sums up a run's clips the reading of their records. `record` is the
+    digest of the record that it was made of (`records.digest`): one that was written since has
+    another. `texts` are by product (`caption:default`); `failures` count what went wrong by
+    step and error, a space between. `preview_bytes` is the size of its previews. Times are in
+    seconds.
     """
 
     clip_uuid: ClipUuid
@@ -151,13 +170,21 @@ class ClipDigest(Stored):
     enhanced: int
     previews: int
     flags: dict[str, int] = Field(default_factory=dict)  # of all its texts
-    errors: list[str] = Field(default_factory=list)
+    texts: dict[str, TextDigest]
+    failures: dict[str, int] = Field(default_factory=dict)
     warnings: int = 0
     duration_s: float
     width: int | None = None
     height: int | None = None
+    prompt_tokens: int = 0
     output_tokens: int = 0
+    preview_bytes: int = 0
     finished_at: str
+
+    @property
+    def errors(self) -> list[str]:
+        """The names of what went wrong, each once."""
+        return sorted({failure.partition(" ")[2] for failure in self.failures})
 
 
 def digest_record(record: ClipRecord, digest: str) -> ClipDigest:
@@ -174,13 +201,37 @@ def digest_record(record: ClipRecord, digest: str) -> ClipDigest:
         enhanced=counts.enhanced,
         previews=counts.previews,
         flags=dict(Counter(flag for text in texts for flag in text.flags)),
-        errors=sorted(counts.errors),
+        texts=_text_digests(record),
+        failures=dict(Counter(f"{each.step} {each.error}" for each in record.failures())),
         warnings=len(record.warnings),
-        duration_s=round(record.duration_span[1] - record.duration_span[0], 3),
+        duration_s=round(record.duration_span[1] - record.duration_span[0], 6),
         width=record.width,
         height=record.height,
+        prompt_tokens=counts.prompt_tokens,
         output_tokens=counts.output_tokens,
+        preview_bytes=sum(each.preview.num_bytes for each in record.windows if each.preview),
         finished_at=record.finished_at,
+    )
+
+
+def _text_digests(record: ClipRecord) -> dict[str, TextDigest]:
+    found: dict[str, list[EnhancedCaption]] = {}
+    for window in record.windows:
+        for name, caption in window.captions.items():
+            found.setdefault(f"caption:{name}", []).append(caption)
+            if caption.enhanced is not None:
+                found.setdefault(f"enhanced:{name}", []).append(caption.enhanced)
+    return {product: _text_digest(texts) for product, texts in found.items()}
+
+
+def _text_digest(said: list[EnhancedCaption]) -> TextDigest:
+    written = [(each, each.text) for each in said if each.text is not None]
+    texts = [text for _, text in written]
+    return TextDigest(
+        words=dict(Counter(len(text.split()) for text in texts)),
+        finish_reasons=dict(Counter(each.finish_reason or "unknown" for each, _ in written)),
+        flags=dict(Counter(flag for each, _ in written for flag in each.flags)),
+        sketch=sketch(distinct_words(texts)),
     )
 
 

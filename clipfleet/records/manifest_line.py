@@ -11,6 +11,8 @@ from clipfleet.records.stored import Stored
 class ManifestLine(Stored):
     """One clip of a run.
 
+    `num_bytes`, `etag` and `mtime` (ISO 8601, UTC) are those that its source had as it was listed,
+    as far as they are known.
     `span` is the part of the source to take, (start, end) in seconds. `options_hash` names options
     of its own, where it has any (`keys.run_variant`). `metadata` goes into its record as it is.
     `replaces` names the record (`digest`) that the run does it again for; `redo`, of older lists,
@@ -24,6 +26,8 @@ class ManifestLine(Stored):
     clip_uuid: ClipUuid
     source: str
     num_bytes: int | None = None
+    etag: str | None = None
+    mtime: str | None = None
     span: tuple[float, float] | None = None
     options_hash: OptionsHash | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)

@@ -16,8 +16,7 @@ class Bucket(S3Store):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         with translate_errors(self._where, "list", prefix):
-            for name, size_bytes in self._names(prefix):
-                yield ObjectInfo(key=name, size_bytes=size_bytes)
+            yield from self._listed(prefix)
 
     def beginning_with(self, start: str) -> Iterator[str]:
         """The objects, and the folders with their slash, whose names begin like this."""

@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Unpack
 
@@ -169,9 +170,9 @@ class S3Store(Store):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         check_prefix(prefix)
         with translate_errors(self._where, "list", prefix):
-            for name, size_bytes in self._names(prefix):
-                if not name.endswith("/"):  # what consoles leave to show an empty folder
-                    yield ObjectInfo(key=name.removeprefix(self._prefix), size_bytes=size_bytes)
+            for found in self._listed(prefix):
+                if not found.key.endswith("/"):  # what consoles leave to show an empty folder
+                    yield replace(found, key=found.key.removeprefix(self._prefix))
 
     def folders(self, prefix: str) -> set[str]:
         check_prefix(prefix)
@@ -195,9 +196,9 @@ class S3Store(Store):
 
         def doomed() -> Iterator[DeleteObject]:
             nonlocal asked
-            for name, _ in self._names(prefix):
+            for found in self._listed(prefix):
                 asked += 1
-                yield DeleteObject(name)
+                yield DeleteObject(found.key)
 
         with translate_errors(self._where, "delete", prefix):
             try:
@@ -212,7 +213,7 @@ class S3Store(Store):
                 # Ceph 16 lets many be deleted at once only by who may delete anything.
                 if error.code != "AccessDenied":
                     raise
-                names = [name for name, _ in self._names(prefix)]
+                names = [found.key for found in self._listed(prefix)]
                 for name in names:
                     self._client.remove_object(self._bucket, name)
                 asked = len(names)
@@ -229,12 +230,19 @@ class S3Store(Store):
         check_key(key)
         return self._prefix + key
 
-    def _names(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Names in the bucket, the store's own prefix included, and sizes in bytes."""
+    def _listed(self, prefix: str) -> Iterator[ObjectInfo]:
+        """What lies there, by names in the bucket: the store's own prefix included."""
         for found in self._client.list_objects(
             self._bucket, prefix=self._prefix + prefix, recursive=True
         ):
-            yield found.object_name, found.size or 0
+            modified = found.last_modified
+            yield ObjectInfo(
+                key=found.object_name,
+                size_bytes=found.size or 0,
+                etag=found.etag or None,
+                # Of whole seconds, as `stat` has it.
+                modified=modified.replace(microsecond=0).isoformat() if modified else None,
+            )
 
     def _put(self, name: str, content: bytes, content_type: str, **options: Any) -> None:
         # One request an object: in parts, minio-py starts three threads for each object above

@@ -17,9 +17,12 @@ from clipfleet_producer.feeding.following import Outcome, fill, follow
 from clipfleet_producer.feeding.progress import ProgressObserver
 from clipfleet_producer.feeding.submission import RunRequest, submit_run
 from clipfleet_producer.runs import control
+from clipfleet_producer.runs.comparison import Comparison, compare
+from clipfleet_producer.runs.deletion import Doomed, delete, find_doomed
 from clipfleet_producer.runs.ending import end_if_done
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.names import choose_run_id
+from clipfleet_producer.runs.set_list import SetInfo, list_sets
 from clipfleet_producer.runs.status import FleetStatus, RunStatus, StatusReader, read_fleet
 from clipfleet_producer.runs.store import active_runs
 
@@ -53,6 +56,7 @@ class Fleet:
         clip_column: str | None = None,
         columns: Mapping[str, str] | None = None,
         retry_failed: bool = False,
+        redo_changed: bool = False,
         priority: int = 0,
         in_flight: int | None = None,
         stage: bool | None = None,
@@ -66,9 +70,10 @@ class Fleet:
         `https://` URLs. `partition` (i, n) takes the i-th of n, from 1; `shuffle` is a seed.
         `in_flight` bounds its clips on the queues at once, whoever feeds it. `stage` copies files
         of this machine to scratch for workers, by default where the store is S3. Without
-        `follow_links`, links in folders are passed over. `columns` are those of manifests, by their
-        meaning, such as {"start_s": "from"}; `clip_column` is that of the clip. Raises `UsageError`
-        where nothing is named, `BrokerError`, `StoreError`.
+        `follow_links`, links in folders are passed over; with `redo_changed`, clips whose source
+        was replaced are done again. `columns` are those of manifests, by their meaning, such as
+        {"start_s": "from"}; `clip_column` is that of the clip. Raises `UsageError` where nothing is
+        named, `BrokerError`, `StoreError`.
         """
         request = RunRequest(
             names=map(str, clips),
@@ -80,6 +85,7 @@ class Fleet:
             set_name=read_set_name(set),
             overwrite=overwrite,
             retry_failed=retry_failed,
+            redo_changed=redo_changed,
             staged=self._store.is_remote if stage is None else stage,
             follow_links=follow_links,
             control=RunControl(priority=priority, in_flight=in_flight),
@@ -106,6 +112,31 @@ class Fleet:
         with contextlib.suppress(UsageError):  # it is being written
             return end_if_done(Run.open(self._store, run_id))
         return False
+
+    def sets(self) -> list[SetInfo]:
+        """The sets of the store: clips, sizes, and what differs from the first one's options."""
+        return list_sets(self._store)
+
+    def compare(self, first: str, second: str, *, limit: int = 10) -> Comparison:
+        """Two sets side by side, with the `limit` clips whose captions differ most, worst first.
+
+        Raises `UsageError` where a set has no record.
+        """
+        names = read_set_name(first), read_set_name(second)
+        return compare(self._store, *names, limit=limit)
+
+    def delete(
+        self, clips: Iterable[str] | None = None, *, set: str, dry_run: bool = False
+    ) -> Doomed:
+        """Take down all of a set but its sources and runs, or all there is of these clips in it.
+
+        `clips` are named by UUID. Gives what there was. Raises `UsageError` where a run of a whole
+        set has not finished.
+        """
+        doomed = find_doomed(self._store, read_set_name(set), clips)
+        if not dry_run:
+            delete(self._store, doomed)
+        return doomed
 
     def status(self) -> FleetStatus:
         """What waits in the queues, and which workers are alive."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from tests.support.feeding import (
     step_until,
     steps,
 )
+from tests.support.records import SOURCE
 from tests.support.waiting import wait_for
 
 
@@ -279,17 +281,45 @@ def test_sending_to_a_broker_that_is_away_raises_an_error_of_ours(scene: Scene) 
 # What is done already.
 
 
-def test_a_clip_of_another_size_than_its_record_says_is_done_again(scene: Scene) -> None:
-    same, other = (line.model_copy(update={"num_bytes": 5}) for line in lines(2))
-    for line, size in ((same, 5), (other, 4)):
-        record = record_of(line, num_bytes=size, run_id="r0")
+REPLACED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"num_bytes": 4}, {"num_bytes": 5}),
+    ({"etag": "a"}, {"etag": "b"}),
+    ({"mtime": "2026-01-01T00:00:00+00:00"}, {"mtime": "2026-01-02T00:00:00+00:00"}),
+]
+
+
+@pytest.mark.parametrize("redo_changed", [False, True])
+@pytest.mark.parametrize(("before", "now"), REPLACED)
+def test_a_clip_whose_source_was_replaced_is_counted_and_done_again_only_when_asked(
+    scene: Scene, before: dict[str, Any], now: dict[str, Any], redo_changed: bool
+) -> None:
+    same, other = (line.model_copy(update=now) for line in lines(2))
+    for line, found in ((same, now), (other, before)):
+        made_of = SOURCE.model_copy(update=found)
+        record = record_of(line, num_bytes=found.get("num_bytes"), source=made_of, run_id="r0")
         scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
-    scene.write([same, other])
+    scene.write([same, other], redo_changed=redo_changed)
     feeder, watcher = scene.feeder()
-    step_until(feeder, scene.waiting)
-    assert watcher.previously_done == [same.clip_uuid]
-    assert scene.work_off(num_bytes=5) == [other.clip_uuid]
+
+    over = step_until(feeder, scene.waiting)
+
+    assert over != redo_changed
+    assert same.clip_uuid in watcher.previously_done
+    assert scene.work_off(num_bytes=now.get("num_bytes")) == [other.clip_uuid] * redo_changed
+    assert over or step_until(feeder, lambda: False)
+    assert feeder.total.changed == (not redo_changed)
+
+
+def test_of_a_source_of_which_nothing_is_known_nothing_is_said(scene: Scene) -> None:
+    (line,) = lines(1)
+    made_of = SOURCE.model_copy(update={"etag": "a"})
+    record = record_of(line, num_bytes=5, source=made_of, run_id="r0")
+    scene.store.put(keys.record(line.clip_uuid), record.to_bytes())
+    scene.write([line])
+    feeder, _ = scene.feeder()
+
     assert step_until(feeder, lambda: False)
+    assert feeder.total.changed == 0
 
 
 @pytest.mark.parametrize("retry_failed", [False, True])

@@ -28,7 +28,8 @@ def test_an_object_is_a_clip_with_its_uuid_and_size(bucket: ClipBucket) -> None:
 
     (clip,) = bucket.find("day1/a.mp4").clips
 
-    assert clip == ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=5)
+    etag = bucket.settings.open_bucket(bucket.name).stat("day1/a.mp4").etag
+    assert clip == ManifestLine(clip_uuid=keys.clip_uuid(uri), source=uri, num_bytes=5, etag=etag)
 
 
 def test_an_object_that_is_missing_is_a_problem_that_leaves_the_others(bucket: ClipBucket) -> None:

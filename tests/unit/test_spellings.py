@@ -27,7 +27,7 @@ def test_a_file_is_found_and_has_the_disks_name_however_it_is_spelled(
     spelled = normalize(asked, f"{tmp_path}/Köln/café.mp4")
 
     assert path_on_disk(spelled) == str(path)
-    assert Addresses(str(tmp_path)).find(spelled) == (path.as_uri(), 4)
+    assert Addresses(str(tmp_path)).find(spelled)[:2] == (path.as_uri(), 4)
 
 
 def test_each_part_of_a_path_may_be_spelled_its_own_way(tmp_path: Path) -> None:

@@ -4,15 +4,20 @@ from itertools import pairwise
 
 import pytest
 
-from clipfleet.records import EnhancedCaption, Status
+from clipfleet.records import ClipRecord, EnhancedCaption, Status
+from clipfleet.runs import ClipDigest, digest_record
 from clipfleet_producer.runs.statistics import Lengths, Summary
 from tests.support.exported_run import done_record, with_caption
+
+
+def _digest(record: ClipRecord) -> ClipDigest:
+    return digest_record(record, "0" * 32)
 
 
 def _lengths(*words: int) -> Lengths:
     lengths = Lengths()
     for count in words:
-        lengths.note("word " * count)
+        lengths.note({count: 1})
     return lengths
 
 
@@ -38,10 +43,10 @@ def test_of_no_texts_nothing_is_told() -> None:
 
 
 def test_words_are_parted_by_any_white_space() -> None:
-    lengths = Lengths()
-    lengths.note("a\tred\n\nball ")
+    summary = Summary()
+    summary.note(_digest(done_record(0, ["a\tred\n\nball "])))
 
-    assert lengths.quantile(0.5) == 3
+    assert summary.lengths["caption"].quantile(0.5) == 3
 
 
 @pytest.mark.parametrize("words", [(4,), (1, 20), (1, 21), (1, 400), (7, 8, 8)])
@@ -61,15 +66,15 @@ def test_bins_follow_each_other_without_a_gap() -> None:
 
 
 def test_a_clip_without_a_record_is_missing() -> None:
-    summary = Summary("r1")
+    summary = Summary()
     summary.note(None)
 
     assert (summary.figures()["clips"], summary.figures()["missing"]) == (1, 1)
 
 
 def test_errors_are_counted_by_step_and_name() -> None:
-    summary = Summary("r1")
-    summary.note(done_record(0, [None, None, "fine"]))
+    summary = Summary()
+    summary.note(_digest(done_record(0, [None, None, "fine"])))
 
     assert summary.figures()["errors"] == [
         {"step": "caption", "error": "RequestTimedOut", "count": 2}
@@ -77,11 +82,11 @@ def test_errors_are_counted_by_step_and_name() -> None:
 
 
 def test_flags_of_captions_and_how_they_ended_are_counted() -> None:
-    summary = Summary("r1")
+    summary = Summary()
     record = done_record(0, ["one two", "three"])
     odd = {"flags": ["truncated", "repetitive"], "finish_reason": "length"}
     windows = [record.windows[0], with_caption(record.windows[1], **odd)]
-    summary.note(record.model_copy(update={"windows": windows}))
+    summary.note(_digest(record.model_copy(update={"windows": windows})))
 
     found = summary.figures()["texts"]["caption"]
     assert found["finish_reasons"] == {"stop": 1, "length": 1}
@@ -89,11 +94,11 @@ def test_flags_of_captions_and_how_they_ended_are_counted() -> None:
 
 
 def test_tokens_of_both_models_are_added_up() -> None:
-    summary = Summary("r1")
+    summary = Summary()
     record = done_record(0, ["one"])
     enhanced = EnhancedCaption(status=Status.OK, prompt_tokens=100, output_tokens=10, recipe="")
     windows = [with_caption(record.windows[0], enhanced=enhanced)]
-    summary.note(record.model_copy(update={"windows": windows}))
+    summary.note(_digest(record.model_copy(update={"windows": windows})))
 
     assert summary.figures()["prompt_tokens"] == 5940
     assert summary.figures()["output_tokens"] == 200

@@ -17,7 +17,12 @@ from clipfleet.records import ManifestLine
 from clipfleet.runs import RunCounts, RunHead
 from clipfleet.settings import Settings
 from clipfleet.store import Store
-from clipfleet_producer.cli.report import print_passed_over, print_problems, print_set_changes
+from clipfleet_producer.cli.report import (
+    print_changed,
+    print_passed_over,
+    print_problems,
+    print_set_changes,
+)
 from clipfleet_producer.cli.terminal import console, duration
 from clipfleet_producer.feeding.submission import RunRequest
 from clipfleet_producer.runs.like_clips import MeasuredRun, measured_run
@@ -91,6 +96,7 @@ def _run(request: RunRequest, options: Options, store: Store) -> Run:
         shards=0,
         created_at=datetime.now(UTC).isoformat(),
         retry_failed=request.retry_failed,
+        redo_changed=request.redo_changed,
     )
     return Run(head=head, store=store)
 
@@ -144,6 +150,7 @@ def _print_json(
         "clips": seen.clips,
         "done": seen.done.done,
         "done_with_errors": seen.done.failed,
+        "changed": seen.done.changed,
         "to_feed": seen.todo,
         "done_again": seen.redone,
         "bytes": seen.num_bytes,
@@ -173,6 +180,7 @@ def _say(seen: _Seen, passed: PassedOver, problems: Problems) -> None:
         f"{len(seen.unreadable):,} of those cannot be read here.{empty}",
         soft_wrap=True,
     )
+    print_changed(seen.done)
     for source in seen.first:
         console.print(f"  {_name(source)}", markup=False)
     more = seen.todo - len(seen.unreadable) - len(seen.first)

@@ -7,7 +7,7 @@ from clipfleet.options import Options
 from clipfleet.printable import printable
 from clipfleet.settings import Settings
 from clipfleet_producer.cli.progress import ProgressView
-from clipfleet_producer.cli.report import print_result, print_totals
+from clipfleet_producer.cli.report import print_changed, print_result, print_totals
 from clipfleet_producer.cli.terminal import console
 from clipfleet_producer.feeding.following import Filled, Outcome, fill, follow
 from clipfleet_producer.feeding.progress import ProgressObserver
@@ -59,6 +59,7 @@ def _print_filled(run: Run, filled: Filled, url: str) -> None:
     if not rest:
         lines.append(f"To follow it and find what was lost: clipfleet feed {run.run_id}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
+    print_changed(counts)
 
 
 def _why_left(run: Run) -> str:

@@ -17,7 +17,7 @@ from clipfleet.printable import printable, printable_lines
 from clipfleet.process import be_discreet
 from clipfleet.store import STORE_FORMS
 from clipfleet.suggestions import did_you_mean
-from clipfleet_producer.cli import completion, config, params, results, runs
+from clipfleet_producer.cli import completion, config, params, results, runs, sets
 from clipfleet_producer.cli.groups import CommandGroup, examples
 
 _SETTINGS_NOTE = (
@@ -186,7 +186,7 @@ def prompts(name: str | None) -> None:
         raise UsageError(f"there is no prompt {name}{meant}")
 
 
-for _command in (*runs.COMMANDS, *results.COMMANDS, config.config):
+for _command in (*runs.COMMANDS, *results.COMMANDS, *sets.COMMANDS, config.config):
     cli.add_command(_command)
 
 

@@ -125,6 +125,12 @@ def clip_flags(command: Any) -> Any:
                 "--retry-failed", is_flag=True, help="Do clips again whose record has errors."
             ),
             click.option(
+                "--redo-changed",
+                is_flag=True,
+                help="Do clips again whose source was replaced since, by its size, and its ETag or "
+                "time of change.",
+            ),
+            click.option(
                 "--dry-run",
                 is_flag=True,
                 help="Only say what would be done, what is done already, what is passed over or "

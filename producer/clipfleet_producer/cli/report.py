@@ -132,6 +132,7 @@ def print_result(
         seconds=seconds,
         set_name=run.head.set_name,
     )
+    print_changed(counts)
     if not kept:
         console.print(IDLE, soft_wrap=True)
     if counts.failed:
@@ -145,6 +146,13 @@ def print_result(
         )
     wrong = counts.failed or counts.missing or counts.clips < run.head.clips
     return ExitCode.FAILED_CLIPS if wrong else ExitCode.OK
+
+
+def print_changed(counts: RunCounts) -> None:
+    """Print how many clips' sources were replaced since, and how to have these done again."""
+    if counts.changed:
+        line = f"changed: {counts.changed:,}; --redo-changed does them again"
+        console.print(line, style="yellow", soft_wrap=True)
 
 
 def print_submitted(submitted: SubmittedRun) -> None:

@@ -174,6 +174,7 @@ def _request(
         overwrite=flags["overwrite"],
         defaults=defaults,
         retry_failed=flags["retry_failed"],
+        redo_changed=flags["redo_changed"],
         staged=staged,
         follow_links=flags["follow_links"],
         control=control,

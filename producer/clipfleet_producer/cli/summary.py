@@ -13,8 +13,7 @@ from clipfleet.printable import printable
 from clipfleet_producer.cli.params import stored_run
 from clipfleet_producer.cli.terminal import Console, duration, watched
 from clipfleet_producer.export.libraries import load
-from clipfleet_producer.export.lookup import Lookup
-from clipfleet_producer.prefetch import Readers
+from clipfleet_producer.runs.digests import run_digests
 from clipfleet_producer.runs.statistics import Lengths, Summary
 
 BAR_WIDTH = 40
@@ -28,26 +27,25 @@ def summary(run_id: str, flags: dict[str, Any], *, as_json: bool, plot: Path | N
     if plot is not None:
         _check_plot(plot)  # before minutes of reading
     run = stored_run(run_id, flags)
-    found = Summary(run_id)
-    progress = Console(stderr=True)
-    with Readers() as pool, watched(progress, run.head.clips, "reading records") as tick:
-        for each in Lookup(run.store, run.head, pool).clips():
-            found.note(each.record)
+    found = Summary()
+    with watched(Console(stderr=True), run.head.clips, "reading records") as tick:
+        for clip in run_digests(run):
+            found.note(clip)
             tick(1)
     if plot is not None:
-        draw(found, plot)
+        draw(found, plot, title=f"run {run.run_id}")
     if as_json:
-        print(json.dumps({"run": run_id, **found.figures()}))
+        print(json.dumps({"run": run.run_id, **found.figures()}))
     else:
-        print_summary(_console, found)
+        print_summary(_console, found, title=f"run {run.run_id}")
         if plot is not None:
             _console.print(f"\nDrawn: {printable(str(plot))}", soft_wrap=True, markup=False)
     return ExitCode.OK
 
 
-def print_summary(console: Console, found: Summary) -> None:
-    """Print a run's figures, without what has nothing to say."""
-    console.print(f"[bold]run {found.run_id}[/]")
+def print_summary(console: Console, found: Summary, *, title: str) -> None:
+    """Print figures of clips, without what has nothing to say."""
+    console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(Padding(_counts(found), (0, 0, 0, 2)))
     for name, lengths in found.lengths.items():
         if lengths.counts:
@@ -121,12 +119,12 @@ def _check_plot(file: Path) -> None:
     load("matplotlib.figure", needed_for="--plot")
 
 
-def draw(found: Summary, file: Path) -> None:
+def draw(found: Summary, file: Path, *, title: str) -> None:
     """Draw how long captions are, as a PNG. Raises `UsageError` without matplotlib."""
     figures = load("matplotlib.figure", needed_for="--plot")
     drawn = {name: lengths for name, lengths in found.lengths.items() if lengths.counts}
     figure = figures.Figure(figsize=(8, 1 + 3 * max(len(drawn), 1)), layout="constrained")
-    figure.suptitle(f"run {found.run_id}")
+    figure.suptitle(title)
     axes = figure.subplots(max(len(drawn), 1), squeeze=False)[:, 0]
     for axis, (name, lengths) in zip(axes, drawn.items(), strict=False):
         bins = lengths.bins(60)

@@ -92,7 +92,9 @@ console = Console()
 
 
 @contextmanager
-def watched(console: Console, clips: int, doing: str) -> Iterator[Callable[[int], None]]:
+def watched(
+    console: Console, total: int, doing: str, *, of: str = "clips"
+) -> Iterator[Callable[[int], None]]:
     """Shows how many of so many clips are dealt with; what it gives is called with each more."""
     if console.is_terminal:
         columns = (MofNCompleteColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -103,7 +105,7 @@ def watched(console: Console, clips: int, doing: str) -> Iterator[Callable[[int]
             console=console,
             transient=True,
         ) as bars:
-            task = bars.add_task(doing, total=clips)
+            task = bars.add_task(doing, total=total)
             yield lambda count: bars.advance(task, count)
         return
     done, said_at = 0, time.monotonic()
@@ -112,7 +114,7 @@ def watched(console: Console, clips: int, doing: str) -> Iterator[Callable[[int]
         nonlocal done, said_at
         done += count
         if (now := time.monotonic()) - said_at >= LINE_EVERY_S:
-            console.print(f"  {doing}: {done:,} of {clips:,} clips", soft_wrap=True)
+            console.print(f"  {doing}: {done:,} of {total:,} {of}", soft_wrap=True)
             said_at = now
 
     yield tick
@@ -126,3 +128,11 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(num_bytes: int) -> str:
+    """Bytes as people say them: 512 bytes, 3.4 MB, 1.2 GB."""
+    if num_bytes < 1000:
+        return f"{num_bytes} bytes"
+    power = min((len(str(num_bytes)) - 1) // 3, 4)
+    return f"{num_bytes / 1000**power:,.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

@@ -46,6 +46,7 @@ class RunRequest:
     overwrite: bool = False
     defaults: Defaults = plain_defaults
     retry_failed: bool = False
+    redo_changed: bool = False
     staged: bool = False
     follow_links: bool = True
     control: RunControl = field(default_factory=RunControl)
@@ -138,7 +139,8 @@ def create_run(
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
         store.prepare()
         set_name = request.set_name
-        check_free(store, request.run_id, options, set_name=set_name, anew=request.retry_failed)
+        anew = request.retry_failed or request.redo_changed
+        check_free(store, request.run_id, options, set_name=set_name, anew=anew)
         claim_set(store, plan, request.run_id)
         for outdated in outdated_runs(store, plan.name) if plan.replaced else ():
             with suppress(RunFinished):
@@ -151,6 +153,7 @@ def create_run(
             set_name=set_name,
             control=request.control,
             retry_failed=request.retry_failed,
+            redo_changed=request.redo_changed,
             staged=request.staged,
             variants=variants.new,
             places=lambda: (

@@ -47,10 +47,20 @@ class DoneShards:
         Empty where there is no digest, or none that can be read: records are the truth.
         """
         try:
-            data = self.store.get(self._digest_key(number))
-            return [ClipDigest.model_validate_json(line) for line in data.splitlines()]
-        except (ObjectMissing, ValidationError):
+            return [ClipDigest.model_validate_json(line) for line in self.digest_lines(number)]
+        except ValidationError:
             return []
+
+    def digest_lines(self, number: int) -> list[bytes]:
+        """The lines of a shard's digest as they are written."""
+        try:
+            return self.store.get(self._digest_key(number)).splitlines()
+        except ObjectMissing:
+            return []
+
+    def delete_digest(self, number: int) -> None:
+        """Have a shard's records read by whoever asks for its digest."""
+        self.store.delete(self._digest_key(number))
 
     def write(self, number: int, counts: RunCounts, digest: Iterable[str]) -> None:
         """Say that all of a shard's clips are done; `digest` has a line for each with a record.

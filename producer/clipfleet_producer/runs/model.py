@@ -91,20 +91,24 @@ class Run(RunStore):
     def check(self, line: ManifestLine) -> CheckedClip:
         """The clip, and its record if the run is done with it.
 
-        An earlier record ends a clip that has not changed since, and whose record has no errors or
-        that need not be done again for those. A presigned clip comes with another address than the
-        one that was refused.
+        An earlier record ends a clip, but one whose source was replaced since, or whose record has
+        errors, where the run is to do those again. A presigned clip comes with another address than
+        the one that was refused.
         """
         kept = find_record(self.store, line.clip_uuid, self.head.set_name)
         if kept is None or not kept.is_done(self.recipes(line)):
             return CheckedClip(line=line, record=None)
         record = kept.record
-        again = line.redo or changed(line, record) or (self.head.retry_failed and not record.valid)
+        replaced = record.run_id != self.run_id and is_changed(line, record)
+        again = line.redo or (self.head.redo_changed and replaced)
+        again = again or (self.head.retry_failed and not record.valid)
         again = again or (line.presigned and _was_refused(record))
         again = (again and record.run_id != self.run_id) or kept.digest == line.replaces
         if again and not kept.newer:
             return CheckedClip(line=line, record=None, replaces=kept.digest)
         counts = count_record(record, self.run_id, since=self.head.created_at)
+        if replaced:
+            counts += RunCounts(changed=1)
         return CheckedClip(line=line, record=record, counts=counts, digest=kept.digest)
 
     def check_all(self, lines: Iterable[ManifestLine]) -> Iterator[CheckedClip]:
@@ -217,7 +221,13 @@ def _was_refused(record: ClipRecord) -> bool:
     return any(each.error == AddressRefused.__name__ for each in record.errors)
 
 
-def changed(line: ManifestLine, record: ClipRecord) -> bool:
-    """Whether the source's size differs from the one that its record has."""
-    known = (line.num_bytes, record.num_bytes)
-    return None not in known and line.num_bytes != record.num_bytes
+def is_changed(line: ManifestLine, record: ClipRecord) -> bool:
+    """Whether the source that was listed is another than the one that the record was made of.
+
+    That is, its size, its ETag or when it was last changed differs, as far as both are known.
+    """
+    source = record.source
+    pairs: list[tuple[object, object]] = [(line.num_bytes, record.num_bytes)]
+    if source is not None:
+        pairs += [(line.etag, source.etag), (line.mtime, source.mtime)]
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)

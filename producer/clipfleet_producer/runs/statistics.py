@@ -1,12 +1,13 @@
-"""A run's clips in figures: counts, lengths of captions, errors, tokens."""
+"""Clips in figures: counts, lengths of captions, errors, tokens."""
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipfleet.records import ClipRecord, WindowRecord
-from clipfleet.runs import RunCounts, count_record
+from clipfleet.options import DEFAULT
+from clipfleet.runs import ClipDigest, RunCounts
 
 # The quantiles that are told, beside the ends.
 LOW, MIDDLE, HIGH = 0.05, 0.5, 0.95
@@ -18,9 +19,9 @@ class Lengths:
 
     counts: Counter[int] = field(default_factory=Counter)
 
-    def note(self, text: str) -> None:
-        """Count a text."""
-        self.counts[len(text.split())] += 1
+    def note(self, lengths: Mapping[int, int]) -> None:
+        """Count so many texts of each length."""
+        self.counts.update(lengths)
 
     def quantile(self, share: float) -> int | None:
         """The smallest length that at least this share of texts does not exceed; None for none."""
@@ -58,12 +59,15 @@ class Lengths:
         ]
 
 
+_SUMMED = ("windows", "captions", "enhanced", "previews", "prompt_tokens", "output_tokens")
+# The texts that are summed up, by the product that they are of.
+_TEXTS = {f"caption:{DEFAULT}": "caption", f"enhanced:{DEFAULT}": "enhanced"}
+
+
 @dataclass
 class Summary:
-    """Figures over a run's clips. `caption` and `enhanced` are about these texts of windows."""
+    """Figures over clips. `caption` and `enhanced` are about these texts of windows."""
 
-    run_id: str
-    counts: RunCounts = field(default_factory=RunCounts)
     video_s: float = 0.0
     lengths: dict[str, Lengths] = field(
         default_factory=lambda: {"caption": Lengths(), "enhanced": Lengths()}
@@ -75,22 +79,31 @@ class Summary:
         default_factory=lambda: {"caption": Counter(), "enhanced": Counter()}
     )
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)  # (step, error's name)
+    _sums: Counter[str] = field(default_factory=Counter)
 
-    def note(self, record: ClipRecord | None) -> None:
+    @property
+    def counts(self) -> RunCounts:
+        """How many there are of each."""
+        return RunCounts.model_validate(dict(self._sums))
+
+    def note(self, clip: ClipDigest | None) -> None:
         """Count a clip; None is one without a record."""
-        self.counts += RunCounts(clips=1) if record is None else count_record(record, self.run_id)
-        if record is None:
+        sums = self._sums
+        sums["clips"] += 1
+        if clip is None:
             return
-        self.video_s += record.duration_span[1] - record.duration_span[0]
-        self.errors.update((each.step, each.error) for each in record.failures())
-        for window in record.windows:
-            self._note_window(window)
-
-    def _note_window(self, window: WindowRecord) -> None:
-        for name, said in (("caption", window.caption), ("enhanced", window.enhanced)):
-            if said is not None and said.text is not None:
-                self.lengths[name].note(said.text)
-                self.finish_reasons[name][said.finish_reason or "unknown"] += 1
+        sums["done"] += 1
+        sums["failed"] += not clip.valid
+        for name in _SUMMED:
+            sums[name] += getattr(clip, name)
+        self.video_s += clip.duration_s
+        for failure, count in clip.failures.items():
+            step, _, error = failure.partition(" ")
+            self.errors[step, error] += count
+        for product, said in clip.texts.items():
+            if (name := _TEXTS.get(product, "")) and said.words:
+                self.lengths[name].note(said.words)
+                self.finish_reasons[name].update(said.finish_reasons)
                 self.flags[name].update(said.flags)
 
     def figures(self) -> dict[str, Any]:
@@ -112,7 +125,7 @@ class Summary:
         return {
             **counts,
             "missing": self.counts.missing,
-            "video_s": self.video_s,
+            "video_s": round(self.video_s, 3),
             "texts": texts,
             "errors": errors,
         }

@@ -68,6 +68,7 @@ def write_run(
     set_name: str = "",
     control: RunControl | None = None,
     retry_failed: bool = False,
+    redo_changed: bool = False,
     staged: bool = False,
     places: Callable[[], Iterable[str]] = tuple,
     variants: OverridesOf = lambda lines: {},
@@ -96,6 +97,7 @@ def write_run(
         shards=shards.count,
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         retry_failed=retry_failed,
+        redo_changed=redo_changed,
         staged_from=socket.gethostname() if staged and shards.any_local else None,
         presigned=shards.any_presigned,
     )
@@ -105,7 +107,6 @@ def write_run(
     _write_places(run, places())
     run.set_control(control or RunControl())  # before the head: without it the run seems cancelled
     _make_current(run, before)
-    _forget_unfinished(store, run_id)
     return run
 
 
@@ -186,6 +187,7 @@ def _make_current(run: RunStore, before: _Before | None) -> None:
         )
     if before is not None:
         forget(run.store, run.run_id, before.manifest_version)
+    _forget_unfinished(run.store, run.run_id)
 
 
 def _put_head(store: Store, head: RunHead, before: _Before | None) -> bool:

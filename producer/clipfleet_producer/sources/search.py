@@ -33,6 +33,7 @@ from clipfleet_producer.sources.selection import Selection
 from clipfleet_producer.sources.spellings import path_on_disk
 from clipfleet_producer.sources.spool import SpoolFull
 from clipfleet_producer.sources.uris import (
+    Address,
     Addresses,
     ClipRefused,
     checked_length,
@@ -138,9 +139,9 @@ class _Search:
         if is_address(argument):
             if is_s3(argument):
                 return self._s3(argument, selection)
-            source, size = self.here.find(argument)
-            self.named.add(source)
-            return iter([with_address(_line(source, size), argument)])
+            found = self.here.find(argument)
+            self.named.add(found.source)
+            return iter([with_address(_line(found), argument)])
         path = os.path.expanduser(argument)  # noqa: PTH111 - Path's raises
         if not path.isascii():
             path = path_on_disk(path)
@@ -182,7 +183,7 @@ class _Search:
 
     def _file(self, path: str) -> Iterator[ManifestLine]:
         if not is_table(path):
-            yield _line(*self.here.file(path))
+            yield _line(self.here.file(path))
             return
         with open_file(Path(path)) as file:
             yield from self._table(path, file, str(Path(path).parent)).clips()
@@ -203,7 +204,8 @@ class _Search:
                 if is_table(item.key):
                     yield from self._s3_table(bucket, uri, item)
                 else:
-                    yield _line(checked_length(uri), item.size_bytes)
+                    address = Address(checked_length(uri), item.size_bytes, item.modified)
+                    yield _line(address, etag=item.etag)
             except (UsageError, ObjectArchived) as error:
                 self.problems.add(str(error))
 
@@ -228,5 +230,11 @@ class _Search:
         )
 
 
-def _line(source: str, num_bytes: int | None) -> ManifestLine:
-    return ManifestLine(clip_uuid=keys.clip_uuid(source), source=source, num_bytes=num_bytes)
+def _line(found: Address, *, etag: str | None = None) -> ManifestLine:
+    return ManifestLine(
+        clip_uuid=keys.clip_uuid(found.source),
+        source=found.source,
+        num_bytes=found.num_bytes,
+        etag=etag,
+        mtime=None if etag else found.mtime,
+    )

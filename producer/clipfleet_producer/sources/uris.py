@@ -5,11 +5,13 @@ import re
 import stat
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from clipfleet.errors import UsageError
+from clipfleet.files import mtime_of
 from clipfleet.messages import MAX_SOURCE_BYTES, SURELY_SHORT, source_bytes
 from clipfleet.presigned import bare, is_signed, shown
 from clipfleet.records import ManifestLine
@@ -41,6 +43,14 @@ class ClipRefused(UsageError):
         self.kind = kind or message
 
 
+class Address(NamedTuple):
+    """A clip's source URI; of a file here also its size in bytes, and when it was last changed."""
+
+    source: str
+    num_bytes: int | None = None
+    mtime: str | None = None
+
+
 class Addresses:
     """Reads texts that name a clip each, as they stand in `place`: a folder, or s3://bucket/prefix.
 
@@ -53,8 +63,8 @@ class Addresses:
         # Following the links of a path takes longer than all the rest of a manifest's line.
         self._folder_uri = lru_cache(_FOLDERS_KEPT)(_folder_uri)
 
-    def find(self, text: str) -> tuple[str, int | None]:
-        """(source URI, size in bytes where it is a file here). Raises `ClipRefused`.
+    def find(self, text: str) -> Address:
+        """What a text names. Raises `ClipRefused`.
 
         Objects in S3 are not asked for: a manifest may name millions of them. Of an https address
         it is what names the clip (`presigned.bare`).
@@ -62,15 +72,15 @@ class Addresses:
         if len(text) > _LONGEST_TEXT:
             raise ClipRefused(f"{short(text)}: no clip has an address of {len(text):,} characters")
         if is_s3(text):
-            return checked_length(_s3(text)), None
+            return Address(checked_length(_s3(text)))
         scheme = _SCHEME.match(text)
         if scheme is None:
             if self._in_s3 and not text.startswith("/"):
-                return checked_length(_s3(self._beside(text))), None
+                return Address(checked_length(_s3(self._beside(text))))
             return self._local(text, text)
         name = (scheme[1] or scheme[2]).lower()
         if name == "https":
-            return checked_length(bare(_https(text))), None
+            return Address(checked_length(bare(_https(text))))
         if name == "file":
             return self._local(text, _path_of(text))
         if name == "http":
@@ -81,8 +91,8 @@ class Addresses:
         said = _OTHER_CLOUDS.get(name, "clips are files, or lie at s3:// or https:// addresses")
         raise ClipRefused(f"{short(text)}: {said}")
 
-    def file(self, path: str) -> tuple[str, int]:
-        """(URI of a file with links followed, size in bytes). Raises `ClipRefused`, `OSError`."""
+    def file(self, path: str) -> Address:
+        """A file, with links followed. Raises `ClipRefused`, `OSError`."""
         path = os.path.join(self._place, path)  # noqa: PTH118 - `Path` takes several times as long
         if not path.isascii():
             path = one_spelling(path_on_disk(path))
@@ -99,7 +109,8 @@ class Addresses:
         if not stat.S_ISREG(found.st_mode):
             raise ClipRefused("neither a file nor a folder")
         uri = self._folder_uri(folder) + quote_from_bytes(os.fsencode(name))
-        return uri if len(uri) <= SURELY_SHORT else checked_length(uri), found.st_size
+        uri = uri if len(uri) <= SURELY_SHORT else checked_length(uri)
+        return Address(uri, found.st_size, mtime_of(found))
 
     def _beside(self, text: str) -> str:
         bucket, folder = bucket_and_key(self._place)
@@ -112,7 +123,7 @@ class Addresses:
                 names.append(name)
         return f"s3://{bucket}/{'/'.join(names)}"
 
-    def _local(self, text: str, path: str) -> tuple[str, int]:
+    def _local(self, text: str, path: str) -> Address:
         if self._in_s3:  # whoever wrote it there need not be one who may read files here
             raise ClipRefused(
                 f"{short(text)}: a manifest in S3 names no files of this machine; "

@@ -13,7 +13,7 @@ from clipfleet_producer.sources.manifests.columns import Columns, Reading
 from clipfleet_producer.sources.manifests.spans import looks_like_span, read_span, split_span
 from clipfleet_producer.sources.overrides import OptionOverrides
 from clipfleet_producer.sources.problems import short
-from clipfleet_producer.sources.uris import Addresses, ClipRefused, with_address
+from clipfleet_producer.sources.uris import Address, Addresses, ClipRefused, with_address
 
 Row = tuple[int, dict[str, Any]]  # its number from 1, and its values as JSON
 Fault = Callable[[int, object], None]  # takes a row's number, and what is wrong with it
@@ -69,7 +69,7 @@ class Rows:
         """
         reading = self._table or self._readings.get(tuple(row)) or self._read_row(row)
         text = _take_name(row, reading.clips)
-        source, num_bytes = self._find(text)
+        found = self._find(text)
         span = self._take_span(row, reading)
         prompt = row.pop(reading.prompt, None) if reading.prompt is not None else None
         options = row.pop(reading.options, None) if reading.options is not None else None
@@ -78,9 +78,11 @@ class Rows:
             _take_out_signatures(row)
         # Everything in it has been checked: validating it again would double the time of a line.
         line = ManifestLine.model_construct(
-            clip_uuid=keys.clip_uuid(source, span),
-            source=source,
-            num_bytes=num_bytes,
+            clip_uuid=keys.clip_uuid(found.source, span),
+            source=found.source,
+            num_bytes=found.num_bytes,
+            etag=None,
+            mtime=found.mtime,
             span=span,
             options_hash=self._own_options(prompt, options),
             metadata=row,
@@ -105,7 +107,7 @@ class Rows:
             self._note(note)
         return reading
 
-    def _find(self, text: str) -> tuple[str, int | None]:
+    def _find(self, text: str) -> Address:
         try:
             return self._addresses.find(text)
         except ClipRefused as error:
