@@ -53,6 +53,11 @@ class RunRequest:
     named: NamedPlaces = field(default_factory=NamedPlaces)
     passed: PassedOver = field(default_factory=PassedOver)
 
+    @property
+    def redoes(self) -> bool:
+        """Whether clips that have their records are done again."""
+        return self.retry_failed or self.redo_changed
+
     def clips(
         self, settings: Settings, variants: OptionOverrides, problems: Problems
     ) -> Iterator[ManifestLine]:
@@ -138,9 +143,7 @@ def create_run(
             said = "; ".join(problems)
             raise UsageError(said or "no clips: name files, folders, manifests or s3:// URLs")
         store.prepare()
-        set_name = request.set_name
-        anew = request.retry_failed or request.redo_changed
-        check_free(store, request.run_id, options, set_name=set_name, anew=anew)
+        check_free(store, request.run_id, options, set_name=plan.name, anew=request.redoes)
         claim_set(store, plan, request.run_id)
         for outdated in outdated_runs(store, plan.name) if plan.replaced else ():
             with suppress(RunFinished):
@@ -150,7 +153,7 @@ def create_run(
             request.run_id,
             options,
             chain([first], clips),
-            set_name=set_name,
+            set_name=plan.name,
             control=request.control,
             retry_failed=request.retry_failed,
             redo_changed=request.redo_changed,
