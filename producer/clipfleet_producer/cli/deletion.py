@@ -12,8 +12,9 @@ from clipfleet.errors import ExitCode, UsageError
 from clipfleet.presigned import shown
 from clipfleet.printable import printable
 from clipfleet.sets import label, read_set_name
+from clipfleet.store import Store
+from clipfleet_producer.cli.clip_names import clip_uuids
 from clipfleet_producer.cli.params import store_settings
-from clipfleet_producer.cli.show import clip_name
 from clipfleet_producer.cli.terminal import Console, size, watched
 from clipfleet_producer.runs.deletion import Doomed, find_doomed
 from clipfleet_producer.runs.deletion import delete as take_down
@@ -29,7 +30,7 @@ def delete(clips: Sequence[str], set_name: str | None, flags: dict[str, Any]) ->
         raise UsageError("name what to delete: --set NAME for a whole set, or CLIPs")
     name = read_set_name(set_name or "")
     store = store_settings(flags).open_store()
-    uuids = {clip_name(clip): clip for clip in clips}
+    uuids = {_uuid(store, name, clip): clip for clip in clips}
     with Console(stderr=True).status("looking for what there is"):
         doomed = find_doomed(store, name, uuids or None)
         whole = not clips and bool(doomed.objects or store.exists(keys.set_file(name)))
@@ -49,6 +50,12 @@ def delete(clips: Sequence[str], set_name: str | None, flags: dict[str, Any]) ->
             _console.print(f"Deleted {deleted:,} objects.")
     _print_json(doomed, missing, deleted=deleted, as_json=as_json)
     return ExitCode.FAILED_CLIPS if missing else ExitCode.OK
+
+
+def _uuid(store: Store, set_name: str, clip: str) -> str:
+    """The clip that is meant by an address: never by its name alone, which others may have."""
+    names = clip_uuids(clip)
+    return next((n for n in names if store.exists(keys.record(n, set_name))), names[0])
 
 
 def _say(doomed: Doomed, missing: Sequence[str], uri: str) -> None:

@@ -84,8 +84,9 @@ def compare(first: str, second: str, limit: int, as_json: bool, **rest: Any) -> 
 def delete(clips: tuple[str, ...], set_name: str | None, **rest: Any) -> None:
     """Delete a set, or single CLIPs of one: records, previews, clips, reviews.
 
-    A CLIP is named as for `clipfleet show`. Sources are left alone, and so are runs; to do a clip
-    again, submit it again. It asks first; where nobody can answer, it needs --yes.
+    A CLIP is its path on this machine, its source's URI, or its uuid. Sources are left alone, and
+    so are runs; to do a clip again, submit it again. It asks first; where nobody can answer, it
+    needs --yes.
     """
     from clipfleet_producer.cli import deletion
 

@@ -2,7 +2,6 @@
 
 import heapq
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from clipfleet.records import ClipRecord, find_record
 from clipfleet.runs import RunHead
 from clipfleet.sets import label
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch
+from clipfleet_producer.prefetch import AHEAD, Readers, ordered_prefetch
 from clipfleet_producer.runs.digests import record_sizes, set_digests
 from clipfleet_producer.runs.statistics import Summary
 from clipfleet_producer.runs.store import run_heads
@@ -147,7 +146,7 @@ def _read(store: Store, names: tuple[str, str], clips: Iterable[str]) -> list[Di
             captions=texts,
         )
 
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         found = [each for each in ordered_prefetch(pool, both, clips, ahead=AHEAD) if each]
     return sorted(found, key=lambda each: (each.overlap, each.source))
 

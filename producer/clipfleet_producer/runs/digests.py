@@ -13,7 +13,13 @@ from clipfleet import keys
 from clipfleet.records import ManifestLine, find_record
 from clipfleet.runs import ClipDigest, RunHead, digest_record
 from clipfleet.store import Store
-from clipfleet_producer.prefetch import AHEAD, READERS, ordered_prefetch, where_needed
+from clipfleet_producer.prefetch import (
+    AHEAD,
+    READERS,
+    Readers,
+    ordered_prefetch,
+    where_needed,
+)
 from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.store import run_heads
 
@@ -96,7 +102,7 @@ def set_digests(
     """
     newest = _Newest()
     heads = run_heads(store) if heads is None else heads
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         newest.take(_shards(store, (h for h in heads if h.set_name == set_name), pool))
 
         def read(name: str) -> ClipDigest | None:
@@ -120,7 +126,7 @@ def run_digests(run: Run) -> Iterator[ClipDigest | None]:
     In the manifest's order, one shard in memory at a time.
     """
     newest = _Newest()
-    with ThreadPoolExecutor(READERS) as pool:
+    with Readers() as pool:
         newest.take(_shards(run.store, _may_have_written_since(run), pool))
         done = run.done.numbers()
         for number in range(run.head.shards):
