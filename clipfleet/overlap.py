@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
+from operator import eq
 
 _BUCKETS = 64
 _EMPTY = "."
@@ -47,8 +48,9 @@ def estimated_overlap(first: str, second: str) -> float:
         return 1.0
     if not first or not second:
         return 0.0
-    pairs = [pair for pair in zip(first, second, strict=True) if pair != (_EMPTY, _EMPTY)]
-    return sum(a == b for a, b in pairs) / len(pairs)
+    alike = sum(map(eq, first, second))
+    shared = sum(map(eq, first.replace(_EMPTY, " "), second))  # what both lack is not shared
+    return float(shared / (_BUCKETS - (alike - shared)))
 
 
 @lru_cache(50_000)

@@ -8,6 +8,7 @@ from clipfleet import keys
 from clipfleet.store import Store
 from clipfleet_producer.runs.digests import record_sizes, run_digests, set_digests
 from clipfleet_producer.runs.model import Run
+from clipfleet_producer.runs.store import run_heads
 from tests.support.exported_run import done_record
 from tests.support.set_runs import begin_run, line, put_record, put_run
 
@@ -94,7 +95,8 @@ def test_a_sets_records_are_all_counted_whoever_wrote_them(
     put_record(folder_store, "b", done_record(2, ["one two three"], set="b"))
     folder_store.delete(keys.record(line(0).clip_uuid, "b"))
 
-    found = set_digests(folder_store, "b", record_sizes(folder_store, "b"))
+    names = record_sizes(folder_store, "b")
+    found = set_digests(folder_store, "b", names, heads=run_heads(folder_store))
 
     texts = {clip.source[-9:]: [*clip.texts["caption:default"].words] for clip in found}
     assert texts == {"00001.mp4": [2], "00002.mp4": [3]}

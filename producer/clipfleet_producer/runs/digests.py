@@ -24,6 +24,7 @@ from clipfleet_producer.runs.model import Run
 from clipfleet_producer.runs.store import run_heads
 
 Tick = Callable[[int], None]
+_TICK_EVERY = 100
 
 
 class _Version(BaseModel):
@@ -31,6 +32,7 @@ class _Version(BaseModel):
 
     clip_uuid: str
     record: str
+    preview_bytes: int = 0
     finished_at: str
 
 
@@ -92,32 +94,55 @@ def set_digests(
     set_name: str,
     names: Iterable[str],
     *,
-    heads: list[RunHead] | None = None,
+    heads: list[RunHead],
     tick: Tick = lambda count: None,
 ) -> Iterator[ClipDigest]:
     """What the records of these clips of a set say, in the clips' order.
 
-    `heads` are those of the store's runs, where they are known. Records that are gone, or that
-    cannot be read, are left out.
+    `heads` are those of the store's runs. Records that are gone, or cannot be read, are left out.
     """
+    for found in _newest_of_set(store, set_name, names, heads, tick):
+        yield found if isinstance(found, ClipDigest) else ClipDigest.model_validate_json(found[1])
+
+
+def preview_bytes(
+    store: Store,
+    set_name: str,
+    names: Iterable[str],
+    *,
+    heads: list[RunHead],
+    tick: Tick = lambda count: None,
+) -> int:
+    """What the previews of these clips of a set take; see `set_digests`."""
+    clips = _newest_of_set(store, set_name, names, heads, tick)
+    return sum((c if isinstance(c, ClipDigest) else c[0]).preview_bytes for c in clips)
+
+
+def _newest_of_set(
+    store: Store, set_name: str, names: Iterable[str], heads: list[RunHead], tick: Tick
+) -> Iterator[ClipDigest | tuple[_Version, bytes]]:
     newest = _Newest()
-    heads = run_heads(store) if heads is None else heads
     with Readers() as pool:
         newest.take(_shards(store, (h for h in heads if h.set_name == set_name), pool))
+        lines, unsure = newest.lines, newest.unsure
 
         def read(name: str) -> ClipDigest | None:
             return _read(store, name, set_name)
 
         def needs_record(name: str) -> bool:
-            return name in newest.unsure or name not in newest.lines
+            return name in unsure or name not in lines
 
+        waiting = 0
         for name, clip in where_needed(pool, read, names, needs=needs_record, ahead=AHEAD):
-            tick(1)
-            if needs_record(name):
-                if clip is not None:
-                    yield clip
-            else:
-                yield ClipDigest.model_validate_json(newest.lines[name][1])
+            waiting += 1
+            if waiting == _TICK_EVERY:
+                tick(waiting)
+                waiting = 0
+            if clip is not None:
+                yield clip
+            elif not needs_record(name):
+                yield lines[name]
+        tick(waiting)
 
 
 def run_digests(run: Run) -> Iterator[ClipDigest | None]:

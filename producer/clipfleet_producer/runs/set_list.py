@@ -8,7 +8,7 @@ from clipfleet.errors import UsageError
 from clipfleet.runs import RunHead
 from clipfleet.sets import Difference, SetFile, differences, read_set_name
 from clipfleet.store import Store
-from clipfleet_producer.runs.digests import record_sizes, set_digests
+from clipfleet_producer.runs.digests import preview_bytes, record_sizes
 from clipfleet_producer.runs.sets import find_set
 from clipfleet_producer.runs.store import run_heads
 
@@ -67,14 +67,13 @@ def _info(
     tick: Callable[[int], None],
 ) -> SetInfo:
     sizes = record_sizes(store, name)
-    clips = set_digests(store, name, sizes, heads=heads, tick=tick)
     file = first if not name else find_set(store, name)
     of_set = [head.created_at for head in heads if head.set_name == name]
     return SetInfo(
         name=name,
         clips=len(sizes),
         record_bytes=sum(sizes.values()),
-        preview_bytes=sum(clip.preview_bytes for clip in clips),
+        preview_bytes=preview_bytes(store, name, sizes, heads=heads, tick=tick),
         created_at=file.created_at if file else min(of_set, default=None),
         runs=len(of_set),
         file=file,

@@ -4,13 +4,22 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from clipfleet.options import DEFAULT
 from clipfleet.runs import ClipDigest, RunCounts
 
 # The quantiles that are told, beside the ends.
 LOW, MIDDLE, HIGH = 0.05, 0.5, 0.95
+
+
+Counted = TypeVar("Counted")
+
+
+def _add(total: Counter[Counted], counts: Mapping[Counted, int]) -> None:
+    """Add counts of a clip: of so few, `Counter.update` takes three times as long."""
+    for each, count in counts.items():
+        total[each] += count
 
 
 @dataclass
@@ -21,7 +30,7 @@ class Lengths:
 
     def note(self, lengths: Mapping[int, int]) -> None:
         """Count so many texts of each length."""
-        self.counts.update(lengths)
+        _add(self.counts, lengths)
 
     def quantile(self, share: float) -> int | None:
         """The smallest length that at least this share of texts does not exceed; None for none."""
@@ -103,8 +112,8 @@ class Summary:
         for product, said in clip.texts.items():
             if (name := _TEXTS.get(product, "")) and said.words:
                 self.lengths[name].note(said.words)
-                self.finish_reasons[name].update(said.finish_reasons)
-                self.flags[name].update(said.flags)
+                _add(self.finish_reasons[name], said.finish_reasons)
+                _add(self.flags[name], said.flags)
 
     def figures(self) -> dict[str, Any]:
         """All of it as JSON has it."""
