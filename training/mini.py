@@ -95,7 +95,7 @@ def train(plan: Plan, out: Path, *, seed: int, stop_after_s: float | None = None
     loader = _batches(plan, tokenizer, stream)
     stop = False
     while step < plan.steps and not stop:
-        stop = stop_after_s is not None and log.seconds() > stop_after_s
+        stop = stop_after_s is not None and log.seconds() >= stop_after_s
         _copy(masters, model)
         for batch in itertools.islice(loader, plan.batches // ranks):
             kind = "text" if batch.tracks is None else "video"

@@ -78,6 +78,7 @@ def test_clips_of_any_name_come_to_their_records_and_print_on_a_line_each(
         "metas",
         "runs",
         "scratch",
+        "set.json",
         "active",
         ".tmp",
     }

@@ -12,7 +12,7 @@ from clipfleet.store import Store
 from clipfleet_producer.runs.store import RunStore
 from clipfleet_producer.sources.manifests.spans import split_span
 from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
-from clipfleet_producer.sources.uris import ClipRefused, is_address, is_s3, short_name
+from clipfleet_producer.sources.uris import SCHEME, ClipRefused, is_s3, short_name
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAMED = 5
@@ -54,7 +54,7 @@ def find_by_name(store: Store, name: str) -> str | None:
     such clips.
     """
     name = name.partition("#t=")[0]
-    if is_address(name) or "/" in name:
+    if SCHEME.match(name) or "/" in name:
         return None
     for run_id in sorted(store.folders(keys.RUNS), reverse=True):
         found = {line.clip_uuid: line for line in _lines(store, run_id, name)}

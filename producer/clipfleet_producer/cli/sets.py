@@ -82,11 +82,11 @@ def compare(first: str, second: str, limit: int, as_json: bool, **rest: Any) -> 
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @params.as_json
 def delete(clips: tuple[str, ...], set_name: str | None, **rest: Any) -> None:
-    """Delete a set, or single CLIPs of one: records, previews, clips, reviews.
+    """Delete a set, or single CLIPs of one.
 
-    A CLIP is its path on this machine, its source's URI, or its uuid. Sources are left alone, and
-    so are runs; to do a clip again, submit it again. It asks first; where nobody can answer, it
-    needs --yes.
+    Their records, previews, copied clips and reviews go; sources are left alone, and so are runs:
+    to do a clip again, submit it again. A CLIP is its path on this machine, its source's URI, or
+    its uuid. It asks first; where nobody can answer, it needs --yes.
     """
     from clipfleet_producer.cli import deletion
 

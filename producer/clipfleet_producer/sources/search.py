@@ -33,11 +33,11 @@ from clipfleet_producer.sources.selection import Selection
 from clipfleet_producer.sources.spellings import path_on_disk
 from clipfleet_producer.sources.spool import SpoolFull
 from clipfleet_producer.sources.uris import (
+    SCHEME,
     Address,
     Addresses,
     ClipRefused,
     checked_length,
-    is_address,
     is_s3,
     read_s3,
     with_address,
@@ -136,7 +136,7 @@ class _Search:
             self.named.add_path(os.curdir)
             table = self._table("standard input", self.stdin or sys.stdin.buffer, os.curdir)
             return table.listed()
-        if is_address(argument):
+        if SCHEME.match(argument):
             if is_s3(argument):
                 return self._s3(argument, selection)
             found = self.here.find(argument)

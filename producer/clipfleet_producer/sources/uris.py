@@ -21,7 +21,8 @@ from clipfleet_producer.sources.problems import short
 from clipfleet_producer.sources.spellings import one_spelling, path_on_disk
 
 _LONGEST_TEXT = 8192  # twice the longest path; a source may be much shorter still
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
+# What an address of any kind begins with, and no path does.
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):", re.IGNORECASE)
 _S3_SCHEMES = ("s3", "s3a", "s3n")  # the others are Hadoop's and Spark's for the same
 _OTHER_CLOUDS = {
     "gs": "clips in Google Cloud Storage are read through its S3 side: write s3://, and set "
@@ -73,7 +74,7 @@ class Addresses:
             raise ClipRefused(f"{short(text)}: no clip has an address of {len(text):,} characters")
         if is_s3(text):
             return Address(checked_length(_s3(text)))
-        scheme = _SCHEME.match(text)
+        scheme = SCHEME.match(text)
         if scheme is None:
             if self._in_s3 and not text.startswith("/"):
                 return Address(checked_length(_s3(self._beside(text))))
@@ -163,16 +164,11 @@ def checked_length(source: str) -> str:
     return source
 
 
-def is_address(text: str) -> bool:
-    """Whether the text is an address of any kind, and no path."""
-    return _SCHEME.match(text) is not None
-
-
 def is_s3(text: str) -> bool:
     """Whether the text is an address in S3."""
     if text.startswith("s3://"):
         return True
-    scheme = _SCHEME.match(text)
+    scheme = SCHEME.match(text)
     return scheme is not None and scheme[1] is not None and scheme[1].lower() in _S3_SCHEMES
 
 
