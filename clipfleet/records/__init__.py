@@ -21,6 +21,7 @@ from clipfleet.records.record import (
     Score,
     WindowRecord,
     WrittenText,
+    written,
 )
 from clipfleet.records.reuse import KeptWindow, kept_windows
 from clipfleet.records.status import Failure, Status
@@ -66,4 +67,5 @@ __all__ = [
     "merge",
     "read_record",
     "was_replaced",
+    "written",
 ]

@@ -5,7 +5,7 @@ It keeps the reference system's field names, so that readers of its output work 
 
 import enum
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -63,6 +63,11 @@ class Attempt(Stored):
     text: str
     finish_reason: str
     flags: list[str] = Field(default_factory=list)
+
+
+def written(text: "WrittenText | EnhancedCaption") -> dict[str, Any]:
+    """The fields of `WrittenText` that a text has, whatever else it says."""
+    return {name: getattr(text, name) for name in WrittenText.model_fields}
 
 
 class Score(Stored):

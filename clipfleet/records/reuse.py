@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +16,7 @@ from clipfleet.records.record import (
     PreviewFile,
     WindowRecord,
     WrittenText,
+    written,
 )
 from clipfleet.records.status import Status
 
@@ -65,18 +65,14 @@ def _text_part(record: ClipRecord, text: EnhancedCaption) -> Part | None:
     first = text.first_pass if isinstance(text, Caption) else None
     try:
         completion = Completion(
-            **_written(text),
+            **written(text),
             variant=text.model or "",
             model=record.models[text.model or ""],
             prompt=record.prompts[text.prompt_sha256 or ""],
             sampling=text.sampling,  # type: ignore[arg-type]  # pydantic refuses None
-            first=WrittenText(**_written(first)) if first else None,
+            first=WrittenText(**written(first)) if first else None,
             first_prompt=record.prompts[first.prompt_sha256] if first else None,
         )
     except (KeyError, ValidationError):
         return None
     return Part(status=Status.OK, completion=completion) if text.status is Status.OK else None
-
-
-def _written(text: Any) -> dict[str, Any]:
-    return {name: getattr(text, name) for name in WrittenText.model_fields}

@@ -39,7 +39,6 @@ from clipfleet.records import (
     Status,
     WindowPlan,
     WindowRecord,
-    WrittenText,
     add_model,
     completed,
     done_record,
@@ -47,6 +46,7 @@ from clipfleet.records import (
     is_valid,
     merge,
     read_record,
+    written,
 )
 from clipfleet.store import Store
 from clipfleet_workers.context import Context
@@ -307,7 +307,7 @@ class _Named:
             return {"status": part.status, "recipe": recipe}
         return {
             "status": part.status,
-            **dict(_written(said)),
+            **written(said),
             "model": add_model(self.models, said.variant, said.model),
             "prompt_sha256": self.prompt(said.prompt),
             "sampling": said.sampling,
@@ -319,11 +319,7 @@ class _Named:
         said = part.completion
         if said is None or said.first is None:
             return None
-        return FirstPass(**_written(said.first), prompt_sha256=self.prompt(said.first_prompt or ""))
-
-
-def _written(text: WrittenText) -> dict[str, Any]:
-    return {name: getattr(text, name) for name in WrittenText.model_fields}
+        return FirstPass(**written(said.first), prompt_sha256=self.prompt(said.first_prompt or ""))
 
 
 def build_window(
